@@ -1,0 +1,145 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind names what went wrong in the vocabulary that ironic's users know: the class name of an exception in
+// ironic.common.exception. The messaging floor turns it into a failure reply with the HTTP code of that class.
+type Kind string
+
+// The kinds that a conductor raises. The names are ironic's; grouping and codes are in reference/rpc.md §5.
+const (
+	Invalid                       Kind = "Invalid"
+	InvalidParameterValue         Kind = "InvalidParameterValue"
+	MissingParameterValue         Kind = "MissingParameterValue"
+	InvalidUUID                   Kind = "InvalidUUID"
+	InvalidMAC                    Kind = "InvalidMAC"
+	InvalidIdentity               Kind = "InvalidIdentity"
+	InvalidConductorGroup         Kind = "InvalidConductorGroup"
+	InvalidStateRequested         Kind = "InvalidStateRequested"
+	InvalidState                  Kind = "InvalidState"
+	InvalidImageRef               Kind = "InvalidImageRef"
+	InvalidImage                  Kind = "InvalidImage"
+	InvalidDeployTemplate         Kind = "InvalidDeployTemplate"
+	InterfaceNotFoundInEntrypoint Kind = "InterfaceNotFoundInEntrypoint"
+	IncompatibleInterface         Kind = "IncompatibleInterface"
+	NoValidDefaultForInterface    Kind = "NoValidDefaultForInterface"
+	UnsupportedDriverExtension    Kind = "UnsupportedDriverExtension"
+	NodeInMaintenance             Kind = "NodeInMaintenance"
+	NodeIsRetired                 Kind = "NodeIsRetired"
+	NodeNotLocked                 Kind = "NodeNotLocked"
+	NodeProtected                 Kind = "NodeProtected"
+	OperationNotPermitted         Kind = "OperationNotPermitted"
+	ExclusiveLockRequired         Kind = "ExclusiveLockRequired"
+	NotFound                      Kind = "NotFound"
+	NodeNotFound                  Kind = "NodeNotFound"
+	PortNotFound                  Kind = "PortNotFound"
+	PortgroupNotFound             Kind = "PortgroupNotFound"
+	ConductorNotFound             Kind = "ConductorNotFound"
+	DriverNotFound                Kind = "DriverNotFound"
+	ImageNotFound                 Kind = "ImageNotFound"
+	ImageNotAuthorized            Kind = "ImageNotAuthorized"
+	NodeTraitNotFound             Kind = "NodeTraitNotFound"
+	NoValidHost                   Kind = "NoValidHost"
+	Conflict                      Kind = "Conflict"
+	NodeLocked                    Kind = "NodeLocked"
+	NodeAssociated                Kind = "NodeAssociated"
+	InstanceAssociated            Kind = "InstanceAssociated"
+	NodeAlreadyExists             Kind = "NodeAlreadyExists"
+	DuplicateName                 Kind = "DuplicateName"
+	MACAlreadyExists              Kind = "MACAlreadyExists"
+	PortAlreadyExists             Kind = "PortAlreadyExists"
+	PortDuplicateName             Kind = "PortDuplicateName"
+	PowerStateFailure             Kind = "PowerStateFailure"
+	InstanceDeployFailure         Kind = "InstanceDeployFailure"
+	NodeCleaningFailure           Kind = "NodeCleaningFailure"
+	NodeVerifyFailure             Kind = "NodeVerifyFailure"
+	NetworkError                  Kind = "NetworkError"
+	StorageError                  Kind = "StorageError"
+	RedfishError                  Kind = "RedfishError"
+	RedfishConnectionError        Kind = "RedfishConnectionError"
+	AgentAPIError                 Kind = "AgentAPIError"
+	AgentConnectionFailed         Kind = "AgentConnectionFailed"
+	AgentCommandTimeout           Kind = "AgentCommandTimeout"
+	AgentInProgress               Kind = "AgentInProgress"
+	GlanceConnectionFailed        Kind = "GlanceConnectionFailed"
+	ImageRefValidationFailed      Kind = "ImageRefValidationFailed"
+	ImageDownloadFailed           Kind = "ImageDownloadFailed"
+	ImageUnacceptable             Kind = "ImageUnacceptable"
+	ImageConvertFailed            Kind = "ImageConvertFailed"
+	ImageCreationFailed           Kind = "ImageCreationFailed"
+	ImageChecksumError            Kind = "ImageChecksumError"
+	ImageChecksumAlgorithmFailure Kind = "ImageChecksumAlgorithmFailure"
+	ImageChecksumFileReadFailure  Kind = "ImageChecksumFileReadFailure"
+	ConcurrentActionLimit         Kind = "ConcurrentActionLimit"
+	TemporaryFailure              Kind = "TemporaryFailure"
+	NoFreeConductorWorker         Kind = "NoFreeConductorWorker"
+	IncompatibleObjectVersion     Kind = "IncompatibleObjectVersion"
+	UnsupportedObjectError        Kind = "UnsupportedObjectError"
+	InsufficientDiskSpace         Kind = "InsufficientDiskSpace"
+	HardwareInspectionFailure     Kind = "HardwareInspectionFailure"
+	SwiftOperationError           Kind = "SwiftOperationError"
+	FailedToUpdateMacOnPort       Kind = "FailedToUpdateMacOnPort"
+	ConductorInterfacesRegistered Kind = "ConductorHardwareInterfacesAlreadyRegistered"
+	DriverOperationError          Kind = "DriverOperationError"
+	VendorPassthruException       Kind = "VendorPassthruException"
+	BIOSSettingListNotFound       Kind = "BIOSSettingListNotFound"
+	DeployTemplateNotFound        Kind = "DeployTemplateNotFound"
+	NodeConsoleNotEnabled         Kind = "NodeConsoleNotEnabled"
+	InstanceNotFound              Kind = "InstanceNotFound"
+)
+
+// Error is a failure that a user of ironic can be told: a kind and a finished text. Everything else that goes wrong is
+// an ordinary Go error and reaches the user as an unnamed failure (HTTP 500).
+type Error struct {
+	Kind    Kind
+	Message string
+	// Code overrides the HTTP code of the kind when not zero. InstanceDeployFailure carries its cause's code this way.
+	Code int
+	// cause is what led here; it is for the log, the user is shown Message alone.
+	cause error
+}
+
+// Errorf builds an Error of the kind given. A %w in the format keeps its error as the cause.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: kind, Message: err.Error(), cause: errors.Unwrap(err)}
+}
+
+// Error returns the text that users see.
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause, nil when there is none.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether target is an Error of the same kind.
+func (e *Error) Is(target error) bool {
+	var other *Error
+	return errors.As(target, &other) && other.Kind == e.Kind
+}
+
+// KindOf returns the kind of the first Error in err's chain, "" when there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return ""
+}
+
+// NodeLockedBy is the failure of taking a node's reservation while host holds it.
+func NodeLockedBy(node, host string) *Error {
+	return Errorf(NodeLocked,
+		"Node %s is locked by host %s, please retry after the current operation is completed.", node, host)
+}
+
+// NoSuchNode is the failure of finding a node by id or UUID.
+func NoSuchNode(node string) *Error {
+	return Errorf(NodeNotFound, "Node %s could not be found.", node)
+}
+
+// ErrLockLost reports that a guarded UPDATE matched no row: somebody else took the reservation or moved the provision
+// state. The holder must stop at once and touch no hardware.
+var ErrLockLost = errors.New("the node's reservation was lost")
