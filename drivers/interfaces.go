@@ -1,0 +1,190 @@
+package drivers
+
+import (
+	"context"
+	"time"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// InterfaceType is one of the kinds of interfaces that make up a node's driver.
+type InterfaceType string
+
+// The interface types (ironic/drivers/base.py).
+const (
+	TypeBIOS       InterfaceType = "bios"
+	TypeBoot       InterfaceType = "boot"
+	TypeConsole    InterfaceType = "console"
+	TypeDeploy     InterfaceType = "deploy"
+	TypeFirmware   InterfaceType = "firmware"
+	TypeInspect    InterfaceType = "inspect"
+	TypeManagement InterfaceType = "management"
+	TypeNetwork    InterfaceType = "network"
+	TypePower      InterfaceType = "power"
+	TypeRAID       InterfaceType = "raid"
+	TypeRescue     InterfaceType = "rescue"
+	TypeStorage    InterfaceType = "storage"
+	TypeVendor     InterfaceType = "vendor"
+)
+
+// Interface is what every implementation of every type has.
+type Interface interface {
+	// Properties describes the driver_info keys that the interface reads: name to description.
+	Properties() map[string]string
+	// Validate checks the node's settings without asking the hardware. Its errors are *store.Error of the kinds
+	// MissingParameterValue, InvalidParameterValue and UnsupportedDriverExtension.
+	Validate(ctx context.Context, t *Task) error
+	// Steps returns the steps of a kind that the interface itself carries out, out of band.
+	Steps(kind StepKind) []Step
+}
+
+// Power switches a node.
+type Power interface {
+	Interface
+	// PowerState returns store.PowerOn, store.PowerOff, store.PowerError or "" when it can't be known.
+	PowerState(ctx context.Context, t *Task) (string, error)
+	// SetPowerState goes to on, off, soft off or soft reboot and waits until the hardware reports it. A timeout of 0
+	// stands for the configured one.
+	SetPowerState(ctx context.Context, t *Task, state string, timeout time.Duration) error
+	// Reboot switches off and on, or on when it was off.
+	Reboot(ctx context.Context, t *Task, timeout time.Duration) error
+	// SupportedPowerStates lists the targets that SetPowerState and Reboot take.
+	SupportedPowerStates(t *Task) []string
+	// SupportsPowerSync tells whether power sync may force the recorded state.
+	SupportsPowerSync(t *Task) bool
+}
+
+// BootDevice is what a node boots from.
+type BootDevice struct {
+	Device string
+	// Persistent is nil when the hardware does not tell.
+	Persistent *bool
+}
+
+// Indicator describes one LED.
+type Indicator struct {
+	ReadOnly bool
+	States   []string
+}
+
+// Management reads and sets what a node boots from and how.
+type Management interface {
+	Interface
+	SupportedBootDevices(ctx context.Context, t *Task) ([]string, error)
+	BootDevice(ctx context.Context, t *Task) (BootDevice, error)
+	SetBootDevice(ctx context.Context, t *Task, device string, persistent bool) error
+	SupportedBootModes(ctx context.Context, t *Task) ([]string, error)
+	BootMode(ctx context.Context, t *Task) (string, error)
+	SetBootMode(ctx context.Context, t *Task, mode string) error
+	SecureBoot(ctx context.Context, t *Task) (bool, error)
+	SetSecureBoot(ctx context.Context, t *Task, on bool) error
+	InjectNMI(ctx context.Context, t *Task) error
+	// SupportedIndicators returns component to indicator name to description; component "" asks for all.
+	SupportedIndicators(ctx context.Context, t *Task, component string) (map[string]map[string]Indicator, error)
+	IndicatorState(ctx context.Context, t *Task, component, indicator string) (string, error)
+	SetIndicatorState(ctx context.Context, t *Task, component, indicator, state string) error
+	// DetectVendor returns the manufacturer's name, or an UnsupportedDriverExtension error.
+	DetectVendor(ctx context.Context, t *Task) (string, error)
+}
+
+// Boot brings a node into a ramdisk or into its instance.
+type Boot interface {
+	Interface
+	// Capabilities lists what the interface can do, in ironic's words (ramdisk_boot, iscsi_volume_boot, ...).
+	Capabilities() []string
+	// PrepareRamdisk makes the node boot the deploy ramdisk at its next start. params go onto the kernel command line.
+	PrepareRamdisk(ctx context.Context, t *Task, params map[string]string) error
+	CleanUpRamdisk(ctx context.Context, t *Task) error
+	// PrepareInstance makes the node boot what was deployed.
+	PrepareInstance(ctx context.Context, t *Task) error
+	CleanUpInstance(ctx context.Context, t *Task) error
+}
+
+// Deploy puts an image onto a node and takes it away again.
+type Deploy interface {
+	Interface
+	Prepare(ctx context.Context, t *Task) error
+	CleanUp(ctx context.Context, t *Task) error
+	TearDown(ctx context.Context, t *Task) error
+	TakeOver(ctx context.Context, t *Task) error
+	// PrepareCleaning returns Waiting when an agent has to boot first.
+	PrepareCleaning(ctx context.Context, t *Task) (Outcome, error)
+	TearDownCleaning(ctx context.Context, t *Task) error
+}
+
+// Agent is implemented by deploy interfaces that run steps through an agent on the node. The conductor decides what a
+// heartbeat means; the interface talks to the agent.
+type Agent interface {
+	// RefreshSteps asks the agent for its steps of a kind and caches them in driver_internal_info. When the agent is busy
+	// it leaves the cache alone and returns no error.
+	RefreshSteps(ctx context.Context, t *Task, kind StepKind) error
+	// CachedSteps returns the agent's steps of a kind for one interface type, with configured priorities applied. ok is
+	// false when no agent has reported any yet.
+	CachedSteps(t *Task, kind StepKind, iface InterfaceType) (steps []Step, ok bool)
+	// ExecuteStep sends a step (as it stands in the node's step column) to the agent and returns Waiting.
+	ExecuteStep(ctx context.Context, t *Task, kind StepKind, step store.Dict) (Outcome, error)
+	// StepStatus reads back how the step in the node's step column stands with the agent.
+	StepStatus(ctx context.Context, t *Task, kind StepKind) (StepStatus, error)
+	// CollectLogs saves the ramdisk's logs when the configuration asks for it; failed tells that something went wrong.
+	CollectLogs(ctx context.Context, t *Task, label string, failed bool)
+}
+
+// StepStatus is what an agent says about the command that runs a step.
+type StepStatus struct {
+	State StepState
+	// Error is the agent's text when State is StepFailed.
+	Error string
+	// Result is the command's result when State is StepSucceeded.
+	Result store.Dict
+}
+
+// StepState is one of the answers that an agent's command list gives.
+type StepState int
+
+// The states of a step.
+const (
+	// StepNotStarted: the agent has just booted and has seen no step command.
+	StepNotStarted StepState = iota
+	StepRunning
+	StepSucceeded
+	StepFailed
+	// StepVersionMismatch: the agent's hardware managers changed since the steps were listed; start over.
+	StepVersionMismatch
+	// StepUnknown: the last command is not the step that the node's row names.
+	StepUnknown
+)
+
+// Network connects a node's ports.
+type Network interface {
+	Interface
+	AddProvisioningNetwork(ctx context.Context, t *Task) error
+	RemoveProvisioningNetwork(ctx context.Context, t *Task) error
+	AddCleaningNetwork(ctx context.Context, t *Task) error
+	RemoveCleaningNetwork(ctx context.Context, t *Task) error
+	ConfigureTenantNetworks(ctx context.Context, t *Task) error
+	UnconfigureTenantNetworks(ctx context.Context, t *Task) error
+	// PortChanged is told of a port about to be saved; old is its row as it was.
+	PortChanged(ctx context.Context, t *Task, port, old *store.Port) error
+	// VIFDetach forgets the virtual interface on the node's ports.
+	VIFDetach(ctx context.Context, t *Task, vif string) error
+}
+
+// Storage says where a node's root disk is.
+type Storage interface {
+	Interface
+	// ShouldWriteImage is false when the node boots from a volume.
+	ShouldWriteImage(t *Task) bool
+}
+
+// BIOS reads a node's firmware settings.
+type BIOS interface {
+	Interface
+	// CacheSettings records the settings; interfaces that have none do nothing.
+	CacheSettings(ctx context.Context, t *Task) error
+}
+
+// Rescue cleans up after a rescue ramdisk.
+type Rescue interface {
+	Interface
+	CleanUp(ctx context.Context, t *Task) error
+}

@@ -1,0 +1,52 @@
+package drivers
+
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// StepKind is the flow that a step belongs to.
+type StepKind string
+
+// The kinds of steps. The value is the word in ironic's column names and agent commands (deploy_step, clean.get_clean_steps).
+const (
+	DeployStep StepKind = "deploy"
+	CleanStep  StepKind = "clean"
+	VerifyStep StepKind = "verify"
+)
+
+// Outcome is how a step or a preparation ended.
+type Outcome int
+
+// The outcomes.
+const (
+	// Done: go on with the next step.
+	Done Outcome = iota
+	// Waiting: an agent or a BMC goes on alone; a heartbeat or a periodic task continues the flow.
+	Waiting
+	// Again: the step did nothing yet and has to be run again on the next heartbeat.
+	Again
+)
+
+// Step is one named action of a flow.
+type Step struct {
+	Interface       InterfaceType
+	Name            string
+	Priority        int
+	Abortable       bool
+	RequiresRamdisk bool
+	// Args describes the arguments; nil when the step takes none.
+	Args map[string]StepArg
+	// Run carries the step out. It is nil for a step that the agent runs.
+	Run func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
+	// Resume is asked after a restart in the middle of Run: it reads what the first run did and finishes it. Nil stands
+	// for a step that may simply run again, because it reads before it acts.
+	Resume func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
+}
+
+// StepArg describes one argument of a step.
+type StepArg struct {
+	Description string
+	Required    bool
+}

@@ -1,0 +1,60 @@
+package drivers
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Task is what a driver sees of one operation on one node: the node's row under its lock, its ports, the interfaces that
+// act for it and the worker around it. A Task belongs to one goroutine.
+type Task struct {
+	Node     *store.Node
+	Ports    []*store.Port
+	Hardware *Hardware
+	Worker   Worker
+	Log      zerolog.Logger
+	// Shared tells that the node is not reserved by this task: it may be read, never changed.
+	Shared bool
+
+	// The request this work was asked for by; empty for the worker's own periodic work. AuthToken is a secret.
+	RequestID       string
+	GlobalRequestID string
+	AuthToken       string
+	UserID          string
+}
+
+// Worker is what drivers may ask of the conductor that runs them.
+type Worker interface {
+	// Save writes the node's changed columns, provided that the reservation is still this worker's; otherwise it returns
+	// an error that wraps store.ErrLockLost and the driver must stop.
+	Save(ctx context.Context, t *Task) error
+	// SetPower brings the node to a power state with everything that goes with it: columns, agent keys, notifications.
+	// target is one of store.PowerOn, PowerOff, Reboot, SoftReboot and SoftPowerOff. It returns when the BMC reports the
+	// state or the configured time is over.
+	SetPower(ctx context.Context, t *Task, target string) error
+	// Report tells the followers of progress events how far the running step is.
+	Report(t *Task, p Progress)
+	// Journal is the worker's own durable memory of the node's flow; another worker does not see it.
+	Journal(t *Task) Journal
+}
+
+// Journal holds small values by key for one node, in the worker's local file.
+type Journal interface {
+	Put(ctx context.Context, key string, value any) error
+	Get(ctx context.Context, key string, into any) (found bool, err error)
+}
+
+// Progress is how far one step is. Zero totals stand for unknown.
+type Progress struct {
+	// Doing says in a few words what goes on, or what is waited for.
+	Doing string
+	// Waiting tells that nothing moves until somebody else acts (an agent boots, a BMC answers).
+	Waiting bool
+	// Bytes done and in total.
+	Bytes, Total int64
+	At           time.Time
+}
