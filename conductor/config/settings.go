@@ -1,0 +1,129 @@
+package config
+
+import "time"
+
+// Settings is every option of ironic.conf that Ironmaster honours, with upstream's name in the opt tag and its
+// defaults. Strings whose upstream default is None are empty when unset, unless a pointer tells the two apart.
+type Settings struct {
+	Release Release // whose defaults apply
+
+	Default       Default       `group:"DEFAULT"`
+	Log           Log           `group:"DEFAULT"`
+	Conductor     Conductor     `group:"conductor"`
+	Deploy        Deploy        `group:"deploy"`
+	Agent         Agent         `group:"agent"`
+	PXE           PXE           `group:"pxe"`
+	Redfish       Redfish       `group:"redfish"`
+	Fake          Fake          `group:"fake"`
+	DiskUtils     DiskUtils     `group:"disk_utils"`
+	API           API           `group:"api"`
+	Glance        Glance        `group:"glance"`
+	Catalog       Catalog       `group:"service_catalog"`
+	Database      Database      `group:"database"`
+	Rabbit        Rabbit        `group:"oslo_messaging_rabbit"`
+	Notifications Notifications `group:"oslo_messaging_notifications"`
+	Ironmaster    Ironmaster    `group:"ironmaster"`
+}
+
+// Default is [DEFAULT] without the options of logging.
+type Default struct {
+	Host string `opt:"host"` // the conductor's identity; Load computes the default
+	MyIP string `opt:"my_ip"`
+
+	AuthStrategy       string        `opt:"auth_strategy" default:"keystone" choices:"noauth|keystone|http_basic"`
+	RPCTransport       string        `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
+	TransportURL       string        `opt:"transport_url" default:"rabbit://" secret:"true"`
+	ControlExchange    string        `opt:"control_exchange" default:"ironic"`
+	RPCResponseTimeout time.Duration `opt:"rpc_response_timeout" default:"60"`
+	ExecutorThreads    int           `opt:"executor_thread_pool_size" default:"64" old:"rpc_thread_pool_size"`
+	PinReleaseVersion  string        `opt:"pin_release_version"`
+
+	HashPartitionExponent int           `opt:"hash_partition_exponent" default:"5" min:"0" max:"20"`
+	HashRingResetInterval time.Duration `opt:"hash_ring_reset_interval" default:"15"`
+	HashRingAlgorithm     string        `opt:"hash_ring_algorithm" default:"md5"`
+
+	EnabledHardwareTypes []string `opt:"enabled_hardware_types" default:"ipmi,redfish"`
+	EnabledBIOS          []string `opt:"enabled_bios_interfaces" default:"no-bios,redfish"`
+	EnabledBoot          []string `opt:"enabled_boot_interfaces" default:"ipxe,pxe,redfish-virtual-media"`
+	EnabledConsole       []string `opt:"enabled_console_interfaces" default:"no-console"`
+	EnabledDeploy        []string `opt:"enabled_deploy_interfaces" default:"direct,ramdisk" defaultNew:"autodetect,direct,ramdisk,bootc"`
+	EnabledFirmware      []string `opt:"enabled_firmware_interfaces" default:"no-firmware"`
+	EnabledInspect       []string `opt:"enabled_inspect_interfaces" default:"no-inspect,redfish"`
+	EnabledManagement    []string `opt:"enabled_management_interfaces"` // nil: the first one of each hardware type
+	EnabledNetwork       []string `opt:"enabled_network_interfaces" default:"flat,noop"`
+	EnabledPower         []string `opt:"enabled_power_interfaces"` // nil: the first one of each hardware type
+	EnabledRAID          []string `opt:"enabled_raid_interfaces" default:"agent,no-raid,redfish"`
+	EnabledRescue        []string `opt:"enabled_rescue_interfaces" default:"no-rescue"`
+	EnabledStorage       []string `opt:"enabled_storage_interfaces" default:"cinder,noop"`
+	EnabledVendor        []string `opt:"enabled_vendor_interfaces" default:"ipmitool,redfish,no-vendor"`
+
+	DefaultBIOS       string `opt:"default_bios_interface"`
+	DefaultBoot       string `opt:"default_boot_interface"`
+	DefaultConsole    string `opt:"default_console_interface"`
+	DefaultDeploy     string `opt:"default_deploy_interface"`
+	DefaultFirmware   string `opt:"default_firmware_interface"`
+	DefaultInspect    string `opt:"default_inspect_interface"`
+	DefaultManagement string `opt:"default_management_interface"`
+	DefaultNetwork    string `opt:"default_network_interface"`
+	DefaultPower      string `opt:"default_power_interface"`
+	DefaultRAID       string `opt:"default_raid_interface"`
+	DefaultRescue     string `opt:"default_rescue_interface"`
+	DefaultStorage    string `opt:"default_storage_interface" default:"noop"`
+	DefaultVendor     string `opt:"default_vendor_interface"`
+
+	StatePath string `opt:"state_path" default:"/var/lib/ironic"`
+	TempDir   string `opt:"tempdir" default:"/tmp"`
+
+	ForceRawImages           bool    `opt:"force_raw_images" default:"true"`
+	RawImageGrowthFactor     float64 `opt:"raw_image_growth_factor" default:"2.0" min:"1"`
+	ImageDownloadConcurrency int     `opt:"image_download_concurrency" default:"20" min:"1"`
+	ESPImage                 string  `opt:"esp_image"`
+	GrubConfigPath           string  `opt:"grub_config_path" default:"EFI/BOOT/grub.cfg"`
+	IsolinuxBin              string  `opt:"isolinux_bin" default:"/usr/lib/syslinux/isolinux.bin"`
+	Ldlinux                  string  `opt:"ldlinux_c32"`
+
+	WebserverVerifyCA          Verification  `opt:"webserver_verify_ca" default:"True"`
+	WebserverConnectionTimeout time.Duration `opt:"webserver_connection_timeout" default:"60"`
+
+	// NotificationLevel is the lowest level that is sent; empty sends nothing.
+	NotificationLevel            string   `opt:"notification_level" choices:"debug|info|warning|error|critical"`
+	VersionedNotificationsTopics []string `opt:"versioned_notifications_topics" default:"ironic_versioned_notifications"`
+	LogInDBMaxSize               int      `opt:"log_in_db_max_size" default:"4096"` // characters of last_error and the like
+
+	AllowImageAccessViaAuthToken bool          `opt:"allow_image_access_via_auth_token" default:"true" defaultNew:"false"`
+	DrainShutdownTimeout         time.Duration `opt:"drain_shutdown_timeout" default:"1800"` // 0 waits for ever
+}
+
+// Log is oslo.log's part of [DEFAULT].
+type Log struct {
+	Debug      bool   `opt:"debug" default:"false"`
+	File       string `opt:"log_file" old:"logfile"`
+	Dir        string `opt:"log_dir" old:"logdir"`
+	UseStderr  bool   `opt:"use_stderr" default:"false"`
+	UseJSON    bool   `opt:"use_json" default:"false"`
+	DateFormat string `opt:"log_date_format" default:"%Y-%m-%d %H:%M:%S"` // strftime
+}
+
+// DiskUtils is [disk_utils]: limits of qemu-img.
+type DiskUtils struct {
+	ImageConvertMemoryLimit int `opt:"image_convert_memory_limit" default:"2048" min:"1"` // MiB
+	ImageConvertAttempts    int `opt:"image_convert_attempts" default:"3" min:"1"`
+}
+
+// API is what a conductor reads of [api].
+type API struct {
+	PublicEndpoint          string        `opt:"public_endpoint"` // where agents call back, unless the catalog tells
+	RamdiskHeartbeatTimeout time.Duration `opt:"ramdisk_heartbeat_timeout" default:"300"`
+}
+
+// Ironmaster is Ironmaster's own group. An unknown option in it is an error.
+type Ironmaster struct {
+	WholeDiskRootOnly     bool          `opt:"whole_disk_root_only" default:"true"`                    // refuse swap and ephemeral with a whole-disk image
+	StateFile             string        `opt:"state_file" default:"$state_path/ironmaster.db"`         // locks, inbox and outbox of this worker
+	AdminListen           string        `opt:"admin_listen" default:"127.0.0.1:8990"`                  // metrics, health, locks
+	ImageServerListen     string        `opt:"image_server_listen" default:":8182"`                    // images, ISOs and config drives
+	ImageServerURL        string        `opt:"image_server_url"`                                       // how machines reach it; default http://$my_ip:<port of image_server_listen>
+	ImageConvertTimeLimit time.Duration `opt:"image_convert_time_limit" default:"600" min:"1"`         // of one qemu-img run
+	MaxImageSize          int64         `opt:"max_image_size" default:"1048576" min:"1" max:"8388608"` // MiB of virtual size, at most 8 TiB
+	ProgressInterval      time.Duration `opt:"progress_interval" default:"5" min:"1" max:"3600"`       // between events while bytes flow
+}
