@@ -1,0 +1,68 @@
+package drivers
+
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Unsupported is the failure of asking a node's driver for something that it cannot do. extension is the interface type or
+// the operation by ironic's name.
+func Unsupported(t *Task, extension string) error {
+	return store.Errorf(store.UnsupportedDriverExtension,
+		"Driver %s does not support %s (disabled or not implemented).", t.Node.Driver, extension)
+}
+
+// BareManagement refuses every operation that ironic leaves optional for a management interface. Implementations embed it
+// and override what their hardware can do.
+type BareManagement struct{}
+
+// SupportedBootModes refuses.
+func (BareManagement) SupportedBootModes(_ context.Context, t *Task) ([]string, error) {
+	return nil, Unsupported(t, "get_supported_boot_modes")
+}
+
+// BootMode refuses.
+func (BareManagement) BootMode(_ context.Context, t *Task) (string, error) {
+	return "", Unsupported(t, "get_boot_mode")
+}
+
+// SetBootMode refuses.
+func (BareManagement) SetBootMode(_ context.Context, t *Task, _ string) error {
+	return Unsupported(t, "set_boot_mode")
+}
+
+// SecureBoot refuses.
+func (BareManagement) SecureBoot(_ context.Context, t *Task) (bool, error) {
+	return false, Unsupported(t, "get_secure_boot_state")
+}
+
+// SetSecureBoot refuses.
+func (BareManagement) SetSecureBoot(_ context.Context, t *Task, _ bool) error {
+	return Unsupported(t, "set_secure_boot_state")
+}
+
+// InjectNMI refuses.
+func (BareManagement) InjectNMI(_ context.Context, t *Task) error {
+	return Unsupported(t, "inject_nmi")
+}
+
+// SupportedIndicators refuses.
+func (BareManagement) SupportedIndicators(_ context.Context, t *Task, _ string) (map[string]map[string]Indicator, error) {
+	return nil, Unsupported(t, "get_supported_indicators")
+}
+
+// IndicatorState refuses.
+func (BareManagement) IndicatorState(_ context.Context, t *Task, _, _ string) (string, error) {
+	return "", Unsupported(t, "get_indicator_state")
+}
+
+// SetIndicatorState refuses.
+func (BareManagement) SetIndicatorState(_ context.Context, t *Task, _, _, _ string) error {
+	return Unsupported(t, "set_indicator_state")
+}
+
+// DetectVendor refuses.
+func (BareManagement) DetectVendor(_ context.Context, t *Task) (string, error) {
+	return "", Unsupported(t, "detect_vendor")
+}
