@@ -44,11 +44,10 @@ var (
 	verificationType = reflect.TypeFor[Verification]()
 )
 
-// describe lists the options that Settings honours. Groups are its struct fields with a group tag; structs embedded in
-// a group add their options to it.
-func describe(release Release) ([]*option, error) {
+// describe lists the options of a struct like Settings. Groups are its fields with a group tag; structs embedded in a
+// group add their options to it.
+func describe(settings reflect.Type, release Release) ([]*option, error) {
 	var options []*option
-	settings := reflect.TypeFor[Settings]()
 	for _, field := range reflect.VisibleFields(settings) {
 		group, ok := field.Tag.Lookup("group")
 		if !ok {
@@ -124,10 +123,18 @@ var errSelf = errors.New("refers to itself")
 type decoder struct {
 	sources  *sources
 	options  map[key]*option
-	known    map[key]string // the defaults of options that are not honoured but may be referred to
+	known    map[key]foreign // options that are not honoured but may be referred to
 	computed map[key]func() (string, error)
 	override map[key]setting // values that go before all sources
 	open     []key           // options being read: one that comes twice refers to itself
+}
+
+func newDecoder(from *sources, options []*option, computed map[key]func() (string, error)) *decoder {
+	d := &decoder{sources: from, options: map[key]*option{}, known: foreignOptions(), computed: computed}
+	for _, o := range options {
+		d.options[o.key] = o
+	}
+	return d
 }
 
 // decode returns the value of an option; the zero value stands for None.
@@ -313,10 +320,11 @@ func (d *decoder) text(k key) (string, bool, error) {
 		}
 		return o.text(value), true, nil
 	}
-	def, ok := d.known[k]
+	other, ok := d.known[k]
 	if !ok {
 		return "", false, nil
 	}
+	def := other.def
 	if slices.Contains(d.open, k) {
 		return "", true, errSelf
 	}

@@ -6,18 +6,26 @@ import (
 	"strings"
 )
 
-// known lists the options that a Python conductor of any supported release reads and Ironmaster does not honour, one
-// "group name default" a line. Options that only ironic-api reads are absent: they share the file but are not ours.
+// known lists the options of all supported releases that Ironmaster does not honour, one "group name default" a line. A
+// line that starts with ~ is an option that a Python conductor does not read either, such as those of ironic-api, which
+// share the file: it may be referred to, and setting it is nothing to warn about.
 //
 //go:embed known.txt
 var known string
 
-func knownOptions() map[key]string {
-	options := map[key]string{}
+// foreign is an option that Ironmaster does not honour.
+type foreign struct {
+	def    string
+	silent bool
+}
+
+func foreignOptions() map[key]foreign {
+	options := map[key]foreign{}
 	for line := range strings.Lines(known) {
-		group, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		line, silent := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "~")
+		group, rest, _ := strings.Cut(line, " ")
 		name, def, _ := strings.Cut(rest, " ")
-		options[key{group, name}] = def
+		options[key{group, name}] = foreign{def, silent}
 	}
 	return options
 }
@@ -27,7 +35,7 @@ func (d *decoder) notHonoured() []string {
 	var warnings []string
 	seen := map[key]bool{}
 	warn := func(k key) {
-		if _, known := d.known[k]; !known || seen[k] {
+		if f, ok := d.known[k]; !ok || f.silent || seen[k] {
 			return
 		}
 		seen[k] = true

@@ -23,14 +23,11 @@ func Load(in Inputs) (*Settings, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	options, err := describe(in.Release)
+	options, err := describe(reflect.TypeFor[Settings](), in.Release)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &decoder{sources: from, options: map[key]*option{}, known: knownOptions(), computed: computedDefaults(in)}
-	for _, o := range options {
-		d.options[o.key] = o
-	}
+	d := newDecoder(from, options, computedDefaults(in))
 	if err := d.followAuthSections(options); err != nil {
 		return nil, nil, err
 	}
@@ -89,11 +86,19 @@ func (d *decoder) followAuthSections(options []*option) error {
 			return err
 		}
 		if name := value.String(); name != "" {
-			o.key.group = groupName(name)
-			d.options[o.key] = o
+			d.move(o, groupName(name))
 		}
 	}
 	return nil
+}
+
+// move makes an option and its older names belong to another group.
+func (d *decoder) move(o *option, group string) {
+	for i := range o.older {
+		o.older[i].group = group
+	}
+	o.key.group = group
+	d.options[o.key] = o
 }
 
 // applyQuery lets the query of transport_url override [oslo_messaging_rabbit], as oslo.messaging does.
@@ -140,10 +145,12 @@ func (s *Settings) complete() error {
 	if s.Rabbit.HAQueues && s.Rabbit.QuorumQueue {
 		problem("[oslo_messaging_rabbit]rabbit_ha_queues and rabbit_quorum_queue exclude each other")
 	}
-	for _, path := range s.Conductor.FileURLAllowedPaths {
-		if path != "/" && (!filepath.IsAbs(path) || filepath.Clean(path) != strings.TrimRight(path, "/")) {
+	for i, path := range s.Conductor.FileURLAllowedPaths {
+		clean := filepath.Clean(path)
+		if !filepath.IsAbs(path) || clean != "/" && clean != strings.TrimRight(path, "/") {
 			problem("[conductor]file_url_allowed_paths: %q must be an absolute path without . or ..", path)
 		}
+		s.Conductor.FileURLAllowedPaths[i] = clean
 	}
 	if _, _, err := net.SplitHostPort(s.Ironmaster.AdminListen); err != nil {
 		problem("[ironmaster]admin_listen = %q: must be host:port", s.Ironmaster.AdminListen)

@@ -80,7 +80,7 @@ type Conductor struct {
 	DisableZstandardDecompression  bool     `opt:"disable_zstandard_decompression" default:"false"`
 	DisableKernelParameterParsing  bool     `opt:"disable_kernel_parameter_parsing" default:"false"`
 	DisallowedDeploymentBootModes  []string `opt:"disallowed_deployment_boot_modes" default:"" choices:"uefi|bios"`
-	FileURLAllowedPaths            []string `opt:"file_url_allowed_paths" default:"/var/lib/ironic,/shared/html,/templates,/opt/cache/files,/vagrant" defaultNew:"/var/lib/ironic" paths:"true"`
+	FileURLAllowedPaths            []string `opt:"file_url_allowed_paths" default:"/var/lib/ironic,/shared/html,/templates,/opt/cache/files,/vagrant" defaultNew:"/var/lib/ironic"`
 	AutomaticLessee                bool     `opt:"automatic_lessee" default:"false" default29:"true"`
 	AutomaticLesseeSource          string   `opt:"automatic_lessee_source" default:"request" default29:"instance" choices:"instance|request|none"`
 }

@@ -143,6 +143,9 @@ func parseDict(text string) (map[string]string, error) {
 type limits struct{ min, max *float64 }
 
 func (l limits) check(n float64) error {
+	if math.IsNaN(n) {
+		return errFloat
+	}
 	if l.min != nil && n < *l.min {
 		return fmt.Errorf("must be at least %g", *l.min)
 	}
