@@ -1,0 +1,66 @@
+// Package catalog brings together everything that this build can drive, and works out from the configuration which of it
+// is enabled, what each hardware type supports, and which interfaces act for a node.
+package catalog
+
+import (
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/fake"
+	"github.com/ironmaster/ironmaster/drivers/noop"
+)
+
+// Parts are the implementations that need more than a constructor without arguments. A nil part is absent from the
+// catalog. Implementations are pointers.
+type Parts struct {
+	Fake         fake.Config
+	BIOSSettings fake.BIOSSettings
+
+	// Direct is the deploy interface direct, AgentPower the power interface agent.
+	Direct     drivers.Deploy
+	AgentPower drivers.Power
+
+	RedfishPower      drivers.Power
+	RedfishManagement drivers.Management
+	VirtualMedia      drivers.Boot
+
+	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
+	Firmware bool
+}
+
+// New returns the catalog of this build.
+func New(p Parts) *drivers.Catalog {
+	impl := map[drivers.InterfaceType]map[string]drivers.Interface{
+		drivers.TypeBIOS:    {"fake": fake.NewBIOS(p.Fake, p.BIOSSettings), "no-bios": noop.NewBIOS()},
+		drivers.TypeBoot:    {"fake": fake.NewBoot(p.Fake)},
+		drivers.TypeConsole: {"fake": fake.NewConsole(), "no-console": noop.NewConsole()},
+		drivers.TypeDeploy:  {"fake": fake.NewDeploy(p.Fake)},
+		drivers.TypeInspect: {"fake": fake.NewInspect(), "no-inspect": noop.NewInspect()},
+		drivers.TypeManagement: {
+			"fake": fake.NewManagement(p.Fake), "noop": noop.NewManagement(),
+		},
+		drivers.TypeNetwork: {"noop": noop.NewNetwork()},
+		drivers.TypePower:   {"fake": fake.NewPower(p.Fake)},
+		drivers.TypeRAID:    {"fake": fake.NewRAID(), "no-raid": noop.NewRAID()},
+		drivers.TypeRescue:  {"fake": fake.NewRescue(), "no-rescue": noop.NewRescue()},
+		drivers.TypeStorage: {"fake": fake.NewStorage(), "noop": noop.NewStorage()},
+		drivers.TypeVendor:  {"fake": fake.NewVendor(), "no-vendor": noop.NewVendor()},
+	}
+	if p.Firmware {
+		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"no-firmware": noop.NewFirmware()}
+	}
+	if p.Direct != nil {
+		impl[drivers.TypeDeploy]["direct"] = p.Direct
+	}
+	if p.AgentPower != nil {
+		impl[drivers.TypePower]["agent"] = p.AgentPower
+	}
+	if p.RedfishPower != nil {
+		impl[drivers.TypePower]["redfish"] = p.RedfishPower
+	}
+	if p.RedfishManagement != nil {
+		impl[drivers.TypeManagement]["redfish"] = p.RedfishManagement
+	}
+	if p.VirtualMedia != nil {
+		impl[drivers.TypeBoot]["redfish-virtual-media"] = p.VirtualMedia
+	}
+	return &drivers.Catalog{Types: hardwareTypes(impl), Implementations: impl}
+}

@@ -1,0 +1,79 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
+
+// fakeHardware may use any enabled interface; what it supports matters for its defaults alone.
+const fakeHardware = "fake-hardware"
+
+// hardwareTypes returns the hardware types with the interfaces of reference/drivers.md §2 that are in the build. Names
+// stand in order of preference.
+func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) map[string]drivers.HardwareType {
+	generic := map[drivers.InterfaceType][]string{
+		drivers.TypeBIOS:     {"no-bios"},
+		drivers.TypeConsole:  {"no-console"},
+		drivers.TypeDeploy:   {"direct"},
+		drivers.TypeFirmware: {"no-firmware"},
+		drivers.TypeInspect:  {"no-inspect"},
+		drivers.TypeNetwork:  {"noop"},
+		drivers.TypeRAID:     {"no-raid"},
+		drivers.TypeRescue:   {"no-rescue"},
+		drivers.TypeStorage:  {"noop"},
+		drivers.TypeVendor:   {"no-vendor"},
+	}
+	special := map[string]map[drivers.InterfaceType][]string{
+		fakeHardware: {
+			drivers.TypeBIOS:       {"fake", "no-bios"},
+			drivers.TypeBoot:       {"fake"},
+			drivers.TypeConsole:    {"fake", "no-console"},
+			drivers.TypeDeploy:     {"fake", "direct"},
+			drivers.TypeInspect:    {"fake", "no-inspect"},
+			drivers.TypeManagement: {"fake"},
+			drivers.TypePower:      {"fake"},
+			drivers.TypeRAID:       {"fake", "no-raid"},
+			drivers.TypeRescue:     {"fake", "no-rescue"},
+			drivers.TypeStorage:    {"fake", "noop"},
+			drivers.TypeVendor:     {"fake", "no-vendor"},
+		},
+		// Upstream's only boot interfaces here are pxe and ipxe, which this build lacks. With fake an operator boots the
+		// ramdisk by hand, as fits a machine whose power is managed by hand too.
+		"manual-management": {
+			drivers.TypeBoot:       {"fake"},
+			drivers.TypeManagement: {"noop", "fake"},
+			drivers.TypePower:      {"agent", "fake"},
+		},
+		"redfish": {
+			drivers.TypeBoot:       {"redfish-virtual-media"},
+			drivers.TypeManagement: {"redfish", "noop"},
+			drivers.TypePower:      {"redfish"},
+		},
+	}
+	types := map[string]drivers.HardwareType{}
+	for name, own := range special {
+		supported := map[drivers.InterfaceType][]string{}
+		all := maps.Clone(generic)
+		maps.Copy(all, own)
+		for typ, names := range all {
+			if built[typ] == nil {
+				continue
+			}
+			supported[typ] = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return built[typ][n] == nil })
+		}
+		types[name] = drivers.HardwareType{Name: name, Supported: supported}
+	}
+	return types
+}
+
+// order is that in which a node's interfaces are looked at, and so which of several mistakes is told first.
+var order = []drivers.InterfaceType{drivers.TypeBoot, drivers.TypeDeploy, drivers.TypeManagement, drivers.TypeNetwork,
+	drivers.TypePower, drivers.TypeBIOS, drivers.TypeConsole, drivers.TypeFirmware, drivers.TypeInspect, drivers.TypeRAID,
+	drivers.TypeRescue, drivers.TypeStorage, drivers.TypeVendor}
+
+// interfaceTypes returns the types that a catalog has, in a fixed order.
+func interfaceTypes(c *drivers.Catalog) []drivers.InterfaceType {
+	return slices.DeleteFunc(slices.Clone(order), func(t drivers.InterfaceType) bool { return c.Implementations[t] == nil })
+}

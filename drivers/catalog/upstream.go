@@ -1,0 +1,39 @@
+package catalog
+
+import (
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
+
+// The text of IncompatibleInterface shows users a Python object and the name of a Python class. Clients that match on it
+// keep working when both look as before.
+
+var hardwareClasses = map[string]string{
+	fakeHardware:        "FakeHardware",
+	"manual-management": "ManualManagementHardware",
+	"redfish":           "RedfishHardware",
+}
+
+// classes are upstream's for the interfaces of this build, below ironic.drivers.modules.
+var classes = map[drivers.InterfaceType]map[string]string{
+	drivers.TypeBIOS:       {"fake": "fake.FakeBIOS", "no-bios": "noop.NoBIOS"},
+	drivers.TypeBoot:       {"fake": "fake.FakeBoot", "redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
+	drivers.TypeConsole:    {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
+	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy"},
+	drivers.TypeFirmware:   {"no-firmware": "noop.NoFirmware"},
+	drivers.TypeInspect:    {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
+	drivers.TypeManagement: {"fake": "fake.FakeManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
+	drivers.TypeNetwork:    {"noop": "network.noop.NoopNetwork"},
+	drivers.TypePower:      {"agent": "agent_power.AgentPower", "fake": "fake.FakePower", "redfish": "redfish.power.RedfishPower"},
+	drivers.TypeRAID:       {"fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
+	drivers.TypeRescue:     {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
+	drivers.TypeStorage:    {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
+	drivers.TypeVendor:     {"fake": "fake.FakeVendorB", "no-vendor": "noop.NoVendor"},
+}
+
+func pythonClass(hardware string) string { return hardwareClasses[hardware] }
+
+func pythonObject(typ drivers.InterfaceType, name string, impl drivers.Interface) string {
+	return fmt.Sprintf("<ironic.drivers.modules.%s object at %p>", classes[typ][name], impl)
+}
