@@ -143,7 +143,7 @@ func (l *Lab) launchIronicAPI() error {
 
 // startPythonConductor starts Debian's ironic-conductor and waits until the API knows its hardware types.
 func (l *Lab) startPythonConductor() error {
-	if err := need("ironic", ironicConductor); err != nil {
+	if err := need("conductor", ironicConductor); err != nil {
 		return err
 	}
 	var err error

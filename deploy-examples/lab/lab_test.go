@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +51,26 @@ func TestWholeSetStartsAndLeavesNothingBehind(t *testing.T) {
 	expectNoProcess(t, l.Dir)
 	if _, err := os.Stat(l.Dir); !os.IsNotExist(err) {
 		t.Errorf("the temporary folder is still there: %v", err)
+	}
+}
+
+func TestDebiansConductorRunsOnTheConfiguration(t *testing.T) {
+	l := ForTest(t, Options{Database: "mariadb", Conductor: "python"})
+	var list struct {
+		Drivers []struct {
+			Name  string   `json:"name"`
+			Hosts []string `json:"hosts"`
+		} `json:"drivers"`
+	}
+	getJSON(t, l.IronicURL+"/v1/drivers", http.StatusOK, &list)
+	served := map[string][]string{}
+	for _, driver := range list.Drivers {
+		served[driver.Name] = driver.Hosts
+	}
+	for _, name := range []string{"fake-hardware", "manual-management", "redfish"} {
+		if !slices.Contains(served[name], ConductorHost) {
+			t.Errorf("hardware type %s is served by %q, want %s among them", name, served[name], ConductorHost)
+		}
 	}
 }
 
@@ -169,6 +191,31 @@ func TestChildrenOfAServiceEndWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectNoProcess(t, dir)
+}
+
+func TestDetachedServicesOutliveTheirContextUntilTheyAreEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	l, err := New(ctx, Options{Dir: t.TempDir(), Detached: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := l.StartService(Command{Name: "sleeper", Path: "/bin/sleep", Args: []string{"600"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if service.PID() == 0 {
+		t.Fatal("the service ended with its context")
+	}
+	// A process id that was given to another process since then must be left alone.
+	stranger := filepath.Join(l.Dir, "stranger.pid")
+	if err := os.WriteFile(stranger, []byte(strconv.Itoa(os.Getppid())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := End(l.Dir); err != nil {
+		t.Error(err)
+	}
+	expectNoProcess(t, l.Dir)
 }
 
 func getJSON(t *testing.T, url string, status int, into any) {

@@ -20,12 +20,13 @@ func (l *Lab) preparePostgreSQL() (*Database, error) {
 	if err != nil {
 		return nil, err
 	}
+	version := filepath.Base(filepath.Dir(programs))
 	admin := func(_ string, port int) string {
 		return fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", loopback(port))
 	}
 	return l.prepareServer(server{
 		kind: "postgresql", dialect: "postgresql+psycopg2", driver: "pgx",
-		packages: []string{"postgresql", "python3-ironic"},
+		packages: []string{"postgresql-" + version, "python3-ironic"},
 		user:     credential,
 		initialise: func(dir string) Command {
 			return Command{

@@ -1,0 +1,59 @@
+# make help lists what there is to make.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+INSTALL := deploy-examples/lab/install-packages
+# How long make fuzz tries each fuzz target.
+FUZZTIME ?= 10s
+
+# Packages whose tests start real services, found by what they import; all others are unit packages.
+IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...
+SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ {print $$1}')
+UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
+
+.PHONY: help build packages lint unit services test fuzz bench demo demo-stop clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/ironmaster
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ironmaster ./cmd/ironmaster
+
+packages: ## install the Debian packages that tests and the demo run (starts no service)
+	$(INSTALL)
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+unit: ## tests that need nothing but Go and a C compiler, under the race detector
+	go test -race -timeout 5m $(UNIT_PACKAGES)
+
+services: build packages ## tests against RabbitMQ, databases, ironic-api and Glance, each package by itself
+	go test -p 1 -timeout 15m $(SERVICE_PACKAGES)
+
+test: packages lint unit services ## everything that must hold before a commit; .ci/run calls it
+
+fuzz: ## try every fuzz target for FUZZTIME (10s)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; done
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+demo: build ## deploy an image onto three simulated machines; KEEP=1 leaves everything running
+	$(INSTALL) build broker ironic glance clients images
+	KEEP=$(KEEP) go run ./deploy-examples/demo
+
+demo-stop: ## end what make demo KEEP=1 left running
+	go run ./deploy-examples/demo -stop
+
+clean: demo-stop ## remove what was built, and the lab's cached database files
+	rm -rf bin .lab
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ironmaster-lab"
