@@ -1,0 +1,214 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// maxMetadata bounds the answer to a request for an image's metadata, in bytes.
+const maxMetadata = 4 << 20
+
+// glanceSource reads images from the OpenStack Image service, version 2.
+type glanceSource struct {
+	cfg     GlanceConfig
+	session *glanceSession
+	log     zerolog.Logger
+	// pause is the wait between two tries; tests shorten it.
+	pause time.Duration
+}
+
+func newGlanceSource(cfg GlanceConfig, log zerolog.Logger) (*glanceSource, error) {
+	session, err := newGlanceSession(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &glanceSource{cfg: cfg, session: session, log: log, pause: time.Second}, nil
+}
+
+func (g *glanceSource) close() { g.session.http.CloseIdleConnections() }
+
+// Show reads an image's metadata. The image must be active, and readable by the requester: Glance decides when the
+// requester's token is used; otherwise it must be public or of the requester's project.
+func (g *glanceSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
+	id, err := glanceID(ref.Href)
+	if err != nil {
+		return Metadata{}, err
+	}
+	var fields map[string]any
+	err = g.try(ctx, ref, "get", func(client *gophercloud.ServiceClient) error {
+		resp, err := client.Get(ctx, client.ServiceURL("images", id), nil, &gophercloud.RequestOpts{KeepResponseBody: true})
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		dec := json.NewDecoder(io.LimitReader(resp.Body, maxMetadata))
+		dec.UseNumber()
+		if err := dec.Decode(&fields); err != nil {
+			return fmt.Errorf("decoding the metadata of image %s: %w", id, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Metadata{}, err
+	}
+	meta := glanceMetadata(fields)
+	if meta.Status != "active" {
+		return Metadata{}, store.Errorf(store.ImageUnacceptable,
+			"Image %s is unacceptable: The image is required to be in an active state.", id)
+	}
+	own := ref.Requester.ProjectID != "" && meta.Owner == ref.Requester.ProjectID
+	if ref.Requester.Token == "" && meta.Visibility != "public" && !own {
+		return Metadata{}, store.Errorf(store.ImageNotFound, "Image %s could not be found.", id)
+	}
+	return meta, nil
+}
+
+// Open starts a download.
+func (g *glanceSource) Open(ctx context.Context, ref Ref) (io.ReadCloser, int64, error) {
+	id, err := glanceID(ref.Href)
+	if err != nil {
+		return nil, 0, err
+	}
+	size := int64(-1)
+	body, err := withStall(ctx, g.cfg.Timeout, func(ctx context.Context) (body io.ReadCloser, err error) {
+		err = g.try(ctx, ref, "data", func(client *gophercloud.ServiceClient) error {
+			resp, err := client.Get(ctx, client.ServiceURL("images", id, "file"), nil, &gophercloud.RequestOpts{
+				KeepResponseBody: true, OkCodes: []int{http.StatusOK, http.StatusNoContent},
+				MoreHeaders: map[string]string{"Accept": "application/octet-stream"},
+			})
+			if err != nil {
+				return err
+			}
+			if resp.StatusCode == http.StatusNoContent {
+				resp.Body.Close()
+				return downloadFailed(ref.Href, store.Errorf(store.ImageDownloadFailed, "image contains no data."))
+			}
+			body, size = resp.Body, resp.ContentLength
+			return nil
+		})
+		return body, err
+	})
+	if err != nil {
+		return nil, 0, asDownloadFailed(ref.Href, err)
+	}
+	return body, size, nil
+}
+
+// try runs call, again after a failure to reach Glance as often as configured, and gives what is left ironic's kinds.
+func (g *glanceSource) try(ctx context.Context, ref Ref, method string, call func(*gophercloud.ServiceClient) error) error {
+	for attempt := 0; ; attempt++ {
+		client, err := g.session.client(ctx, ref.Requester)
+		if err != nil {
+			return err
+		}
+		err = call(client)
+		if err == nil || isUserError(err) || ctx.Err() != nil {
+			return err
+		}
+		err = glanceError(ref.Href, client.Endpoint, err)
+		if store.KindOf(err) != store.GlanceConnectionFailed || attempt >= g.cfg.Retries {
+			return err
+		}
+		g.log.Warn().Err(err).Str("method", method).Int("attempt", attempt+1).Msg("Glance did not answer, trying again")
+		select {
+		case <-time.After(g.pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// glanceError maps an answer of Glance, or none, to ironic's kinds.
+func glanceError(href, endpoint string, err error) error {
+	id, idErr := glanceID(href)
+	if idErr != nil {
+		return idErr
+	}
+	var code gophercloud.ErrUnexpectedResponseCode
+	if !errors.As(err, &code) {
+		return store.Errorf(store.GlanceConnectionFailed,
+			"Connection to glance endpoint %s failed: %w", Redact(endpoint), peerError(err))
+	}
+	switch code.Actual {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return store.Errorf(store.ImageNotAuthorized, "Not authorized for image %s.", id)
+	case http.StatusNotFound:
+		return store.Errorf(store.ImageNotFound, "Image %s could not be found.", id)
+	case http.StatusBadRequest:
+		return store.Errorf(store.Invalid, "Glance refuses the request for image %s (HTTP code 400).", id)
+	}
+	return store.Errorf(store.GlanceConnectionFailed,
+		"Connection to glance endpoint %s failed: HTTP code %d", Redact(endpoint), code.Actual)
+}
+
+// glanceAttributes are the fields that Glance gives every image; all others are properties.
+var glanceAttributes = []string{
+	"size", "disk_format", "owner", "container_format", "checksum", "id", "name", "created_at", "updated_at",
+	"deleted_at", "deleted", "status", "min_disk", "min_ram", "tags", "visibility", "protected", "file", "schema",
+	"os_hash_algo", "os_hash_value",
+}
+
+func glanceMetadata(fields store.Dict) Metadata {
+	integer := func(key string) int64 {
+		n, _, err := fields.Int(key)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	meta := Metadata{
+		Origin:          OriginGlance,
+		ID:              fields.String("id"),
+		Name:            fields.String("name"),
+		Status:          fields.String("status"),
+		Visibility:      fields.String("visibility"),
+		Owner:           fields.String("owner"),
+		DiskFormat:      fields.String("disk_format"),
+		ContainerFormat: fields.String("container_format"),
+		Checksum:        fields.String("checksum"),
+		HashAlgo:        fields.String("os_hash_algo"),
+		HashValue:       fields.String("os_hash_value"),
+		Size:            integer("size"),
+		MinDisk:         integer("min_disk"),
+		MinRAM:          integer("min_ram"),
+		Properties:      maps.Clone(fields),
+	}
+	for _, tag := range fields.List("tags") {
+		if text, ok := tag.(string); ok {
+			meta.Tags = append(meta.Tags, text)
+		}
+	}
+	if t, err := time.Parse(time.RFC3339, fields.String("updated_at")); err == nil {
+		meta.UpdatedAt = t.UTC()
+	}
+	for _, key := range glanceAttributes {
+		delete(meta.Properties, key)
+	}
+	for _, key := range []string{"block_device_mapping", "mappings"} {
+		decodeProperty(meta.Properties, key)
+	}
+	return meta
+}
+
+// decodeProperty replaces a property that holds JSON in a text by its value, as ironic does for these two.
+func decodeProperty(properties store.Dict, key string) {
+	text, ok := properties[key].(string)
+	if !ok {
+		return
+	}
+	wrapped, err := store.ParseDict([]byte(`{"v":` + text + `}`))
+	if err == nil {
+		properties[key] = wrapped["v"]
+	}
+}

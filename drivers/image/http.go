@@ -1,0 +1,202 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// maxRedirects bounds how often an HTTP image may point elsewhere.
+const maxRedirects = 5
+
+// httpSource reads images and checksum files from web servers.
+type httpSource struct {
+	cfg    HTTPConfig
+	client *http.Client
+}
+
+func newHTTPSource(cfg HTTPConfig) (*httpSource, error) {
+	transport, err := newTransport(cfg.Timeout, tlsOptions{CAFile: cfg.CAFile, Insecure: !cfg.Verify})
+	if err != nil {
+		return nil, fmt.Errorf("setting up TLS for image web servers: %w", err)
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return fmt.Errorf("stopped after %d redirects", maxRedirects)
+		}
+		return nil
+	}}
+	return &httpSource{cfg: cfg, client: client}, nil
+}
+
+func (h *httpSource) close() { h.client.CloseIdleConnections() }
+
+// do sends a request and follows redirects; any answer but 200 is ImageRefValidationFailed in ironic's words, except
+// that a listing which the server may not show (403 for a URL with a trailing slash) passes a HEAD, as in ironic.
+func (h *httpSource) do(ctx context.Context, method, href string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, href, nil)
+	if err != nil {
+		return nil, refInvalid(href, "%w", peerError(err))
+	}
+	if h.cfg.User != "" && req.URL.User == nil {
+		req.SetBasicAuth(h.cfg.User, h.cfg.Password)
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	hiddenListing := method == http.MethodHead && resp.StatusCode == http.StatusForbidden && strings.HasSuffix(href, "/")
+	if resp.StatusCode != http.StatusOK && !hiddenListing {
+		resp.Body.Close()
+		return nil, refInvalid(href, "Got HTTP code %d instead of 200 in response to %s request.", resp.StatusCode, method)
+	}
+	return resp, nil
+}
+
+// head asks for an image's headers. The response's Request.URL is where redirects led to.
+func (h *httpSource) head(ctx context.Context, href string) (*http.Response, error) {
+	if h.cfg.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.cfg.Timeout)
+		defer cancel()
+	}
+	resp, err := h.do(ctx, http.MethodHead, href)
+	if err != nil {
+		return nil, asRefInvalid(href, err)
+	}
+	resp.Body.Close()
+	return resp, nil
+}
+
+// Show reads what a web server tells about an image.
+func (h *httpSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
+	resp, err := h.head(ctx, ref.Href)
+	if err != nil {
+		return Metadata{}, err
+	}
+	if resp.ContentLength < 0 {
+		return Metadata{}, refInvalid(ref.Href, "Cannot determine image size as there is no Content-Length header "+
+			"specified in response to HEAD request.")
+	}
+	meta := Metadata{
+		Origin:      OriginHTTP,
+		Size:        resp.ContentLength,
+		ContentType: resp.Header.Get("Content-Type"),
+		Location:    redirectedTo(ref.Href, resp),
+		NoCache:     strings.Contains(resp.Header.Get("Cache-Control"), "no-store"),
+	}
+	if t, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
+		meta.UpdatedAt = t.UTC()
+	}
+	return meta, nil
+}
+
+// redirectedTo returns the URL that answered when it is not the one that was asked for.
+func redirectedTo(href string, resp *http.Response) string {
+	if resp.Request.Response == nil {
+		return ""
+	}
+	if final := resp.Request.URL.String(); final != href {
+		return final
+	}
+	return ""
+}
+
+// Open starts a download.
+func (h *httpSource) Open(ctx context.Context, ref Ref) (io.ReadCloser, int64, error) {
+	size := int64(-1)
+	body, err := withStall(ctx, h.cfg.Timeout, func(ctx context.Context) (io.ReadCloser, error) {
+		resp, err := h.do(ctx, http.MethodGet, ref.Href)
+		if err != nil {
+			return nil, err
+		}
+		size = resp.ContentLength
+		return resp.Body, nil
+	})
+	if err != nil {
+		return nil, 0, asDownloadFailed(ref.Href, err)
+	}
+	return body, size, nil
+}
+
+// text reads a small document, such as a list of checksums.
+func (h *httpSource) text(ctx context.Context, href string, limit int64) (string, error) {
+	body, _, err := h.Open(ctx, Ref{Href: href})
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	content, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err != nil {
+		return "", downloadFailed(href, err)
+	}
+	if int64(len(content)) > limit {
+		return "", downloadFailed(href, fmt.Errorf("the document is larger than %d bytes", limit))
+	}
+	return string(content), nil
+}
+
+type tlsOptions struct {
+	CAFile, CertFile, KeyFile string
+	Insecure                  bool
+}
+
+// newTransport builds a transport that hands over the bytes as they are: gzip sent as Content-Encoding would change them.
+func newTransport(timeout time.Duration, opts tlsOptions) (*http.Transport, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: opts.Insecure} //nolint:gosec // the operator asked for it
+	if opts.CAFile != "" {
+		pem, err := os.ReadFile(opts.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the CA bundle: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("the CA bundle %s holds no certificate", opts.CAFile)
+		}
+	}
+	if opts.CertFile != "" {
+		keyFile := opts.KeyFile
+		if keyFile == "" {
+			keyFile = opts.CertFile
+		}
+		pair, err := tls.LoadX509KeyPair(opts.CertFile, keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the client certificate: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{pair}
+	}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: timeout}).DialContext,
+		TLSClientConfig:       conf,
+		TLSHandshakeTimeout:   timeout,
+		ResponseHeaderTimeout: timeout,
+		IdleConnTimeout:       30 * time.Second,
+		DisableCompression:    true,
+		ForceAttemptHTTP2:     true,
+	}, nil
+}
+
+// asRefInvalid gives a failed HEAD its kind, unless it has one.
+func asRefInvalid(href string, err error) error {
+	if isUserError(err) {
+		return err
+	}
+	return refInvalid(href, "%w", peerError(err))
+}
+
+// asDownloadFailed gives a failed GET its kind, unless it has one.
+func asDownloadFailed(href string, err error) error {
+	if isUserError(err) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return downloadFailed(href, err)
+}

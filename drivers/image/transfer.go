@@ -1,0 +1,180 @@
+package image
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// PhaseServe is the phase in which a node takes bytes from the server.
+const PhaseServe Phase = "serve"
+
+// Transfer is how far a node is in taking what was published for it.
+type Transfer struct {
+	Node, Name string
+	// Snapshot counts the bytes of the latest pass over the file: a node that starts again starts at 0 again.
+	Snapshot
+	// Sent is all bytes that went out, repeated ones included.
+	Sent int64
+	// Requests is how many GET requests there were.
+	Requests int
+	// Complete tells that the last byte was sent at least once.
+	Complete bool
+}
+
+// reportEvery is the shortest time between two calls of OnProgress within one request.
+const reportEvery = 500 * time.Millisecond
+
+// chunk is how many bytes go out between two looks at the clock, and between two counts.
+const chunk = 1 << 20
+
+func (p *publication) state() Transfer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.transfer
+}
+
+func (p *publication) report() {
+	if p.OnProgress != nil {
+		p.OnProgress(p.state())
+	}
+}
+
+// begin notes a GET that starts at offset.
+func (p *publication) begin(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.transfer.Requests++
+	if offset == 0 {
+		p.progress.Begin(PhaseServe, p.size)
+		p.transfer.Snapshot = p.progress.Snapshot()
+	}
+}
+
+// advance notes n bytes that end at offset end. Ranges may come in any order: what counts is the furthest byte.
+func (p *publication) advance(n, end int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.transfer.Sent += n
+	if end > p.transfer.Done {
+		p.progress.Set(end)
+		p.transfer.Snapshot = p.progress.Snapshot()
+		p.transfer.Total = p.size
+	}
+	if end == p.size {
+		p.transfer.Complete = true
+	}
+}
+
+// countingWriter counts the bytes of one response, gives each chunk a deadline of its own, and stops when the
+// publication is withdrawn.
+type countingWriter struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	stall    time.Duration
+	p        *publication
+	get      bool
+	counting bool  // the response carries the file's bytes
+	offset   int64 // in the file
+	reported time.Time
+}
+
+// WriteHeader learns from the headers where in the file the body begins.
+func (w *countingWriter) WriteHeader(status int) {
+	switch {
+	case !w.get:
+	case status == http.StatusOK:
+		w.counting, w.offset = true, 0
+	case status == http.StatusPartialContent:
+		if start, ok := rangeStart(w.Header().Get("Content-Range")); ok {
+			w.counting, w.offset = true, start
+		}
+	}
+	if w.counting {
+		w.p.begin(w.offset)
+		w.reported = time.Now()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// rangeStart reads "bytes 5-9/10". Answers of several ranges have no such header; they are sent and not counted.
+func rangeStart(header string) (int64, bool) {
+	rest, ok := strings.CutPrefix(header, "bytes ")
+	if !ok {
+		return 0, false
+	}
+	first, _, _ := strings.Cut(rest, "-")
+	start, err := strconv.ParseInt(first, 10, 64)
+	return start, err == nil
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	if err := w.extend(); err != nil {
+		return 0, err
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.count(int64(n))
+	return n, err
+}
+
+// ReadFrom passes files to the connection chunk by chunk, so that the kernel may copy them (sendfile).
+func (w *countingWriter) ReadFrom(r io.Reader) (total int64, err error) {
+	whole, ok := r.(*io.LimitedReader)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	if _, isFile := whole.R.(*os.File); !isFile {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	for whole.N > 0 {
+		if err := w.extend(); err != nil {
+			return total, err
+		}
+		part := &io.LimitedReader{R: whole.R, N: min(chunk, whole.N)}
+		asked := part.N
+		n, err := io.Copy(w.ResponseWriter, part)
+		whole.N -= n
+		total += n
+		w.count(n)
+		if err != nil {
+			return total, err
+		}
+		if n < asked {
+			return total, nil
+		}
+	}
+	return total, nil
+}
+
+// extend refuses to go on after a withdrawal and gives the next chunk its deadline.
+func (w *countingWriter) extend() error {
+	if err := w.p.withdrawn.Err(); err != nil {
+		return err
+	}
+	if w.stall <= 0 {
+		return nil
+	}
+	return w.control.SetWriteDeadline(time.Now().Add(w.stall))
+}
+
+func (w *countingWriter) count(n int64) {
+	if !w.counting || n == 0 {
+		return
+	}
+	w.offset += n
+	w.p.advance(n, w.offset)
+	if time.Since(w.reported) >= reportEvery {
+		w.reported = time.Now()
+		w.p.report()
+	}
+}
+
+// finish reports once more at the end of a GET.
+func (w *countingWriter) finish() {
+	if w.counting {
+		w.p.report()
+	}
+}
