@@ -194,6 +194,7 @@ func (d *DB) bumpEpoch(tx *bbolt.Tx) error {
 func (d *DB) load() error {
 	return d.view(func(tx *bbolt.Tx) error {
 		d.epoch = number(tx.Bucket(metaBucket).Get(epochKey))
+		d.locks.epoch = d.epoch
 		return errors.Join(
 			d.inbox.load(tx),
 			d.locks.load(tx),

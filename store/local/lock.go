@@ -59,6 +59,7 @@ type lockTable struct {
 	mu      sync.Mutex
 	nodes   map[string][]*Lock
 	holders map[string]*Lock
+	epoch   uint64
 	count   uint64 // of locks taken in this epoch
 }
 
@@ -89,15 +90,28 @@ func (t *lockTable) remove(l *Lock) {
 	t.nodes[l.Node] = rest
 }
 
-// get returns the lock of a holder as it is now.
+// get returns the lock of a holder in this run of the worker, as it is now.
 func (t *lockTable) get(holder string) (Lock, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l, ok := t.holders[holder]
-	if !ok {
-		return Lock{}, ErrNotHeld
+	l, err := t.find(holder, false)
+	if err != nil {
+		return Lock{}, err
 	}
 	return *l, nil
+}
+
+// find returns the lock of a holder that is alive or, when stale is set, of one that died in an earlier run. A stale lock
+// is good for nothing but to be reclaimed or dropped. It needs mu.
+func (t *lockTable) find(holder string, stale bool) (*Lock, error) {
+	l, ok := t.holders[holder]
+	if !ok || (!stale && l.Epoch != t.epoch) {
+		return nil, ErrNotHeld
+	}
+	if stale && l.Epoch == t.epoch {
+		return nil, t.locked([]*Lock{l})
+	}
+	return l, nil
 }
 
 // release takes the lock of a holder out of the table, if it is there.
@@ -128,7 +142,7 @@ func (d *DB) TryLock(want Lock) (Lock, error) {
 	if want.Node == "" {
 		return Lock{}, errors.New("locking a node: no node is named")
 	}
-	l, err := d.locks.reserve(want, d.epoch, d.options.Now().UTC())
+	l, err := d.locks.reserve(want, d.options.Now().UTC())
 	if err != nil || l.Shared {
 		return l, err
 	}
@@ -142,16 +156,22 @@ func (d *DB) TryLock(want Lock) (Lock, error) {
 }
 
 // reserve enters a lock into the table unless it conflicts.
-func (t *lockTable) reserve(l Lock, epoch uint64, now time.Time) (Lock, error) {
+func (t *lockTable) reserve(l Lock, now time.Time) (Lock, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if others := t.nodes[l.Node]; len(others) > 0 && (!l.Shared || !others[0].Shared) {
 		return Lock{}, t.locked(others)
 	}
-	t.count++
-	l.Holder, l.Since, l.Epoch = fmt.Sprintf("%d-%d", epoch, t.count), now, epoch
+	t.sign(&l)
+	l.Since = now
 	t.add(&l)
 	return l, nil
+}
+
+// sign makes a lock one of this run. It needs mu.
+func (t *lockTable) sign(l *Lock) {
+	t.count++
+	l.Holder, l.Epoch = fmt.Sprintf("%d-%d", t.epoch, t.count), t.epoch
 }
 
 func (t *lockTable) locked(holders []*Lock) *Locked {
@@ -200,9 +220,9 @@ func (d *DB) Upgrade(holder, purpose string) error {
 func (t *lockTable) upgrade(holder, purpose string) (before Lock, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l, ok := t.holders[holder]
-	if !ok {
-		return Lock{}, ErrNotHeld
+	l, err := t.find(holder, false)
+	if err != nil {
+		return Lock{}, err
 	}
 	others := slices.DeleteFunc(slices.Clone(t.nodes[l.Node]), func(other *Lock) bool { return other == l })
 	if len(others) > 0 {
@@ -242,9 +262,9 @@ func (d *DB) Stale() []Lock {
 }
 
 // Reclaim takes a stale lock over: it has a new holder and the present epoch when Reclaim returns, durably, and its old
-// purpose, request and time.
+// purpose, request and time. Of two that try, one gets it.
 func (d *DB) Reclaim(holder string) (Lock, error) {
-	before, l, err := d.locks.reclaim(holder, d.epoch)
+	before, l, err := d.locks.reclaim(holder)
 	if err != nil {
 		return Lock{}, fmt.Errorf("reclaiming a lock: %w", err)
 	}
@@ -255,20 +275,15 @@ func (d *DB) Reclaim(holder string) (Lock, error) {
 	return l, nil
 }
 
-func (t *lockTable) reclaim(holder string, epoch uint64) (before, after Lock, err error) {
+func (t *lockTable) reclaim(holder string) (before, after Lock, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l, ok := t.holders[holder]
-	if !ok {
-		return before, after, ErrNotHeld
+	l, err := t.find(holder, true)
+	if err != nil {
+		return before, after, err
 	}
-	before = *l
-	if before.Epoch >= epoch {
-		return before, after, &Locked{Node: before.Node, Holders: []Lock{before}}
-	}
-	t.count++
-	after = before
-	after.Holder, after.Epoch = fmt.Sprintf("%d-%d", epoch, t.count), epoch
+	before, after = *l, *l
+	t.sign(&after)
 	t.remove(l)
 	t.add(&after)
 	return before, after, nil
@@ -283,18 +298,19 @@ func (t *lockTable) replace(holder string, by Lock) {
 	}
 }
 
-// Drop removes a stale lock whose work is settled. It refuses to remove one of a running holder.
+// Drop removes a stale lock whose work is settled. It refuses, with *Locked, to remove one of this run.
 func (d *DB) Drop(holder string) error {
-	l, err := d.locks.get(holder)
-	if err == nil && l.Epoch >= d.epoch {
-		err = &Locked{Node: l.Node, Holders: []Lock{l}}
-	}
+	d.locks.mu.Lock()
+	l, err := d.locks.find(holder, true)
+	d.locks.mu.Unlock()
 	if err == nil {
-		err = d.commit(func(tx *Tx) error { return tx.Unlock(holder) })
+		// Nobody edits a stale lock, so it may be read here.
+		err = d.commit(func(tx *Tx) error { return tx.eraseLock(*l) })
 	}
 	if err != nil {
 		return fmt.Errorf("dropping a stale lock: %w", err)
 	}
+	d.locks.release(holder)
 	return nil
 }
 
