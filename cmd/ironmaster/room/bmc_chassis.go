@@ -1,0 +1,83 @@
+package room
+
+import (
+	"net/http"
+	"slices"
+)
+
+const (
+	chassisPath = rootPath + "/Chassis"
+	chassisSelf = chassisPath + "/" + chassisID
+)
+
+// The lamps of a machine.
+const (
+	indicatorSystem  = "system"
+	indicatorChassis = "chassis"
+	indicatorDrive   = "drive"
+)
+
+var indicatorStates = []string{"Off", "Lit", "Blinking"}
+
+var chassisRoutes = []route{
+	{path: chassisPath, get: func(*bmc, *http.Request) document {
+		return collection(chassisPath, "Chassis", "Chassis", chassisSelf)
+	}},
+	{path: chassisPath + "/{chassis}", get: chassis, patch: patchChassis},
+}
+
+func chassis(b *bmc, _ *http.Request) document {
+	s := b.m.view()
+	power := "Off"
+	if s.powered {
+		power = "On"
+	}
+	return document{
+		"@odata.id":    chassisSelf,
+		"@odata.type":  "#Chassis.v1_10_0.Chassis",
+		"Id":           chassisID,
+		"Name":         "Chassis of " + b.m.info.Name,
+		"ChassisType":  "RackMount",
+		"Manufacturer": "Ironmaster",
+		"Model":        "Room machine",
+		"SerialNumber": b.m.info.Name,
+		"PowerState":   power,
+		"Status":       healthy(),
+		"IndicatorLED": s.indicators[indicatorChassis],
+		"Links": document{
+			"ComputerSystems": links(b.systemPath()),
+			"ManagedBy":       links(managerSelf),
+			"Drives":          links(b.systemPath() + "/Storage/1/Drives/1"),
+		},
+	}
+}
+
+func patchChassis(b *bmc, _ *http.Request, body document) *redfishError {
+	return patchIndicator(b, indicatorChassis, body)
+}
+
+func patchIndicator(b *bmc, lamp string, body document) *redfishError {
+	if failure := onlyProperties(body, "IndicatorLED"); failure != nil {
+		return failure
+	}
+	var failure *redfishError
+	b.m.change(func(s *state) { failure = s.setIndicator(lamp, body) })
+	return failure
+}
+
+// setIndicator sets a lamp when the request speaks of it.
+func (s *state) setIndicator(lamp string, body document) *redfishError {
+	value, given := body["IndicatorLED"]
+	if !given {
+		return nil
+	}
+	text, ok := value.(string)
+	if !ok {
+		return errPropertyType("IndicatorLED", value)
+	}
+	if !slices.Contains(indicatorStates, text) {
+		return errPropertyValue("IndicatorLED", value)
+	}
+	s.indicators[lamp] = text
+	return nil
+}

@@ -1,0 +1,259 @@
+package room
+
+import (
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+)
+
+const (
+	systemsPath   = rootPath + "/Systems"
+	managerID     = "BMC"
+	chassisID     = "1"
+	systemPattern = systemsPath + "/{system}"
+)
+
+var systemRoutes = []route{
+	{path: systemsPath, get: func(b *bmc, _ *http.Request) document {
+		return collection(systemsPath, "ComputerSystem", "Computer Systems", b.systemPath())
+	}},
+	{path: systemPattern, get: system, patch: patchSystem},
+	{path: systemPattern + "/Actions/ComputerSystem.Reset", post: resetSystem},
+	{path: systemPattern + "/Bios", get: bios},
+	{path: systemPattern + "/Bios/Settings", get: biosSettings, patch: patchBios},
+	{path: systemPattern + "/SecureBoot", get: secureBoot, patch: patchSecureBoot},
+	{path: systemPattern + "/EthernetInterfaces", get: ethernetInterfaces},
+	{path: systemPattern + "/EthernetInterfaces/{nic}", get: ethernetInterface},
+	{path: systemPattern + "/Processors", get: func(b *bmc, r *http.Request) document {
+		return collection(r.URL.Path, "Processor", "Processors", b.systemPath()+"/Processors/CPU1")
+	}},
+	{path: systemPattern + "/Processors/CPU1", get: processor},
+	{path: systemPattern + "/Memory", get: func(b *bmc, r *http.Request) document {
+		return collection(r.URL.Path, "Memory", "Memory", b.systemPath()+"/Memory/DIMM1")
+	}},
+	{path: systemPattern + "/Memory/DIMM1", get: memory},
+	{path: systemPattern + "/Storage", get: func(b *bmc, r *http.Request) document {
+		return collection(r.URL.Path, "Storage", "Storage", b.systemPath()+"/Storage/1")
+	}},
+	{path: systemPattern + "/Storage/1", get: storage},
+	{path: systemPattern + "/Storage/1/Drives/1", get: drive, patch: patchDrive},
+}
+
+var (
+	overrideTargets = []string{"None", "Pxe", "Cd", "Hdd"}
+	overrideEnabled = []string{"Disabled", "Once", "Continuous"}
+	overrideModes   = []string{"UEFI", "Legacy"}
+)
+
+func (b *bmc) systemPath() string { return b.m.info.SystemID }
+func (b *bmc) systemID() string   { return path.Base(b.m.info.SystemID) }
+
+func system(b *bmc, _ *http.Request) document {
+	s, self := b.m.view(), b.systemPath()
+	power := "Off"
+	if s.powered {
+		power = "On"
+	}
+	kinds := slices.Sorted(maps.Keys(resetTypes))
+	kinds = append(kinds, "PushPowerButton", "Nmi")
+	resource := document{
+		"@odata.id":    self,
+		"@odata.type":  "#ComputerSystem.v1_10_0.ComputerSystem",
+		"Id":           b.systemID(),
+		"Name":         b.m.info.Name,
+		"UUID":         b.systemID(),
+		"SystemType":   "Physical",
+		"Manufacturer": "Ironmaster",
+		"Model":        "Room machine",
+		"SerialNumber": b.m.info.Name,
+		"Status":       healthy(),
+		"PowerState":   power,
+		"BiosVersion":  "1.0.0",
+		"IndicatorLED": s.indicators[indicatorSystem],
+		"Boot": document{
+			"BootSourceOverrideEnabled":                         s.override.Enabled,
+			"BootSourceOverrideEnabled@Redfish.AllowableValues": overrideEnabled,
+			"BootSourceOverrideTarget":                          s.override.Target,
+			"BootSourceOverrideTarget@Redfish.AllowableValues":  overrideTargets,
+			"BootSourceOverrideMode":                            s.override.Mode,
+			"BootSourceOverrideMode@Redfish.AllowableValues":    overrideModes,
+		},
+		"ProcessorSummary":   document{"Count": 1, "Model": "Room CPU", "Status": healthy()},
+		"MemorySummary":      document{"TotalSystemMemoryGiB": float64(b.m.info.MemoryMB) / 1024, "Status": healthy()},
+		"Bios":               link(self + "/Bios"),
+		"SecureBoot":         link(self + "/SecureBoot"),
+		"EthernetInterfaces": link(self + "/EthernetInterfaces"),
+		"Processors":         link(self + "/Processors"),
+		"Memory":             link(self + "/Memory"),
+		"Storage":            link(self + "/Storage"),
+		"Links":              document{"Chassis": links(chassisSelf), "ManagedBy": links(managerSelf)},
+		"Actions": document{"#ComputerSystem.Reset": document{
+			"target":                            self + "/Actions/ComputerSystem.Reset",
+			"ResetType@Redfish.AllowableValues": kinds,
+		}},
+	}
+	if b.m.traits.systemMedia {
+		resource["VirtualMedia"] = link(self + "/VirtualMedia")
+	}
+	return resource
+}
+
+func healthy() document { return document{"State": "Enabled", "Health": "OK"} }
+
+// patchSystem changes the boot override and the indicator. All of the request is checked before any of it happens.
+func patchSystem(b *bmc, _ *http.Request, body document) *redfishError {
+	if failure := onlyProperties(body, "Boot", "IndicatorLED"); failure != nil {
+		return failure
+	}
+	var failure *redfishError
+	b.m.change(func(s *state) {
+		override := s.override
+		if failure = mergeOverride(&override, body["Boot"]); failure != nil {
+			return
+		}
+		if failure = s.setIndicator(indicatorSystem, body); failure == nil {
+			s.override = override
+		}
+	})
+	return failure
+}
+
+func mergeOverride(override *bootOverride, value any) *redfishError {
+	if value == nil {
+		return nil
+	}
+	boot, ok := value.(document)
+	if !ok {
+		return errPropertyType("Boot", value)
+	}
+	for name, value := range boot {
+		var field *string
+		var allowed []string
+		switch name {
+		case "BootSourceOverrideTarget":
+			field, allowed = &override.Target, overrideTargets
+		case "BootSourceOverrideEnabled":
+			field, allowed = &override.Enabled, overrideEnabled
+		case "BootSourceOverrideMode":
+			field, allowed = &override.Mode, overrideModes
+		default:
+			if strings.Contains(name, "@") {
+				continue
+			}
+			return errPropertyUnknown(name)
+		}
+		text, ok := value.(string)
+		if !ok {
+			return errPropertyType(name, value)
+		}
+		if !slices.Contains(allowed, text) {
+			return errPropertyValue(name, value)
+		}
+		*field = text
+	}
+	return nil
+}
+
+// resetSystem queues a power change. As on a real BMC the answer comes before the change.
+func resetSystem(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
+	const action = "ComputerSystem.Reset"
+	value, given := body["ResetType"]
+	if !given {
+		return errActionMissing(action, "ResetType")
+	}
+	kind, _ := value.(string)
+	change, acts, known := resetOf(kind, b.m.view().powered)
+	if !known {
+		return errActionValue(action, "ResetType", value)
+	}
+	if acts && !b.m.faults.powerStuck() {
+		if err := b.m.request(change); err != nil {
+			return errUnavailable()
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func bios(b *bmc, r *http.Request) document {
+	return document{
+		"@odata.id":   r.URL.Path,
+		"@odata.type": "#Bios.v1_1_0.Bios",
+		"Id":          "Bios",
+		"Name":        "BIOS",
+		"Attributes":  b.m.view().bios,
+		"@Redfish.Settings": document{
+			"@odata.type":    "#Settings.v1_3_0.Settings",
+			"SettingsObject": link(b.systemPath() + "/Bios/Settings"),
+		},
+	}
+}
+
+func biosSettings(b *bmc, r *http.Request) document {
+	s := b.m.view()
+	attributes := maps.Clone(s.bios)
+	maps.Copy(attributes, s.biosPending)
+	return document{
+		"@odata.id":   r.URL.Path,
+		"@odata.type": "#Bios.v1_1_0.Bios",
+		"Id":          "Settings",
+		"Name":        "BIOS settings for the next boot",
+		"Attributes":  attributes,
+	}
+}
+
+// patchBios keeps attributes for the next power on.
+func patchBios(b *bmc, _ *http.Request, body document) *redfishError {
+	if failure := onlyProperties(body, "Attributes", "@Redfish.SettingsApplyTime"); failure != nil {
+		return failure
+	}
+	attributes, ok := body["Attributes"].(document)
+	if !ok {
+		return errPropertyType("Attributes", body["Attributes"])
+	}
+	var failure *redfishError
+	b.m.change(func(s *state) {
+		for name := range attributes {
+			if _, exists := s.bios[name]; !exists {
+				failure = errPropertyUnknown(name)
+				return
+			}
+		}
+		if s.biosPending == nil {
+			s.biosPending = map[string]any{}
+		}
+		maps.Copy(s.biosPending, attributes)
+	})
+	return failure
+}
+
+func secureBoot(b *bmc, r *http.Request) document {
+	s := b.m.view()
+	current := "Disabled"
+	if s.secureBootCurrent {
+		current = "Enabled"
+	}
+	return document{
+		"@odata.id":             r.URL.Path,
+		"@odata.type":           "#SecureBoot.v1_1_0.SecureBoot",
+		"Id":                    "SecureBoot",
+		"Name":                  "UEFI Secure Boot",
+		"SecureBootEnable":      s.secureBoot,
+		"SecureBootCurrentBoot": current,
+		"SecureBootMode":        "UserMode",
+	}
+}
+
+func patchSecureBoot(b *bmc, _ *http.Request, body document) *redfishError {
+	if failure := onlyProperties(body, "SecureBootEnable"); failure != nil {
+		return failure
+	}
+	enable, ok := body["SecureBootEnable"].(bool)
+	if !ok {
+		return errPropertyType("SecureBootEnable", body["SecureBootEnable"])
+	}
+	b.m.change(func(s *state) { s.secureBoot = enable })
+	return nil
+}

@@ -1,0 +1,174 @@
+package room
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Faults are the ills of a machine, each with its probability between 0 and 1. What is drawn depends only on the room's
+// seed, the machine's number and how often that machine was asked before.
+type Faults struct {
+	// Slow delays an answer of the BMC by SlowBy, 2 s by default.
+	Slow   float64
+	SlowBy time.Duration
+	// Silent makes the BMC accept a request and never answer it.
+	Silent float64
+	// ServerError makes the BMC answer a request with 503 without acting on it.
+	ServerError float64
+	// DropSession makes the BMC forget every session before a request, which it then answers with 401.
+	DropSession float64
+	// StuckPower makes a power request be accepted and never happen.
+	StuckPower float64
+	// WrongPassword, drawn once per machine, makes the BMC expect another password than the inventory says.
+	WrongPassword float64
+	// CommandFailure makes a command of the agent that runs in the background fail.
+	CommandFailure float64
+	// NoHeartbeat, drawn at each start of an agent, makes it look itself up and then keep quiet.
+	NoHeartbeat float64
+}
+
+// ParseFaults reads faults as a command line gives them: "slow=0.1,slow-by=5s,silent=0.01". The names are slow, slow-by,
+// silent, server-error, drop-session, stuck-power, wrong-password, command-failure and no-heartbeat.
+func ParseFaults(text string) (Faults, error) {
+	var f Faults
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(item, "=")
+		if name == "slow-by" {
+			delay, err := time.ParseDuration(value)
+			if err != nil {
+				return Faults{}, fmt.Errorf("fault %s: %w", name, err)
+			}
+			f.SlowBy = delay
+			continue
+		}
+		target := f.probabilities()[name]
+		if target == nil {
+			return Faults{}, fmt.Errorf("there is no fault %q", name)
+		}
+		probability, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return Faults{}, fmt.Errorf("fault %s: the probability %q is not a number", name, value)
+		}
+		*target = probability
+	}
+	return f, f.check()
+}
+
+func (f *Faults) probabilities() map[string]*float64 {
+	return map[string]*float64{
+		"slow": &f.Slow, "silent": &f.Silent, "server-error": &f.ServerError, "drop-session": &f.DropSession,
+		"stuck-power": &f.StuckPower, "wrong-password": &f.WrongPassword, "command-failure": &f.CommandFailure,
+		"no-heartbeat": &f.NoHeartbeat,
+	}
+}
+
+func (f *Faults) check() error {
+	for name, probability := range f.probabilities() {
+		if !(*probability >= 0 && *probability <= 1) {
+			return fmt.Errorf("fault %s: the probability %v is not between 0 and 1", name, *probability)
+		}
+	}
+	if f.SlowBy < 0 {
+		return fmt.Errorf("fault slow-by: %s is negative", f.SlowBy)
+	}
+	return nil
+}
+
+// Quirks are the shares, between 0 and 1, of machines whose BMC is of a particular, legal kind.
+type Quirks struct {
+	// PatchMedia BMCs offer no InsertMedia and EjectMedia actions: virtual media are changed by PATCH, as on Lenovo XCC.
+	PatchMedia float64
+	// SystemMedia BMCs have their virtual media under the System and not under the Manager, as newer schemas say.
+	SystemMedia float64
+	// BasicOnly BMCs refuse to make sessions and know only basic authentication, as sushy-tools does.
+	BasicOnly float64
+	// RequireETag BMCs answer 428 to a PATCH without If-Match.
+	RequireETag float64
+}
+
+// traits are the quirks that one machine got.
+type traits struct {
+	patchMedia, systemMedia, basicOnly, requireETag bool
+}
+
+func (q Quirks) draw(seed uint64, number int) traits {
+	dice := newDice(seed, number, "quirks")
+	return traits{
+		patchMedia:  dice.roll(q.PatchMedia),
+		systemMedia: dice.roll(q.SystemMedia),
+		basicOnly:   dice.roll(q.BasicOnly),
+		requireETag: dice.roll(q.RequireETag),
+	}
+}
+
+// dice is one stream of draws.
+type dice struct {
+	mu     sync.Mutex
+	source *rand.Rand
+}
+
+func newDice(seed uint64, number int, purpose string) *dice {
+	stream := uint64(number) << 8
+	for _, letter := range []byte(purpose) {
+		stream = stream*1099511628211 ^ uint64(letter)
+	}
+	return &dice{source: rand.New(rand.NewPCG(seed, stream))}
+}
+
+// roll draws one number, whatever the probability is, so that changing one probability leaves the other draws alone.
+func (d *dice) roll(probability float64) bool { return d.float() < probability }
+
+func (d *dice) float() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.source.Float64()
+}
+
+// faultPlan draws the faults of one machine. Each kind of event has its own stream, so that the number of requests to the
+// BMC does not decide which command of the agent fails.
+type faultPlan struct {
+	faults                          Faults
+	requests, power, commands, boot *dice
+	wrongPassword                   bool
+}
+
+func newFaultPlan(faults Faults, seed uint64, number int) *faultPlan {
+	setDefault(&faults.SlowBy, 2*time.Second)
+	return &faultPlan{
+		faults:        faults,
+		requests:      newDice(seed, number, "requests"),
+		power:         newDice(seed, number, "power"),
+		commands:      newDice(seed, number, "commands"),
+		boot:          newDice(seed, number, "boot"),
+		wrongPassword: newDice(seed, number, "password").roll(faults.WrongPassword),
+	}
+}
+
+// requestFault is what befalls one request to the BMC.
+type requestFault struct {
+	delay                            time.Duration
+	silent, serverError, dropSession bool
+}
+
+func (p *faultPlan) request() requestFault {
+	var f requestFault
+	if p.requests.roll(p.faults.Slow) {
+		f.delay = p.faults.SlowBy
+	}
+	f.silent = p.requests.roll(p.faults.Silent)
+	f.serverError = p.requests.roll(p.faults.ServerError)
+	f.dropSession = p.requests.roll(p.faults.DropSession)
+	return f
+}
+
+func (p *faultPlan) powerStuck() bool   { return p.power.roll(p.faults.StuckPower) }
+func (p *faultPlan) commandFails() bool { return p.commands.roll(p.faults.CommandFailure) }
+func (p *faultPlan) noHeartbeat() bool  { return p.boot.roll(p.faults.NoHeartbeat) }
+func (p *faultPlan) heartbeat() float64 { return 0.3 + 0.3*p.boot.float() }

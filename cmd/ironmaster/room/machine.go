@@ -1,0 +1,160 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/rs/zerolog"
+)
+
+// Boot says what a machine runs.
+type Boot string
+
+const (
+	// BootNothing is a machine without power, or one that is still in its power-on self test.
+	BootNothing Boot = ""
+	// BootAgent is a machine whose agent runs.
+	BootAgent Boot = "agent"
+	// BootDisk is a machine that runs what is on its disk.
+	BootDisk Boot = "disk"
+	// BootFailed is a machine that has power and found nothing to boot; Snapshot.BootError says why.
+	BootFailed Boot = "no boot device"
+)
+
+// Machine is one simulated machine: its power, its disk, its BMC and, now and then, its agent.
+type Machine struct {
+	room   *Room
+	info   Info
+	log    zerolog.Logger
+	disk   disk
+	bmc    *bmc
+	faults *faultPlan
+	traits traits
+	// changes are the power requests that the BMC accepted or the operating system made, in order.
+	changes chan powerChange
+
+	mu    sync.Mutex
+	state state
+}
+
+// state is what changes in a machine; Machine.mu guards it.
+type state struct {
+	powered   bool
+	booted    Boot
+	bootError string
+	// starts counts how often the power came on.
+	starts int
+	// bootSource is where the running system came from.
+	bootSource string
+	override   bootOverride
+	media      map[string]medium
+	indicators map[string]string
+
+	secureBoot, secureBootCurrent bool
+	bios, biosPending             map[string]any
+
+	writes      int
+	configDrive string
+}
+
+// bootOverride is the Boot property of a Redfish ComputerSystem.
+type bootOverride struct {
+	Target, Enabled, Mode string
+}
+
+// medium is what is in a virtual media device. An empty Image is an empty device.
+type medium struct {
+	Image          string
+	WriteProtected bool
+}
+
+// The virtual media devices of every machine.
+const (
+	mediaCD     = "Cd"
+	mediaFloppy = "Floppy"
+)
+
+func newState() state {
+	return state{
+		override: bootOverride{Target: "None", Enabled: "Disabled", Mode: "UEFI"},
+		media:    map[string]medium{mediaCD: {WriteProtected: true}, mediaFloppy: {WriteProtected: true}},
+		indicators: map[string]string{
+			indicatorSystem: "Off", indicatorChassis: "Off", indicatorDrive: "Off",
+		},
+		bios: map[string]any{"ProcVirtualization": "Enabled", "QuietBoot": true},
+	}
+}
+
+// Info returns the machine's entry of the inventory.
+func (m *Machine) Info() Info { return m.info }
+
+// Snapshot is a look at a machine from inside the room, for tests and the demo.
+type Snapshot struct {
+	Powered   bool
+	Booted    Boot
+	BootError string
+	// Starts counts how often the power came on.
+	Starts int
+	// Media is the URL in the virtual CD drive, empty when there is none.
+	Media string
+	// Writes counts the images written completely and verified.
+	Writes int
+	// ConfigDriveSHA256 is the checksum of the last config drive as the instance would see it, decoded and unpacked.
+	ConfigDriveSHA256 string
+}
+
+// Snapshot returns the machine's present state.
+func (m *Machine) Snapshot() Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Snapshot{
+		Powered:           m.state.powered,
+		Booted:            m.state.booted,
+		BootError:         m.state.bootError,
+		Starts:            m.state.starts,
+		Media:             m.state.media[mediaCD].Image,
+		Writes:            m.state.writes,
+		ConfigDriveSHA256: m.state.configDrive,
+	}
+}
+
+// DiskSHA256 is the checksum, in hexadecimal, of the first n bytes of the machine's disk.
+func (m *Machine) DiskSHA256(n int64) (string, error) { return m.disk.sum(n) }
+
+// change lets do alter the state under its lock.
+func (m *Machine) change(do func(*state)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	do(&m.state)
+}
+
+// view returns a copy of the state, its maps included.
+func (m *Machine) view() state {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.clone()
+}
+
+// errNoRoom says that more power requests wait than any client makes.
+var errNoRoom = errors.New("too many power requests are waiting")
+
+// request queues a power change without waiting for it.
+func (m *Machine) request(change powerChange) error {
+	select {
+	case m.changes <- change:
+		return nil
+	default:
+		return errNoRoom
+	}
+}
+
+// requestFrom queues a power change that the machine's own operating system asks for.
+func (m *Machine) requestFrom(ctx context.Context, change powerChange) error {
+	select {
+	case m.changes <- change:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
