@@ -191,8 +191,21 @@ func TestLocksOnAFullDisk(t *testing.T) {
 		t.Errorf("a release was lost: %v", got)
 	}
 	d.commits.failed = nil
-	lock(t, d, Lock{Node: "exclusive"})
-	must(t, crashed(t, d).Drop(d.Locks()[0].Holder))
+	again := lock(t, d, Lock{Node: "exclusive"})
+
+	after := crashed(t, d)
+	after.commits.failed = broken
+	if _, err := after.Reclaim(again.Holder); !errors.Is(err, broken) {
+		t.Errorf("Reclaim: %v", err)
+	}
+	if err := after.Drop(again.Holder); !errors.Is(err, broken) {
+		t.Errorf("Drop: %v", err)
+	}
+	if got := after.Stale(); !slices.Equal(got, []Lock{again}) {
+		t.Errorf("failures left %v stale", got)
+	}
+	after.commits.failed = nil
+	must(t, after.Drop(again.Holder))
 }
 
 // TestLockModel drives the table at random, kills included, and compares it with a plain model of it.

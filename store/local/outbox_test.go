@@ -158,6 +158,29 @@ func TestNextWaits(t *testing.T) {
 	}
 }
 
+// A volatile event that is added while an earlier durable one is being committed waits for it: a reader that had passed
+// the later number would never come back for the earlier one.
+func TestNothingAppearsOutOfOrder(t *testing.T) {
+	d := open(t, testPath(t), Options{})
+	must(t, d.Update(func(tx *Tx) error {
+		must(t, tx.Append(Event{ID: "durable"}))
+		must(t, d.Append(Event{ID: "volatile", Volatile: true}))
+		wantEvents(t, d, "")
+		return nil
+	}))
+	wantEvents(t, d, "durable volatile")
+
+	refused := errors.New("refused")
+	err := d.Update(func(tx *Tx) error {
+		return errors.Join(tx.Append(Event{ID: "never", Volatile: true}, Event{ID: "never"}), refused)
+	})
+	if !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	must(t, d.Append(Event{ID: "later", Volatile: true}))
+	wantEvents(t, d, "durable volatile later")
+}
+
 // A reader that goes on from the last number that it saw must meet every event, those of each node in order.
 func TestReaderMissesNothing(t *testing.T) {
 	const writers, each = 16, 40
