@@ -1,0 +1,263 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	// maxChannels is how many messages can wait for their confirm at once. A retry holds no channel while it pauses.
+	maxChannels = 32
+	// confirmTimeout is how long a confirm may take before the message is sent again on another channel.
+	confirmTimeout = 30 * time.Second
+	retryPause     = 250 * time.Millisecond
+)
+
+// ErrNoReplyQueue tells that the caller's reply queue did not appear within kombu_missing_consumer_retry_timeout: nobody
+// waits for the reply any more.
+var ErrNoReplyQueue = errors.New("the caller's reply queue does not exist")
+
+// Publisher sends replies and notifications with publisher confirms over a connection of its own.
+type Publisher struct {
+	link
+
+	mu      sync.Mutex
+	pool    *pool
+	changed chan struct{} // closed and replaced when pool changes
+}
+
+// NewPublisher checks the configuration. It does not connect.
+func NewPublisher(cfg Config) (*Publisher, error) {
+	if err := cfg.resolve(); err != nil {
+		return nil, err
+	}
+	return &Publisher{link: link{cfg: cfg}, changed: make(chan struct{})}, nil
+}
+
+// Run keeps the connection until ctx ends. Reply and Notify wait while there is none.
+func (p *Publisher) Run(ctx context.Context) {
+	p.supervise(ctx, func(ctx context.Context, s *session, up func()) error {
+		open := newPool(s)
+		p.setPool(open)
+		defer p.setPool(nil)
+		up()
+		return s.wait(ctx)
+	})
+}
+
+func (p *Publisher) setPool(open *pool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pool = open
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// connected waits for the connection.
+func (p *Publisher) connected(ctx context.Context) (*pool, error) {
+	for {
+		p.mu.Lock()
+		open, changed := p.pool, p.changed
+		p.mu.Unlock()
+		if open != nil {
+			return open, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for RabbitMQ: %w", ctx.Err())
+		}
+	}
+}
+
+// Reply sends body to a caller's reply queue and returns once the broker has it. While the queue is missing it tries
+// again every 0.25 s, for kombu_missing_consumer_retry_timeout at most, and then returns ErrNoReplyQueue. It waits for the
+// connection until ctx ends.
+func (p *Publisher) Reply(ctx context.Context, replyQ string, body []byte) error {
+	var missingSince time.Time
+	return p.publish(ctx, func(ctx context.Context, open *pool) (done bool, err error) {
+		returned, err := open.publish(ctx, "", replyQ, true, body)
+		if err != nil || !returned {
+			return err == nil, err
+		}
+		if missingSince.IsZero() {
+			missingSince = time.Now()
+		}
+		if time.Since(missingSince) >= p.cfg.Options.MissingConsumerTimeout {
+			return true, fmt.Errorf("%w: %s", ErrNoReplyQueue, replyQ)
+		}
+		return false, nil
+	})
+}
+
+// Notify sends body to routingKey (<topic>.<level>) at the exchange and returns once the broker has it. The queue of that
+// name is declared as oslo.messaging's notifier does, so that events pile up even while nobody listens.
+func (p *Publisher) Notify(ctx context.Context, routingKey string, body []byte) error {
+	return p.publish(ctx, func(ctx context.Context, open *pool) (bool, error) {
+		if err := p.declareOnce(open, routingKey); err != nil {
+			return false, err
+		}
+		if _, err := open.publish(ctx, p.cfg.Exchange, routingKey, false, body); err != nil {
+			open.forget(routingKey)
+			return false, err
+		}
+		return true, nil
+	})
+}
+
+// publish calls send until it is done or ctx ends. An error of a send that is not done is the connection's, and sending
+// goes on: receivers drop what they get twice by its _unique_id.
+func (p *Publisher) publish(ctx context.Context, send func(context.Context, *pool) (done bool, err error)) error {
+	for {
+		open, err := p.connected(ctx)
+		if err != nil {
+			return err
+		}
+		done, err := send(ctx, open)
+		if done {
+			return err
+		}
+		if err != nil {
+			p.cfg.Log.Warn().Err(err).Msg("publishing failed, trying again")
+		}
+		sleep(ctx, retryPause)
+		if ctx.Err() != nil {
+			return fmt.Errorf("publishing: %w", errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+// declareOnce declares a notification queue at its first use on a connection.
+func (p *Publisher) declareOnce(open *pool, routingKey string) error {
+	open.declaring.Lock()
+	defer open.declaring.Unlock()
+	if open.declared[routingKey] {
+		return nil
+	}
+	defer open.s.guard(setupTimeout)()
+	d, err := open.s.declarer(p.cfg.Log)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	o := &p.cfg.Options
+	if err := d.bound(o.topicExchange(p.cfg.Exchange), o.topicQueue(routingKey), routingKey); err != nil {
+		return err
+	}
+	open.declared[routingKey] = true
+	return nil
+}
+
+// pool holds the confirm channels of one connection. Each is used by one message at a time, which makes it certain whose
+// a returned message is.
+type pool struct {
+	s     *session
+	slots chan struct{}
+
+	mu   sync.Mutex
+	idle []*confirmChannel
+	// stale channels wait for a confirm that nobody waits for any more; the next taker closes them.
+	stale []*confirmChannel
+
+	declaring sync.Mutex
+	declared  map[string]bool
+}
+
+type confirmChannel struct {
+	*amqp.Channel
+	returns chan amqp.Return
+}
+
+func newPool(s *session) *pool {
+	return &pool{s: s, slots: make(chan struct{}, maxChannels), declared: map[string]bool{}}
+}
+
+func (p *pool) forget(routingKey string) {
+	p.declaring.Lock()
+	defer p.declaring.Unlock()
+	delete(p.declared, routingKey)
+}
+
+// publish sends one message and waits for its confirm. returned tells that no queue took it.
+func (p *pool) publish(ctx context.Context, exchange, key string, mandatory bool, body []byte) (returned bool, err error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	defer func() { <-p.slots }()
+	ch, err := p.take()
+	if err != nil {
+		return false, err
+	}
+	returned, err = p.send(ctx, ch, exchange, key, mandatory, body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.stale = append(p.stale, ch)
+		return false, err
+	}
+	p.idle = append(p.idle, ch)
+	return returned, nil
+}
+
+func (p *pool) send(ctx context.Context, ch *confirmChannel, exchange, key string, mandatory bool, body []byte) (bool, error) {
+	release := p.s.guard(writeTimeout + closeTimeout)
+	confirm, err := ch.PublishWithDeferredConfirm(exchange, key, mandatory, false, amqp.Publishing{
+		Headers: amqp.Table{}, ContentType: "application/json", ContentEncoding: "utf-8", DeliveryMode: amqp.Persistent,
+		Body: body,
+	})
+	release()
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, confirmTimeout, errors.New("the broker did not confirm a message in time"))
+	defer cancel()
+	select {
+	case <-confirm.Done():
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	if !confirm.Acked() {
+		return false, errors.New("the broker did not take a message")
+	}
+	// A message that is returned is confirmed after that, so its return is in the channel by now.
+	select {
+	case <-ch.returns:
+		return true, nil
+	default:
+		return false, nil
+	}
+}
+
+func (p *pool) take() (*confirmChannel, error) {
+	p.mu.Lock()
+	stale := p.stale
+	p.stale = nil
+	var ch *confirmChannel
+	if n := len(p.idle); n > 0 {
+		ch, p.idle = p.idle[n-1], p.idle[:n-1]
+	}
+	p.mu.Unlock()
+
+	defer p.s.guard(setupTimeout)()
+	for _, old := range stale {
+		_ = old.Close()
+	}
+	if ch != nil {
+		return ch, nil
+	}
+	fresh, err := p.s.Channel()
+	if err != nil {
+		return nil, fmt.Errorf("opening a channel: %w", err)
+	}
+	if err := fresh.Confirm(false); err != nil {
+		return nil, fmt.Errorf("asking for publisher confirms: %w", err)
+	}
+	return &confirmChannel{fresh, fresh.NotifyReturn(make(chan amqp.Return, 1))}, nil
+}
