@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -134,4 +135,20 @@ func decodeNumbers(text []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	return dec.Decode(into)
+}
+
+// CopyFields copies the named fields from one model struct to another of the same type, both given by pointer. Free-form
+// objects are copied deeply.
+func CopyFields(to, from any, names []string) {
+	dst, src := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for _, f := range FieldsOf(dst.Type()) {
+		if !slices.Contains(names, f.Name) {
+			continue
+		}
+		value := src.Field(f.Index)
+		if d, ok := value.Interface().(Dict); ok {
+			value = reflect.ValueOf(d.Clone())
+		}
+		dst.Field(f.Index).Set(value)
+	}
 }
