@@ -6,14 +6,15 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 const (
 	ironicAPI       = "/usr/bin/ironic-api"
-	ironicConductor = "/usr/bin/ironic-conductor"
 	ironicDBSync    = "/usr/bin/ironic-dbsync"
+	pythonConductor = "/usr/bin/ironic-conductor"
 )
 
 // ConductorHost is the host name in ConfFile.
@@ -46,7 +47,7 @@ func (l *Lab) prepareIronic() error {
 	if err := need("ironic", ironicAPI); err != nil {
 		return err
 	}
-	numbers, err := l.ports.reserve(2)
+	numbers, err := l.ports.reserve(1)
 	if err != nil {
 		return err
 	}
@@ -55,27 +56,40 @@ func (l *Lab) prepareIronic() error {
 			return err
 		}
 	}
-	l.apiPort = numbers[0]
-	l.IronicURL = "http://" + loopback(l.apiPort)
-	l.DeployURL = "http://" + loopback(numbers[1])
+	l.IronicURL = "http://" + loopback(numbers[0])
 	l.ConfFile = filepath.Join(l.Dir, "ironic.conf")
 	l.APIConfFile = filepath.Join(l.Dir, "ironic-api.conf")
 	if err := l.WriteConf(l.ConfFile, ConductorHost, nil); err != nil {
 		return err
 	}
-	api := l.baseConf(ConductorHost)
-	api["database"]["connection"] = l.Database.URL
-	api["api"] = map[string]string{"host_ip": "127.0.0.1", "port": strconv.Itoa(l.apiPort), "api_workers": "1"}
-	return api.with(l.options.Extra).write(l.APIConfFile)
+	return l.baseConf().with(ini{
+		"database": {"connection": l.Database.URL},
+		"api":      {"host_ip": "127.0.0.1", "port": strconv.Itoa(numbers[0]), "api_workers": "1"},
+	}).with(l.options.Extra).write(l.APIConfFile)
 }
 
-// WriteConf writes an ironic.conf like ConfFile for one more conductor, with its own host name and with options that
+// WriteConf writes an ironic.conf for one conductor: its host name, addresses and files of its own, and options that
 // replace those of Options.Extra.
 func (l *Lab) WriteConf(file, host string, extra map[string]map[string]string) error {
-	return l.baseConf(host).with(l.options.Extra).with(extra).write(file)
+	numbers, err := l.ports.reserve(2)
+	if err != nil {
+		return err
+	}
+	admin, images := loopback(numbers[0]), loopback(numbers[1])
+	return l.baseConf().with(ini{
+		"DEFAULT":  {"host": host},
+		"database": {"connection": l.Database.ConductorURL},
+		"deploy":   {"http_url": "http://" + images, "http_root": filepath.Join(l.Dir, "httpboot")},
+		"ironmaster": {
+			"admin_listen":        admin,
+			"image_server_listen": images,
+			"state_file":          filepath.Join(l.Dir, "state", host+".db"),
+		},
+	}).with(l.options.Extra).with(extra).write(file)
 }
 
-func (l *Lab) baseConf(host string) ini {
+// baseConf holds what the API and the conductors agree on.
+func (l *Lab) baseConf() ini {
 	boot := "fake,redfish-virtual-media"
 	if l.options.Conductor == "python" {
 		// Upstream's manual-management has no other boot interfaces than these.
@@ -84,11 +98,11 @@ func (l *Lab) baseConf(host string) ini {
 	none := func(endpoint string) map[string]string {
 		return map[string]string{"auth_type": "none", "endpoint_override": endpoint}
 	}
+	images := filepath.Join(l.Dir, "images")
 	conf := ini{
 		"DEFAULT": {
 			"auth_strategy": "noauth",
 			"debug":         "true",
-			"host":          host,
 			"my_ip":         "127.0.0.1",
 			"transport_url": l.RabbitMQ.TransportURL,
 			"state_path":    filepath.Join(l.Dir, "state"),
@@ -110,20 +124,13 @@ func (l *Lab) baseConf(host string) ini {
 			"enabled_storage_interfaces":    "fake,noop",
 			"enabled_vendor_interfaces":     "fake,no-vendor",
 		},
-		"database":                     {"connection": l.Database.ConductorURL},
 		"oslo_messaging_notifications": {"driver": "messagingv2"},
 		"service_catalog":              none(l.IronicURL),
-		"conductor": {
-			"file_url_allowed_paths": l.Dir,
-		},
-		"deploy": {
-			"http_url":        l.DeployURL,
-			"http_root":       filepath.Join(l.Dir, "httpboot"),
-			"iso_master_path": filepath.Join(l.Dir, "images", "iso"),
-		},
-		"agent":   {"image_download_source": "http"},
-		"pxe":     {"images_path": filepath.Join(l.Dir, "images"), "instance_master_path": filepath.Join(l.Dir, "images", "master")},
-		"redfish": {"use_swift": "false"},
+		"conductor":                    {"file_url_allowed_paths": l.Dir},
+		"agent":                        {"image_download_source": "http"},
+		"deploy":                       {"iso_master_path": filepath.Join(images, "iso")},
+		"pxe":                          {"images_path": images, "instance_master_path": filepath.Join(images, "master")},
+		"redfish":                      {"use_swift": "false"},
 	}
 	if l.GlanceURL != "" {
 		conf["glance"] = none(l.GlanceURL)
@@ -141,20 +148,13 @@ func (l *Lab) launchIronicAPI() error {
 	return err
 }
 
-// startPythonConductor starts Debian's ironic-conductor and waits until the API knows its hardware types.
-func (l *Lab) startPythonConductor() error {
-	if err := need("conductor", ironicConductor); err != nil {
-		return err
-	}
-	var err error
-	l.Conductor, err = l.StartService(Command{
-		Name: "ironic-conductor", Path: ironicConductor, Env: cleanEnv(l.Dir),
-		Args: []string{"--config-file", l.ConfFile},
-		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool {
-			return strings.Contains(body, ConductorHost)
-		}),
+// StartConductor runs a conductor, program with args and --config-file confFile, and returns once the API counts host,
+// which must be the host name in confFile, among the live ones. Its log is named after the host.
+func (l *Lab) StartConductor(host, confFile, program string, args ...string) (*Service, error) {
+	return l.StartService(Command{
+		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile),
+		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool { return strings.Contains(body, `"`+host+`"`) }),
 	})
-	return err
 }
 
 // answers is a readiness check: a GET of the URL succeeds, with a body that accept takes when it is given.

@@ -43,18 +43,15 @@ type Lab struct {
 
 	// IronicURL and GlanceURL are where the services answer, without authentication and without a final slash.
 	IronicURL, GlanceURL string
-	// DeployURL is the value of [deploy]http_url: a reserved address that nothing listens on, for a conductor to
-	// serve images from.
-	DeployURL string
 	// ConfFile is an ironic.conf for one conductor, named ConductorHost. APIConfFile is the one that ironic-api uses.
 	ConfFile, APIConfFile string
 
-	ctx                 context.Context
-	cancel              context.CancelFunc
-	options             Options
-	temporary           bool
-	ports               ports
-	apiPort, glancePort int
+	ctx        context.Context
+	cancel     context.CancelFunc
+	options    Options
+	temporary  bool
+	ports      ports
+	glancePort int
 
 	mu       sync.Mutex
 	services []*Service
@@ -100,6 +97,10 @@ func (l *Lab) startAll() error {
 	}
 	if c := l.options.Conductor; c != "" && c != "python" {
 		return fmt.Errorf("no conductor of kind %q: choose python or none", c)
+	} else if c == "python" {
+		if err := need("conductor", pythonConductor); err != nil {
+			return err
+		}
 	}
 	broker, err := l.prepareRabbitMQ()
 	if err != nil {
@@ -130,9 +131,9 @@ func (l *Lab) startAll() error {
 		return err
 	}
 	if l.options.Conductor == "python" {
-		return l.startPythonConductor()
+		l.Conductor, err = l.StartConductor(ConductorHost, l.ConfFile, pythonConductor)
 	}
-	return nil
+	return err
 }
 
 // StartService runs one more program as part of the lab: its log is Name.log in the lab's folder, and it ends with the

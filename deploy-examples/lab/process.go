@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,8 +35,11 @@ type Command struct {
 	Name string
 	Path string
 	Args []string
-	// Env is the whole environment apart from the lab's marker; nil means that of this program.
+	// Env is the whole environment apart from the lab's marker; nil means that of this program, without what would
+	// configure OpenStack's or Python's programs.
 	Env []string
+	// Output takes standard output and standard error instead of the log file, when it is given.
+	Output *os.File
 	// Ready is asked again and again until it returns nil. Nil means ready at once.
 	Ready func(context.Context) error
 	// StopSignal asks for an orderly end, SIGTERM when zero. KillSignal ends at once, SIGKILL when zero.
@@ -144,17 +148,23 @@ func (s *Service) Wait() error {
 }
 
 func (s *Service) launch() (*run, error) {
-	out, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
+	out := s.command.Output
+	if out == nil {
+		log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		defer log.Close()
+		out = log
 	}
-	defer out.Close()
 	cmd := exec.Command(s.command.Path, s.command.Args...)
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = s.command.Env
 	if cmd.Env == nil {
-		cmd.Env = os.Environ()
+		cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+			return strings.HasPrefix(variable, "OS_") || strings.HasPrefix(variable, "PYTHON")
+		})
 	}
 	cmd.Env = append(cmd.Env, marker+"="+s.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.command.credential}
@@ -291,7 +301,7 @@ func groupAlive(pgid int) bool {
 	return false
 }
 
-// run executes a command to its end, within the lab's environment, and puts its output into the error when it fails.
+// runOnce executes a command to its end, within the lab's environment, and puts its output into the error when it fails.
 func runOnce(ctx context.Context, dir string, command Command) error {
 	cmd := exec.CommandContext(ctx, command.Path, command.Args...)
 	cmd.Dir = dir
@@ -305,8 +315,8 @@ func runOnce(ctx context.Context, dir string, command Command) error {
 	return nil
 }
 
-// cleanEnv is the environment of a service: nothing of the caller's reaches it, since oslo.config reads variables named
-// OS_GROUP__OPTION and Python reads its own.
+// cleanEnv is the environment of Debian's services: nothing of the caller's reaches them. Oslo.config would read
+// variables named OS_GROUP__OPTION, and Python its own.
 func cleanEnv(dir string, more ...string) []string {
 	return append([]string{
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
