@@ -236,6 +236,11 @@ func (s *Server) lookup(urlPath string) *publication {
 
 // ServeHTTP answers a node.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	// The connection may carry the deadline of an earlier request.
+	if err := extendDeadline(control, s.cfg.StallTimeout); err != nil {
+		s.log.Debug().Err(err).Msg("setting a deadline for an image request")
+	}
 	p := s.lookup(r.URL.Path)
 	if p == nil {
 		http.NotFound(w, r)
@@ -257,7 +262,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("ETag", p.etag)
-	control := http.NewResponseController(w)
 	counted := &countingWriter{ResponseWriter: w, control: control, stall: s.cfg.StallTimeout, p: p,
 		get: r.Method == http.MethodGet}
 	defer counted.finish()

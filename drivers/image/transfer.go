@@ -154,10 +154,14 @@ func (w *countingWriter) extend() error {
 	if err := w.p.withdrawn.Err(); err != nil {
 		return err
 	}
-	if w.stall <= 0 {
+	return extendDeadline(w.control, w.stall)
+}
+
+func extendDeadline(control *http.ResponseController, stall time.Duration) error {
+	if stall <= 0 {
 		return nil
 	}
-	return w.control.SetWriteDeadline(time.Now().Add(w.stall))
+	return control.SetWriteDeadline(time.Now().Add(stall))
 }
 
 func (w *countingWriter) count(n int64) {
