@@ -38,6 +38,10 @@ type Step struct {
 	RequiresRamdisk bool
 	// Args describes the arguments; nil when the step takes none.
 	Args map[string]StepArg
+	// Listed is the step as an agent listed it, configured priority applied: it may hold keys that this struct does not
+	// name (reboot_requested), and it is what the columns of the node and the agent itself are to be shown. Nil for every
+	// step that no agent listed.
+	Listed store.Dict
 	// Run carries the step out. It is nil for a step that the agent runs.
 	Run func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
 	// Resume is asked after a restart in the middle of Run: it reads what the first run did and finishes it. Nil stands
