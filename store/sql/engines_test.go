@@ -1,0 +1,92 @@
+package sql_test
+
+import (
+	"context"
+	stdsql "database/sql"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+	"github.com/ironmaster/ironmaster/store/sql/sqltest"
+)
+
+// engine is one kind of database with ironic's schema and no rows.
+type engine struct {
+	name string
+	url  func(t *testing.T) string
+	// precision is that of its timestamps.
+	precision time.Duration
+}
+
+var sqlite = engine{"sqlite", func(t *testing.T) string { return sqltest.URL(t) }, time.Microsecond}
+
+// clock is a test's time; it advances by a minute with each look, so that each UPDATE leaves another updated_at.
+type clock struct{ t time.Time }
+
+func newClock() *clock { return &clock{time.Date(2026, 11, 22, 7, 9, 39, 167523000, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.t = c.t.Add(time.Minute)
+	return c.t
+}
+
+// onEveryEngine runs a test on all kinds of databases.
+func onEveryEngine(t *testing.T, test func(t *testing.T, db *sql.DB, e engine)) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			test(t, open(t, e, nil), e)
+		})
+	}
+}
+
+func open(t *testing.T, e engine, change func(*sql.Config)) *sql.DB {
+	t.Helper()
+	return sqltest.OpenAt(t, e.url(t), func(cfg *sql.Config) {
+		cfg.Now = newClock().now
+		if change != nil {
+			change(cfg)
+		}
+	})
+}
+
+func createNode(t *testing.T, db *sql.DB, change func(*store.Node)) *store.Node {
+	t.Helper()
+	n := &store.Node{Driver: "fake-hardware"}
+	if change != nil {
+		change(n)
+	}
+	if err := db.CreateNode(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func readNode(t *testing.T, db *sql.DB, uuid string) *store.Node {
+	t.Helper()
+	n, err := db.Node(t.Context(), uuid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func wantKind(t *testing.T, err error, kind store.Kind, message string) {
+	t.Helper()
+	if store.KindOf(err) != kind || err.Error() != message {
+		t.Errorf("got %s %v\nwant %s %s", store.KindOf(err), err, kind, message)
+	}
+}
+
+// query reads one value past the package, as another program would.
+func query[T any](t *testing.T, db *stdsql.DB, statement string) T {
+	t.Helper()
+	var value T
+	if err := db.QueryRowContext(context.Background(), statement).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,172 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Filter chooses nodes. Zero fields do not restrict, and child nodes are left out unless they are asked for, as ironic
+// has it since 22.0.
+type Filter struct {
+	// Reserved chooses by whether anyone holds the node, Associated by whether it has an instance.
+	Reserved, Associated *bool
+	Maintenance          *bool
+	ConsoleEnabled       *bool
+	Retired              *bool
+	UUIDs                []string
+	// ProvisionStates chooses nodes in any of the states.
+	ProvisionStates []string
+	Driver          string
+	Fault           string
+	ConductorGroup  *string
+	// ReservedByAnyOf chooses nodes held by any of the hosts.
+	ReservedByAnyOf []string
+	// ProvisionedBefore chooses nodes whose provision_updated_at is older than this; InspectionStartedBefore likewise.
+	ProvisionedBefore, InspectionStartedBefore time.Duration
+	IncludeChildren                            bool
+	// OrderBy is a column to sort by, ascending, before the id.
+	OrderBy string
+	// Columns limits what is read, for scans of a whole fleet: other fields stay zero, traits are not read, and the nodes
+	// cannot be saved. The id is always read. Empty reads everything.
+	Columns []string
+}
+
+// Nodes reads the nodes that a filter chooses, ordered by id unless told otherwise.
+func (db *DB) Nodes(ctx context.Context, f Filter) ([]*store.Node, error) {
+	columns := db.nodes
+	if len(f.Columns) > 0 {
+		var err error
+		if columns, err = db.nodes.only(append([]string{"id"}, f.Columns...)); err != nil {
+			return nil, fmt.Errorf("listing nodes: %w", err)
+		}
+	}
+	where, args, err := db.filterNodes(f)
+	if err != nil {
+		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	var nodes []*store.Node
+	err = db.read(ctx, "listing nodes", func(s session) error {
+		nodes, err = s.selectNodes(columns, where, args...)
+		if err != nil || len(f.Columns) > 0 {
+			return err
+		}
+		return s.addTraits(nodes)
+	})
+	if err != nil || len(f.Columns) > 0 {
+		return nodes, err
+	}
+	for _, n := range nodes {
+		if n.Snapshot, err = store.TakeSnapshot(n); err != nil {
+			return nil, fmt.Errorf("listing nodes: %s: %w", n.UUID, err)
+		}
+	}
+	return nodes, nil
+}
+
+// CountNodes counts the nodes of the whole deployment in any of the provision states, for max_concurrent_deploy and the
+// like.
+func (db *DB) CountNodes(ctx context.Context, provisionStates ...string) (int, error) {
+	var n int
+	if len(provisionStates) == 0 {
+		return 0, nil
+	}
+	args := make([]any, len(provisionStates))
+	for i, state := range provisionStates {
+		args[i] = state
+	}
+	err := db.read(ctx, "counting nodes", func(s session) error {
+		_, err := s.one("SELECT COUNT(*) FROM nodes WHERE provision_state IN ("+marks(len(args))+")", args, &n)
+		return err
+	})
+	return n, err
+}
+
+// conditions gathers a WHERE clause.
+type conditions struct {
+	clauses []string
+	args    []any
+}
+
+func (c *conditions) add(clause string, args ...any) {
+	c.clauses, c.args = append(c.clauses, clause), append(c.args, args...)
+}
+
+// null adds a test of whether a column has a value.
+func (c *conditions) null(column string, has *bool) {
+	switch {
+	case has == nil:
+	case *has:
+		c.add(column + " IS NOT NULL")
+	default:
+		c.add(column + " IS NULL")
+	}
+}
+
+// flag adds a test of a boolean column, in which NULL is false.
+func (c *conditions) flag(column string, want *bool) {
+	switch {
+	case want == nil:
+	case *want:
+		c.add(column+" = ?", true)
+	default:
+		c.add("("+column+" = ? OR "+column+" IS NULL)", false)
+	}
+}
+
+func (c *conditions) text(column, want string) {
+	if want != "" {
+		c.add(column+" = ?", want)
+	}
+}
+
+func (c *conditions) in(column string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = v
+	}
+	c.add(column+" IN ("+marks(len(values))+")", args...)
+}
+
+func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
+	var c conditions
+	c.null("reservation", f.Reserved)
+	c.null("instance_uuid", f.Associated)
+	c.flag("maintenance", f.Maintenance)
+	c.flag("console_enabled", f.ConsoleEnabled)
+	c.flag("retired", f.Retired)
+	c.in("uuid", f.UUIDs)
+	c.in("provision_state", f.ProvisionStates)
+	c.in("reservation", f.ReservedByAnyOf)
+	c.text("driver", f.Driver)
+	c.text("fault", f.Fault)
+	if f.ConductorGroup != nil {
+		c.add("conductor_group = ?", *f.ConductorGroup)
+	}
+	if f.ProvisionedBefore > 0 {
+		c.add("provision_updated_at < ?", db.now().Add(-f.ProvisionedBefore))
+	}
+	if f.InspectionStartedBefore > 0 {
+		c.add("inspection_started_at < ?", db.now().Add(-f.InspectionStartedBefore))
+	}
+	if !f.IncludeChildren && db.schema.HasColumn("nodes", "parent_node") {
+		c.add("parent_node IS NULL")
+	}
+	if len(c.clauses) > 0 {
+		rest = " WHERE " + strings.Join(c.clauses, " AND ")
+	}
+	order := " ORDER BY id"
+	if f.OrderBy != "" {
+		if !db.schema.HasColumn("nodes", f.OrderBy) {
+			return "", nil, fmt.Errorf("there is no column %q to sort by", f.OrderBy)
+		}
+		order = " ORDER BY " + db.dialect.quote(f.OrderBy) + ", id"
+	}
+	return rest + order, c.args, nil
+}

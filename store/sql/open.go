@@ -1,0 +1,169 @@
+// Package sql keeps nodes, ports and conductors where ironic keeps them: in the database shared with ironic-api, on
+// SQLite, MariaDB, MySQL or PostgreSQL. Statements are written by hand; what differs between engines is in a dialect.
+// The schema belongs to ironic-dbsync and is only read. Importers that also use database/sql give one of the two a name.
+//
+// Every operation survives the loss of the connection: it is tried again until its context ends. Where a lost answer
+// leaves open whether a write took effect, the operation finds out before it writes again.
+package sql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Config says which database to use and how patiently.
+type Config struct {
+	// URL is [database]connection, as SQLAlchemy takes it; Parameters is [database]connection_parameters.
+	URL, Parameters string
+	// MaxPoolSize connections stay open, MaxOverflow more are opened under load. 0 stands for ironic's 5 and 50.
+	MaxPoolSize, MaxOverflow int
+	// ConnectionRecycleTime closes connections of that age; 0 keeps them.
+	ConnectionRecycleTime time.Duration
+	// MaxRetries is how often Open tries again, after RetryInterval each time; -1 is without end.
+	MaxRetries    int
+	RetryInterval time.Duration
+	// DeadlockRetries is [database]db_max_retries: how often a transaction is tried again after a deadlock, after a random
+	// part of a wait that doubles from DeadlockRetryInterval to DeadlockRetryMaxInterval.
+	DeadlockRetries                                 int
+	DeadlockRetryInterval, DeadlockRetryMaxInterval time.Duration
+	// ReconnectInterval is the wait between attempts of an operation while the database is away; 0 stands for 1 s.
+	ReconnectInterval time.Duration
+	// OutageLimit ends these attempts with TemporaryFailure before the operation's context does; 0 is no limit.
+	OutageLimit time.Duration
+	// MySQLSQLMode is [database]mysql_sql_mode; "" keeps the server's.
+	MySQLSQLMode string
+	// Versions holds the version that each kind of object is written in, by the object's name (Node, Port, Trait, ...).
+	// A caller that must see the schema first gives them to UseVersions instead.
+	Versions map[string]string
+	// Now is the clock; nil stands for time.Now.
+	Now func() time.Time
+	Log zerolog.Logger
+}
+
+// Defaults returns ironic's defaults for everything but the URL.
+func Defaults() Config {
+	return Config{
+		MaxPoolSize: 5, MaxOverflow: 50, ConnectionRecycleTime: time.Hour,
+		MaxRetries: 10, RetryInterval: 10 * time.Second,
+		DeadlockRetries: 20, DeadlockRetryInterval: time.Second, DeadlockRetryMaxInterval: 10 * time.Second,
+		ReconnectInterval: time.Second, MySQLSQLMode: "TRADITIONAL",
+	}
+}
+
+// DB is the shared database. It is safe for concurrent use.
+type DB struct {
+	cfg     Config
+	dialect dialect
+	pool    *sql.DB
+	schema  Schema
+
+	nodes      *rows[store.Node]
+	ports      *rows[store.Port]
+	conductors *rows[store.Conductor]
+	versions   atomic.Pointer[map[string]string]
+	// writer lets one goroutine at a time write to SQLite, which knows a single writer and no queue; nil elsewhere.
+	writer chan struct{}
+	stripes
+}
+
+// Open connects to the database, waiting for it as configured, and discovers its schema. A database that answers but
+// cannot be used (wrong password, unknown schema) fails at once. No error holds the password.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	u, err := parseURL(cfg.URL, cfg.Parameters)
+	if err != nil {
+		return nil, fmt.Errorf("reading [database]connection: %w", err)
+	}
+	db := &DB{cfg: cfg, stripes: newStripes()}
+	if db.cfg.Now == nil {
+		db.cfg.Now = time.Now
+	}
+	db.UseVersions(cfg.Versions)
+	switch u.backend {
+	case "sqlite":
+		db.dialect, db.writer = sqliteDialect{}, make(chan struct{}, 1)
+		db.pool, err = openSQLite(u)
+	case "mysql":
+		db.dialect = mysqlDialect{}
+		db.pool, err = openMySQL(u, cfg.MySQLSQLMode)
+	case "postgresql":
+		db.dialect = postgresDialect{}
+		db.pool, err = openPostgreSQL(u)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading [database]connection: %w", u.redact(err))
+	}
+	db.sizePool()
+	if err := db.discover(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the ironic database: %w", u.redact(err)), db.pool.Close())
+	}
+	db.nodes = newRows[store.Node](db, "nodes")
+	db.ports = newRows[store.Port](db, "ports")
+	db.conductors = newRows[store.Conductor](db, "conductors")
+	return db, nil
+}
+
+func (db *DB) sizePool() {
+	db.pool.SetConnMaxLifetime(db.cfg.ConnectionRecycleTime)
+	if db.writer != nil {
+		return
+	}
+	size, overflow := db.cfg.MaxPoolSize, db.cfg.MaxOverflow
+	if size == 0 {
+		size = 5
+	}
+	if overflow == 0 {
+		overflow = 50
+	}
+	db.pool.SetMaxOpenConns(size + overflow)
+	db.pool.SetMaxIdleConns(size)
+}
+
+// discover reads the schema, waiting for the database to come up.
+func (db *DB) discover(ctx context.Context) error {
+	for try := 0; ; try++ {
+		schema, err := readSchema(ctx, db.dialect, db.pool)
+		if err == nil {
+			db.schema = schema
+			break
+		}
+		kind := db.dialect.classify(err).kind
+		if kind != faultConnection && kind != faultConflict || ctx.Err() != nil || try == db.cfg.MaxRetries {
+			return err
+		}
+		db.cfg.Log.Warn().Err(err).Int("attempt", try+1).Msg("The database does not answer yet")
+		if err := sleep(ctx, db.cfg.RetryInterval); err != nil {
+			return err
+		}
+	}
+	if db.writer != nil {
+		if err := useWAL(ctx, db.pool); err != nil {
+			db.cfg.Log.Info().Err(err).Msg("SQLite keeps its rollback journal")
+		}
+	}
+	return nil
+}
+
+// UseVersions sets the version that each kind of object is written in.
+func (db *DB) UseVersions(versions map[string]string) { db.versions.Store(&versions) }
+
+func (db *DB) version(object string) string { return (*db.versions.Load())[object] }
+
+// Schema returns what was discovered at start.
+func (db *DB) Schema() Schema { return db.schema }
+
+// Engine names the kind of the database: sqlite, mysql or postgresql.
+func (db *DB) Engine() string { return db.dialect.name() }
+
+// Close waits for running statements and closes all connections.
+func (db *DB) Close() error { return db.pool.Close() }
+
+// now is the time that goes into rows, cut to what the engine can hold.
+func (db *DB) now() time.Time { return db.cfg.Now().UTC().Truncate(db.dialect.precision()) }

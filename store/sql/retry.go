@@ -1,0 +1,194 @@
+package sql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// retry runs an operation until it succeeds, fails for good or has no time left. After a deadlock the whole operation is
+// repeated as oslo.db does; while the database is away it is repeated until ctx ends or the outage limit is reached. op
+// must bear repetition: an attempt whose answer was lost may have taken effect.
+func (db *DB) retry(ctx context.Context, what string, op func() error) error {
+	var outage time.Time
+	conflicts := 0
+	backoff := db.cfg.DeadlockRetryInterval
+	for {
+		err := op()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		var wait time.Duration
+		switch db.dialect.classify(err).kind {
+		case faultConflict:
+			if conflicts++; conflicts > db.cfg.DeadlockRetries {
+				return fmt.Errorf("%s: giving up after %d deadlocks: %w", what, conflicts, err)
+			}
+			wait = rand.N(backoff + 1)
+			backoff = min(2*backoff, db.cfg.DeadlockRetryMaxInterval)
+			db.cfg.Log.Debug().Err(err).Str("operation", what).Msg("Trying a transaction again")
+		case faultConnection:
+			// The clock of outages is the machine's, as waits are; Config.Now only stamps rows.
+			if outage.IsZero() {
+				outage = time.Now()
+				db.cfg.Log.Warn().Err(err).Str("operation", what).Msg("The database is away; waiting for it")
+			} else if limit := db.cfg.OutageLimit; limit > 0 && time.Since(outage) >= limit {
+				return store.Errorf(store.TemporaryFailure, "The database cannot be reached, please retry later: %w", err)
+			}
+			wait = db.cfg.ReconnectInterval
+			if wait <= 0 {
+				wait = time.Second
+			}
+		default:
+			if store.KindOf(err) != "" {
+				return err
+			}
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if cause := sleep(ctx, wait); cause != nil {
+			return fmt.Errorf("%s: %w, while waiting to try again after: %w", what, cause, err)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// read runs statements that change nothing, outside of a transaction.
+func (db *DB) read(ctx context.Context, what string, fn func(s session) error) error {
+	return db.retry(ctx, what, func() error { return fn(session{ctx: ctx, q: db.pool, db: db}) })
+}
+
+// write runs statements that each stand for themselves.
+func (db *DB) write(ctx context.Context, what string, fn func(s session) error) error {
+	return db.retry(ctx, what, func() error {
+		done, err := db.beginWriting(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return fn(session{ctx: ctx, q: db.pool, db: db})
+	})
+}
+
+// transact runs statements that take effect together or not at all.
+func (db *DB) transact(ctx context.Context, what string, fn func(s session) error) error {
+	return db.retry(ctx, what, func() error {
+		done, err := db.beginWriting(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		tx, err := db.pool.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		// The error of a rollback says nothing that the first error does not: the connection is gone, or ctx ended and
+		// database/sql rolled back by itself.
+		defer func() { _ = tx.Rollback() }()
+		if err := fn(session{ctx: ctx, q: tx, db: db}); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+// beginWriting waits for SQLite's only place for a writer.
+func (db *DB) beginWriting(ctx context.Context) (done func(), err error) {
+	if db.writer == nil {
+		return func() {}, nil
+	}
+	select {
+	case db.writer <- struct{}{}:
+		return func() { <-db.writer }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// session runs statements in the dialect of its database, on the pool or in a transaction.
+type session struct {
+	ctx context.Context
+	q   interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
+	db *DB
+}
+
+// exec returns the number of rows that the statement's WHERE matched.
+func (s session) exec(statement string, args ...any) (int64, error) {
+	result, err := s.q.ExecContext(s.ctx, rebind(s.db.dialect, statement), s.encode(args)...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// insert returns the new row's id.
+func (s session) insert(statement string, args ...any) (int64, error) {
+	if s.db.dialect.returning() {
+		var id int64
+		_, err := s.one(statement+" RETURNING id", args, &id)
+		return id, err
+	}
+	result, err := s.q.ExecContext(s.ctx, rebind(s.db.dialect, statement), s.encode(args)...)
+	if err != nil {
+		return 0, err
+	}
+	return result.LastInsertId()
+}
+
+// query calls scan for each row.
+func (s session) query(statement string, args []any, scan func(rows *sql.Rows) error) error {
+	rows, err := s.q.QueryContext(s.ctx, rebind(s.db.dialect, statement), s.encode(args)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// one scans the first row; found tells whether there is any.
+func (s session) one(statement string, args []any, dest ...any) (found bool, err error) {
+	err = s.query(statement, args, func(rows *sql.Rows) error {
+		if found {
+			return nil
+		}
+		found = true
+		return rows.Scan(dest...)
+	})
+	return found, err
+}
+
+// encode gives times the engine's form.
+func (s session) encode(args []any) []any {
+	encoded := slices.Clone(args)
+	for i, arg := range args {
+		if t, ok := arg.(time.Time); ok {
+			encoded[i] = s.db.dialect.time(t.UTC().Truncate(s.db.dialect.precision()))
+		}
+	}
+	return encoded
+}

@@ -1,0 +1,3 @@
+package sql_test
+
+var engines = []engine{sqlite}
