@@ -16,6 +16,7 @@ type Release int
 // The releases at which the wire changed and whose versions are tabled (reference/objects.md §3, reference/rpc.md §1).
 const (
 	Yoga    Release = 2001 // 20.1, the oldest that 2023.1 can be pinned to
+	V21_2   Release = 2102
 	V21_3   Release = 2103
 	V2023_1 Release = 2104
 	V22_0   Release = 2200

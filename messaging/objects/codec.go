@@ -1,0 +1,144 @@
+// Package objects encodes and decodes ironic's versioned objects: the model's nodes and ports as they travel in requests,
+// replies and notifications, at the versions of one ironic release and its pin.
+package objects
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+const namespace = "ironic"
+
+// Object is a versioned object in its primitive form.
+type Object struct {
+	Name      string         `json:"ironic_object.name"`
+	Namespace string         `json:"ironic_object.namespace"`
+	Version   string         `json:"ironic_object.version"`
+	Data      map[string]any `json:"ironic_object.data"`
+	Changes   []string       `json:"ironic_object.changes,omitempty"`
+}
+
+// NewPayload returns a notification's payload. Data may come from Fields.
+func NewPayload(name, version string, data map[string]any) *Object {
+	return &Object{Name: name, Namespace: namespace, Version: version, Data: data}
+}
+
+// Codec speaks the objects of one release.
+type Codec struct {
+	release, target messaging.Release
+}
+
+// New returns the codec of a worker that stands in for the given release. pin is [DEFAULT]pin_release_version, zero
+// without one: objects are then written at the versions of that older release.
+func New(release, pin messaging.Release) (*Codec, error) {
+	if pin == 0 {
+		pin = release
+	}
+	if pin > release {
+		return nil, fmt.Errorf("pin_release_version %s is newer than ironic %s", pin, release)
+	}
+	return &Codec{release: release, target: pin}, nil
+}
+
+// Version returns the version at which an object is written, to the wire and into the column version; "" when the release
+// does not have the object.
+func (c *Codec) Version(object string) string { return Version(object, c.target) }
+
+// introduced tells in which minor version a field came. Fields that are not listed are older than every release spoken.
+var introduced = map[string]map[string]int{
+	"Node": {
+		"shard": 37, "parent_node": 38, "firmware_interface": 39, "service_step": 40, "disable_power_off": 41,
+		"instance_name": 43, "health": 44,
+	},
+	"Port": {
+		"node_uuid": 11, "description": 12, "vendor": 13, "category": 15, "available_for_dynamic_portgroup": 16,
+	},
+}
+
+// sticky fields stay on an object that is written at a version below theirs: ironic has no conversion rule for them.
+var sticky = []string{"parent_node", "service_step", "node_uuid"}
+
+// EncodeNode returns the reply form of a node: every field of the target version.
+func (c *Codec) EncodeNode(n *store.Node) *Object {
+	o := c.encode("Node", n)
+	o.Data["traits"] = c.traitList(n)
+	return o
+}
+
+// EncodePort returns the reply form of a port.
+func (c *Codec) EncodePort(p *store.Port) *Object { return c.encode("Port", p) }
+
+func (c *Codec) encode(name string, model any) *Object {
+	o := NewPayload(name, c.Version(name), Fields(model))
+	own, target := minorOf(name, c.release), minorOf(name, c.target)
+	for field, since := range introduced[name] {
+		if since > own || since > target && !slices.Contains(sticky, field) {
+			delete(o.Data, field)
+		}
+	}
+	return o
+}
+
+func (c *Codec) traitList(n *store.Node) *Object {
+	traits := make([]*Object, len(n.Traits))
+	for i, trait := range n.Traits {
+		traits[i] = NewPayload("Trait", c.Version("Trait"), map[string]any{
+			"node_id": fmt.Sprint(n.ID), "trait": trait, "created_at": nil, "updated_at": nil,
+		})
+	}
+	return NewPayload("TraitList", c.Version("TraitList"), map[string]any{"objects": traits})
+}
+
+// Fields returns every field of a node or port, given by pointer, in wire encoding and regardless of versions. A node's
+// traits are a plain list of names, as notification payloads want them.
+func Fields(model any) map[string]any {
+	v := reflect.ValueOf(model).Elem()
+	data := map[string]any{}
+	for _, f := range store.FieldsOf(v.Type()) {
+		if f.Name != "version" {
+			data[f.Name] = encodeField(v.Field(f.Index), f.NotNull)
+		}
+	}
+	switch m := model.(type) {
+	case *store.Node:
+		data["traits"] = append([]string{}, m.Traits...)
+	case *store.Port:
+		data["node_uuid"] = encodeField(reflect.ValueOf(m.NodeUUID), false)
+	}
+	return data
+}
+
+// encodeField returns a field's JSON value. "" and the zero time stand for null, an absent object is {}.
+func encodeField(v reflect.Value, notNull bool) any {
+	switch x := v.Interface().(type) {
+	case string:
+		if x == "" && !notNull {
+			return nil
+		}
+	case time.Time:
+		return Time(x)
+	case store.Dict:
+		if x == nil {
+			return store.Dict{}
+		}
+	case []string:
+		return append([]string{}, x...)
+	}
+	if v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil
+	}
+	return v.Interface()
+}
+
+// Time returns a moment in wire encoding: UTC in whole seconds with a Z, or null for the zero time.
+func Time(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format("2006-01-02T15:04:05Z")
+}

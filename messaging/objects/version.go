@@ -1,0 +1,60 @@
+package objects
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ironmaster/ironmaster/messaging"
+)
+
+// step is a minor version of an object (all have major 1) and the release that brought it.
+type step struct {
+	since messaging.Release
+	minor int
+}
+
+// history holds the version of every object in every release (reference/objects.md §3).
+var history = map[string][]step{
+	"Allocation":        {{messaging.Yoga, 1}, {messaging.V2025_2, 3}},
+	"BIOSSetting":       {{messaging.Yoga, 1}, {messaging.V2025_2, 2}},
+	"Chassis":           {{messaging.Yoga, 3}, {messaging.V2025_2, 4}},
+	"Conductor":         {{messaging.Yoga, 3}, {messaging.V25_0, 4}, {messaging.V2025_2, 6}},
+	"DeployTemplate":    {{messaging.Yoga, 1}, {messaging.V2025_2, 2}},
+	"Deployment":        {{messaging.Yoga, 0}, {messaging.V2025_2, 1}},
+	"FirmwareComponent": {{messaging.V22_1, 0}, {messaging.V2025_2, 1}, {messaging.Newest, 2}},
+	"InspectionRule":    {{messaging.V27_0, 0}, {messaging.V2025_2, 1}},
+	"Node": {{messaging.Yoga, 36}, {messaging.V2023_1, 37}, {messaging.V22_0, 38}, {messaging.V22_1, 39},
+		{messaging.V2023_2, 40}, {messaging.V27_0, 41}, {messaging.V2025_2, 42}, {messaging.V33_0, 43}, {messaging.V34_0, 44}},
+	"NodeHistory":   {{messaging.Yoga, 0}, {messaging.V2025_2, 1}, {messaging.Newest, 3}},
+	"NodeInventory": {{messaging.V21_2, 0}, {messaging.V2025_2, 1}},
+	"Port": {{messaging.Yoga, 10}, {messaging.V21_3, 11}, {messaging.V30_0, 12}, {messaging.V2025_2, 15},
+		{messaging.V2026_1, 16}},
+	"Portgroup": {{messaging.Yoga, 4}, {messaging.V2023_1, 5}, {messaging.V2025_2, 6}, {messaging.V33_0, 8},
+		{messaging.V2026_1, 9}},
+	"Runbook":          {{messaging.V2024_2, 0}, {messaging.V2025_2, 1}, {messaging.V36_0, 2}},
+	"RunbookTrait":     {{messaging.V36_0, 0}},
+	"RunbookTraitList": {{messaging.V36_0, 0}},
+	"Trait":            {{messaging.Yoga, 0}, {messaging.V2025_2, 1}},
+	"TraitList":        {{messaging.Yoga, 0}, {messaging.V2025_2, 2}},
+	"VolumeConnector":  {{messaging.Yoga, 0}, {messaging.V2025_2, 1}},
+	"VolumeTarget":     {{messaging.Yoga, 0}, {messaging.V2025_2, 1}},
+}
+
+// minorOf returns the minor version of an object in a release, -1 when the release does not have it.
+func minorOf(object string, release messaging.Release) int {
+	for _, s := range slices.Backward(history[object]) {
+		if release >= s.since {
+			return s.minor
+		}
+	}
+	return -1
+}
+
+// Version returns the version of an object that the release writes, "" when the release does not have the object.
+func Version(object string, release messaging.Release) string {
+	minor := minorOf(object, release)
+	if minor < 0 {
+		return ""
+	}
+	return fmt.Sprintf("1.%d", minor)
+}
