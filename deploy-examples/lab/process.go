@@ -27,6 +27,7 @@ const (
 	// readyTimeout is generous because several labs may start at once on a small machine.
 	readyTimeout = 120 * time.Second
 	stopTimeout  = 20 * time.Second
+	maxLine      = 400
 )
 
 // Command says how to run a service.
@@ -336,5 +337,12 @@ func tail(file string, lines int) string {
 
 func lastLines(content []byte, lines int) string {
 	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		// Services at debug level print lines of several thousand characters.
+		if len(line) > maxLine {
+			all[i] = line[:maxLine] + " ..."
+		}
+	}
+	return strings.Join(all, "\n")
 }

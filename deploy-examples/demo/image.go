@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+const mebibyte = 1 << 20
+
+// The layout of the image, in MiB: the partition table, an EFI system partition, the root file system, and the second
+// copy of the table.
+const (
+	espStart, espSize   = 1, 16
+	rootStart, rootSize = espStart + espSize, 110
+	imageSize           = rootStart + rootSize + 1
+	// payloadSize is how much of the root file system does not compress, so that bytes flow.
+	payloadSize = 48
+)
+
+// image is a whole-disk image, as a raw file and as the qcow2 that is uploaded.
+type image struct {
+	raw, qcow2      string
+	size, qcow2Size int64 // bytes; size is that of the raw file
+	id              string
+}
+
+// buildImage makes a disk that a firmware would boot from if it held a boot loader: no part of it is mounted, so no root
+// rights are needed.
+func buildImage(ctx context.Context, dir string) (*image, error) {
+	img := &image{
+		raw: filepath.Join(dir, "disk.raw"), qcow2: filepath.Join(dir, "disk.qcow2"), size: imageSize * mebibyte,
+	}
+	esp, root, tree := filepath.Join(dir, "esp"), filepath.Join(dir, "root"), filepath.Join(dir, "tree")
+	if err := writeTree(tree); err != nil {
+		return nil, fmt.Errorf("making the image: %w", err)
+	}
+	for file, size := range map[string]int64{esp: espSize, root: rootSize, img.raw: imageSize} {
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			return nil, fmt.Errorf("making the image: %w", err)
+		}
+		if err := os.Truncate(file, size*mebibyte); err != nil {
+			return nil, fmt.Errorf("making the image: %w", err)
+		}
+	}
+	table := fmt.Sprintf("label: gpt\nstart=%dMiB, size=%dMiB, type=uefi\nstart=%dMiB, size=%dMiB, type=linux\n",
+		espStart, espSize, rootStart, rootSize)
+	steps := []struct {
+		input string
+		words []string
+	}{
+		{"", []string{"mkfs.vfat", "-n", "ESP", esp}},
+		{"", []string{"mcopy", "-i", esp, filepath.Join(tree, "etc", "hostname"), "::HOSTNAME.TXT"}},
+		{"", []string{"mkfs.ext4", "-q", "-L", "root", "-d", tree, root}},
+		{table, []string{"sfdisk", "--quiet", img.raw}},
+	}
+	for _, step := range steps {
+		if err := tool(ctx, step.input, step.words...); err != nil {
+			return nil, fmt.Errorf("making the image: %w", err)
+		}
+	}
+	for partition, start := range map[string]int64{esp: espStart, root: rootStart} {
+		if err := copyInto(img.raw, partition, start*mebibyte); err != nil {
+			return nil, fmt.Errorf("putting a partition into the image: %w", err)
+		}
+	}
+	if err := tool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", img.raw, img.qcow2); err != nil {
+		return nil, fmt.Errorf("making the image: %w", err)
+	}
+	info, err := os.Stat(img.qcow2)
+	if err != nil {
+		return nil, fmt.Errorf("making the image: %w", err)
+	}
+	img.qcow2Size = info.Size()
+	return img, nil
+}
+
+// writeTree makes what the root file system holds.
+func writeTree(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, "etc"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "etc", "hostname"), []byte("deployed-by-ironmaster\n"), 0o644); err != nil {
+		return err
+	}
+	payload, err := os.Create(filepath.Join(dir, "payload"))
+	if err != nil {
+		return err
+	}
+	defer payload.Close()
+	if _, err := io.CopyN(payload, rand.NewChaCha8([32]byte{}), payloadSize*mebibyte); err != nil {
+		return err
+	}
+	return payload.Close()
+}
+
+// copyInto writes a file into another at an offset in bytes.
+func copyInto(target, source string, offset int64) error {
+	to, err := os.OpenFile(target, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	from, err := os.Open(source)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if _, err := io.Copy(io.NewOffsetWriter(to, offset), from); err != nil {
+		return err
+	}
+	return to.Close()
+}
+
+// ramdisk names what a machine boots its deploy agent from, as file:// URLs. The room looks at the ISO's parameters
+// only, so the kernel and the ramdisk hold nothing of use.
+type ramdisk struct {
+	kernel, initrd, bootloader string
+}
+
+func makeRamdisk(ctx context.Context, dir string) (ramdisk, error) {
+	files := ramdisk{
+		kernel:     filepath.Join(dir, "agent.kernel"),
+		initrd:     filepath.Join(dir, "agent.initramfs"),
+		bootloader: filepath.Join(dir, "bootloader.img"),
+	}
+	for _, file := range []string{files.kernel, files.initrd} {
+		if err := os.WriteFile(file, []byte("placeholder of "+filepath.Base(file)+"\n"), 0o644); err != nil {
+			return ramdisk{}, fmt.Errorf("making the placeholders of the agent: %w", err)
+		}
+	}
+	if err := tool(ctx, "", "mkfs.vfat", "-C", files.bootloader, strconv.Itoa(4*mebibyte/1024)); err != nil {
+		return ramdisk{}, fmt.Errorf("making the boot loader's file system: %w", err)
+	}
+	return ramdisk{"file://" + files.kernel, "file://" + files.initrd, "file://" + files.bootloader}, nil
+}
+
+// checksum is the SHA-256 of the first size bytes of a file.
+func checksum(file string, size int64) (string, error) {
+	content, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("reading a disk: %w", err)
+	}
+	defer content.Close()
+	sum := sha256.New()
+	if _, err := io.CopyN(sum, content, size); err != nil {
+		return "", fmt.Errorf("reading the first %d bytes of %s: %w", size, file, err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// tool runs a program of the images package group to its end.
+func tool(ctx context.Context, input string, words ...string) error {
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	// mkfs and sfdisk lie in sbin, which is not on every user's PATH.
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "MTOOLS_SKIP_CHECK=1")
+	if path, err := exec.LookPath("/usr/sbin/" + words[0]); err == nil {
+		cmd.Path, cmd.Err = path, nil
+	}
+	cmd.Stdin = strings.NewReader(input)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", words[0], err, output)
+	}
+	return nil
+}
