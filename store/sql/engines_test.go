@@ -4,6 +4,7 @@ import (
 	"context"
 	stdsql "database/sql"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,3 +91,27 @@ func query[T any](t *testing.T, db *stdsql.DB, statement string) T {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// address is the host:port of a database URL.
+func address(url string) string {
+	_, rest, _ := strings.Cut(url, "@")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}
+
+// direct opens the database of a test past the package under test.
+func direct(t *testing.T, e engine, url string) *stdsql.DB {
+	t.Helper()
+	switch e.name {
+	case "mariadb":
+		return mariadb.direct
+	case "postgresql":
+		return postgresql.direct
+	}
+	db, err := stdsql.Open("sqlite", "file:"+strings.TrimPrefix(url, "sqlite:///"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}

@@ -1,0 +1,48 @@
+package sql
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// maxEvent is how many bytes of an event are kept: a TEXT column of MySQL, on every engine.
+const maxEvent = 65535
+
+// AddHistory writes an entry into a node's history. Texts that do not fit are shortened, since a history without the
+// entry would be worse.
+func (db *DB) AddHistory(ctx context.Context, h store.HistoryEntry) error {
+	columns := db.schema.tables["node_history"]
+	id, now := uuid.NewString(), db.now()
+	event := shorten(mend(h.Event, columns["event"]), maxEvent)
+	user := cut(mend(h.User, columns["user"]), columns["user"].chars)
+	lost := false
+	return db.write(ctx, "writing the history of a node", func(s session) error {
+		_, err := s.exec("INSERT INTO node_history (created_at, version, uuid, conductor, event_type, severity, event, "+
+			db.dialect.quote("user")+", node_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			now, db.version("NodeHistory"), id, h.Conductor, h.EventType, h.Severity, event, nullable(user), h.NodeID)
+		if lost && db.dialect.classify(err).kind == faultDuplicate {
+			return nil
+		}
+		lost = true
+		return err
+	})
+}
+
+func nullable(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+// cut keeps the first characters of a text; a limit of 0 keeps all.
+func cut(text string, limit int64) string {
+	if limit == 0 || int64(utf8.RuneCountInString(text)) <= limit {
+		return text
+	}
+	return string([]rune(text)[:limit])
+}

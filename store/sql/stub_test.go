@@ -1,3 +1,0 @@
-package sql_test
-
-var engines = []engine{sqlite}
