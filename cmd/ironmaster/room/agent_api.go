@@ -105,7 +105,7 @@ func (s *agentServer) getCommand(w http.ResponseWriter, r *http.Request) {
 		sendFault(w, failure.Code, failure.Error())
 		return
 	}
-	s.answer(w, r, c)
+	s.answer(w, r, c, s.agent.commands.show(c))
 }
 
 func (s *agentServer) runCommand(w http.ResponseWriter, r *http.Request) {
@@ -125,12 +125,12 @@ func (s *agentServer) runCommand(w http.ResponseWriter, r *http.Request) {
 		sendFault(w, http.StatusUnauthorized, "401 Unauthorized: Token invalid.")
 		return
 	}
-	c, failure := s.agent.execute(s.life, body.Name, body.Params)
+	c, begun, failure := s.agent.execute(s.life, body.Name, body.Params)
 	if failure != nil {
 		sendFault(w, failure.Code, failure.Error())
 		return
 	}
-	s.answer(w, r, c)
+	s.answer(w, r, c, begun)
 }
 
 // mayRead checks the token of a reader.
@@ -150,16 +150,17 @@ func (a *agent) tokenIs(token string) bool {
 	return token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(a.token)) == 1
 }
 
-// answer sends a command, at its end when the client wants to wait for it.
-func (s *agentServer) answer(w http.ResponseWriter, r *http.Request, c *command) {
+// answer sends a command as it looks now, or at its end when the client wants to wait for that.
+func (s *agentServer) answer(w http.ResponseWriter, r *http.Request, c *command, now shownCommand) {
 	if strings.EqualFold(r.URL.Query().Get("wait"), "true") {
 		select {
 		case <-c.done:
 		case <-r.Context().Done():
 			return
 		}
+		now = s.agent.commands.show(c)
 	}
-	s.send(w, s.agent.commands.show(c))
+	s.send(w, now)
 }
 
 func (s *agentServer) send(w http.ResponseWriter, answer any) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -129,6 +130,8 @@ type commandKind struct {
 	// background commands answer at once and tell their end by a heartbeat.
 	background bool
 	run        func(ctx context.Context, a *agent, p params) (any, error)
+	// after is what a command does to the machine once its end is known.
+	after func(ctx context.Context, a *agent) error
 }
 
 // commandKinds are the extensions of the agent and their commands.
@@ -141,74 +144,90 @@ var commandKinds = map[string]map[string]commandKind{
 		"get_clean_steps":    {run: getCleanSteps},
 		"execute_clean_step": {background: true, run: executeCleanStep},
 	},
+	// A whole-disk image brings its boot loader along.
 	"image": {
-		"install_bootloader": {background: true, run: installBootloader},
+		"install_bootloader": {background: true, run: nothing},
 	},
 	"standby": {
 		"get_partition_uuids": {run: getPartitionUUIDs},
-		"sync":                {run: func(context.Context, *agent, params) (any, error) { return nil, nil }},
-		"power_off":           {background: true, run: switchPower(powerOff)},
-		"run_image":           {background: true, run: switchPower(powerCycle)},
+		"sync":                {run: nothing},
+		"power_off":           {background: true, run: nothing, after: switchPower(powerOff)},
+		"run_image":           {background: true, run: nothing, after: switchPower(powerCycle)},
 	},
 	"log": {
 		"collect_system_logs": {run: collectLogs},
 	},
 	"system": {
-		"lockdown": {background: true, run: lockdown},
+		"lockdown": {background: true, run: nothing, after: lockdown},
 	},
 }
 
-// execute starts a command and, unless it is one for the background, waits for its end. ctx is the agent's.
-func (a *agent) execute(ctx context.Context, name string, p params) (*command, *agentError) {
+// execute starts a command and, unless it is one for the background, waits for its end. It returns the command and how
+// it looked at that time. ctx is the agent's.
+func (a *agent) execute(ctx context.Context, name string, p params) (*command, shownCommand, *agentError) {
 	extension, short, ok := strings.Cut(name, ".")
 	if !ok {
-		return nil, agentInvalidCommand("Command name must be of the form <extension>.<name>")
+		return nil, shownCommand{}, agentInvalidCommand("Command name must be of the form <extension>.<name>")
 	}
 	kinds, ok := commandKinds[extension]
 	if !ok {
-		return nil, agentNotFound("Extension", extension)
+		return nil, shownCommand{}, agentNotFound("Extension", extension)
 	}
 	kind, ok := kinds[short]
 	if !ok {
-		return nil, agentInvalidCommand("Unknown command: " + short)
+		return nil, shownCommand{}, agentInvalidCommand("Unknown command: " + short)
 	}
+	var begun shownCommand
 	c, failure := a.commands.begin(short, func(c *command) {
+		begun = c.shown
 		a.running.Go(func() { a.perform(ctx, c, kind, p) })
 	})
-	if failure == nil && !kind.background {
-		<-c.done
+	if failure != nil || kind.background {
+		return c, begun, failure
 	}
-	return c, failure
+	<-c.done
+	return c, a.commands.show(c), nil
 }
 
 // perform carries out a command to its end.
 func (a *agent) perform(ctx context.Context, c *command, kind commandKind, p params) {
 	if kind.background && a.m.faults.commandFails() {
 		a.commands.end(c, nil, commandFailed("the room's seed made this command fail"))
-	} else {
-		result, err := kind.run(ctx, a, p)
-		a.commands.end(c, result, err)
+		a.heartbeatSoon()
+		return
 	}
+	result, err := kind.run(ctx, a, p)
+	a.commands.end(c, result, err)
 	if kind.background {
 		a.heartbeatSoon()
 	}
+	if kind.after == nil || err != nil {
+		return
+	}
+	if err := kind.after(ctx, a); err != nil && ctx.Err() == nil {
+		a.log.Warn().Err(err).Str("command", c.shown.Name).Msg("carrying out a command")
+	}
 }
 
-// switchPower is power_off and run_image: the operating system tells the power supply.
-func switchPower(change powerChange) func(context.Context, *agent, params) (any, error) {
-	return func(ctx context.Context, a *agent, _ params) (any, error) {
-		return nil, a.m.requestFrom(ctx, change)
+func nothing(context.Context, *agent, params) (any, error) { return nil, nil }
+
+// lastAnswers is how long a machine that goes down waits for clients to read their answers.
+const lastAnswers = 5 * time.Second
+
+// switchPower is power_off and run_image: the operating system ends the agent's API and tells the power supply.
+func switchPower(change powerChange) func(context.Context, *agent) error {
+	return func(ctx context.Context, a *agent) error {
+		waiting, cancel := context.WithTimeout(ctx, lastAnswers)
+		defer cancel()
+		return errors.Join(a.server.retire(waiting), a.m.requestFrom(ctx, change))
 	}
 }
 
 // lockdown makes the agent unreachable without power off, for nodes whose power is not to be touched.
-func lockdown(_ context.Context, a *agent, _ params) (any, error) {
+func lockdown(_ context.Context, a *agent) error {
 	a.quietOnce.Do(func() { close(a.quiet) })
-	return nil, nil
+	return nil
 }
-
-// installBootloader has nothing to do for a whole-disk image, which brings its boot loader along.
-func installBootloader(context.Context, *agent, params) (any, error) { return nil, nil }
 
 func getPartitionUUIDs(_ context.Context, a *agent, _ params) (any, error) {
 	a.mu.Lock()

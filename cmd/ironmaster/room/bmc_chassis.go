@@ -32,9 +32,9 @@ func chassis(b *bmc, _ *http.Request) document {
 	if s.powered {
 		power = "On"
 	}
-	return document{
+	return s.lampProperties(indicatorChassis, document{
 		"@odata.id":    chassisSelf,
-		"@odata.type":  "#Chassis.v1_10_0.Chassis",
+		"@odata.type":  "#Chassis.v1_14_0.Chassis",
 		"Id":           chassisID,
 		"Name":         "Chassis of " + b.m.info.Name,
 		"ChassisType":  "RackMount",
@@ -43,21 +43,27 @@ func chassis(b *bmc, _ *http.Request) document {
 		"SerialNumber": b.m.info.Name,
 		"PowerState":   power,
 		"Status":       healthy(),
-		"IndicatorLED": s.indicators[indicatorChassis],
 		"Links": document{
 			"ComputerSystems": links(b.systemPath()),
 			"ManagedBy":       links(managerSelf),
 			"Drives":          links(b.systemPath() + "/Storage/1/Drives/1"),
 		},
-	}
+	})
 }
 
 func patchChassis(b *bmc, _ *http.Request, body document) *redfishError {
 	return patchIndicator(b, indicatorChassis, body)
 }
 
+// lampProperties are the two ways in which Redfish shows a lamp, the older with three states and the newer with two.
+func (s *state) lampProperties(lamp string, resource document) document {
+	resource["IndicatorLED"] = s.indicators[lamp]
+	resource["LocationIndicatorActive"] = s.indicators[lamp] == "Blinking"
+	return resource
+}
+
 func patchIndicator(b *bmc, lamp string, body document) *redfishError {
-	if failure := onlyProperties(body, "IndicatorLED"); failure != nil {
+	if failure := onlyProperties(body, "IndicatorLED", "LocationIndicatorActive"); failure != nil {
 		return failure
 	}
 	var failure *redfishError
@@ -67,6 +73,16 @@ func patchIndicator(b *bmc, lamp string, body document) *redfishError {
 
 // setIndicator sets a lamp when the request speaks of it.
 func (s *state) setIndicator(lamp string, body document) *redfishError {
+	if value, given := body["LocationIndicatorActive"]; given {
+		active, ok := value.(bool)
+		if !ok {
+			return errPropertyType("LocationIndicatorActive", value)
+		}
+		s.indicators[lamp] = "Off"
+		if active {
+			s.indicators[lamp] = "Blinking"
+		}
+	}
 	value, given := body["IndicatorLED"]
 	if !given {
 		return nil

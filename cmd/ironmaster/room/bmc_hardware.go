@@ -84,17 +84,17 @@ func storage(b *bmc, r *http.Request) document {
 }
 
 func drive(b *bmc, r *http.Request) document {
-	return document{
+	s := b.m.view()
+	return s.lampProperties(indicatorDrive, document{
 		"@odata.id":     r.URL.Path,
-		"@odata.type":   "#Drive.v1_9_0.Drive",
+		"@odata.type":   "#Drive.v1_11_0.Drive",
 		"Id":            "1",
 		"Name":          "Drive 1",
 		"Status":        healthy(),
 		"CapacityBytes": b.m.info.DiskSize,
 		"MediaType":     "SSD",
 		"Protocol":      "NVMe",
-		"IndicatorLED":  b.m.view().indicators[indicatorDrive],
-	}
+	})
 }
 
 func patchDrive(b *bmc, _ *http.Request, body document) *redfishError {

@@ -60,7 +60,7 @@ func system(b *bmc, _ *http.Request) document {
 	kinds = append(kinds, "PushPowerButton", "Nmi")
 	resource := document{
 		"@odata.id":    self,
-		"@odata.type":  "#ComputerSystem.v1_10_0.ComputerSystem",
+		"@odata.type":  "#ComputerSystem.v1_13_0.ComputerSystem",
 		"Id":           b.systemID(),
 		"Name":         b.m.info.Name,
 		"UUID":         b.systemID(),
@@ -71,7 +71,6 @@ func system(b *bmc, _ *http.Request) document {
 		"Status":       healthy(),
 		"PowerState":   power,
 		"BiosVersion":  "1.0.0",
-		"IndicatorLED": s.indicators[indicatorSystem],
 		"Boot": document{
 			"BootSourceOverrideEnabled":                         s.override.Enabled,
 			"BootSourceOverrideEnabled@Redfish.AllowableValues": overrideEnabled,
@@ -97,14 +96,14 @@ func system(b *bmc, _ *http.Request) document {
 	if b.m.traits.systemMedia {
 		resource["VirtualMedia"] = link(self + "/VirtualMedia")
 	}
-	return resource
+	return s.lampProperties(indicatorSystem, resource)
 }
 
 func healthy() document { return document{"State": "Enabled", "Health": "OK"} }
 
 // patchSystem changes the boot override and the indicator. All of the request is checked before any of it happens.
 func patchSystem(b *bmc, _ *http.Request, body document) *redfishError {
-	if failure := onlyProperties(body, "Boot", "IndicatorLED"); failure != nil {
+	if failure := onlyProperties(body, "Boot", "IndicatorLED", "LocationIndicatorActive"); failure != nil {
 		return failure
 	}
 	var failure *redfishError
