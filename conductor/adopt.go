@@ -1,0 +1,34 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+)
+
+// adopt makes a node that already runs an instance one of ours, without touching its power. It is in "adopting".
+func (t *task) adopt(ctx context.Context) {
+	t.inferImageKind(ctx)
+	err := t.takeOver(ctx)
+	if err == nil {
+		err = t.processEvent(ctx, eventDone, eventOptions{})
+	}
+	if err == nil || lost(err) {
+		return
+	}
+	// The power state is not to be trusted: nothing of the adoption was proved.
+	t.Node.PowerState = ""
+	t.record(ctx, historyAdoption, fmt.Sprintf("Error while attempting to adopt node %s: %s.", t.Node.UUID, err))
+	t.failEvent(ctx, "")
+}
+
+// takeOver prepares this worker for a node that another one looked after.
+func (t *task) takeOver(ctx context.Context) error {
+	if err := t.Hardware.Deploy.Prepare(ctx, t.Task); err != nil {
+		return err
+	}
+	if err := t.Hardware.Deploy.TakeOver(ctx, t.Task); err != nil {
+		return err
+	}
+	t.Node.ConductorAffinity = &t.c.conductorID
+	return t.save(ctx)
+}

@@ -1,0 +1,235 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// cleanRequest is what a cleaning is asked to do; without steps it is an automated one.
+type cleanRequest struct {
+	manual         bool
+	steps          []store.Dict
+	disableRamdisk bool
+}
+
+// clean is the flow's first part, up to the first step that waits. The node is in "cleaning".
+func (t *task) clean(ctx context.Context, r cleanRequest) {
+	if !r.manual && t.skipsAutomatedClean() {
+		t.Node.CleanStep = store.Dict{}
+		if t.saveOrLose(ctx) == nil {
+			t.endClean(ctx, eventDone)
+		}
+		return
+	}
+	t.reportFlow(ctx, flowClean, flowStart, "")
+	if t.Node.Maintenance && !t.c.cfg.AllowProvisioningInMaintenance {
+		t.cleanFailed(ctx, cleanFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
+		return
+	}
+	if err := t.validateForClean(ctx, r.disableRamdisk); err != nil {
+		t.cleanFailed(ctx, cleanFailure{text: cleanValidation(t.Node, err)})
+		return
+	}
+	t.wipeClean()
+	info := t.Node.DriverInternalInfo
+	info[keyEpoch] = t.c.local.Epoch()
+	if r.manual {
+		info["clean_steps"] = anyList(r.steps)
+		info["cleaning_disable_ramdisk"] = r.disableRamdisk
+	}
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	t.cacheBIOS(ctx)
+	outcome, err := t.prepareClean(ctx, r.disableRamdisk)
+	if err != nil {
+		if !lost(err) {
+			t.cleanFailed(ctx, cleanFailure{
+				text: fmt.Sprintf("Failed to prepare node %s for cleaning: %s", t.Node.UUID, err)})
+		}
+		return
+	}
+	if outcome == drivers.Waiting {
+		t.wait(ctx, eventWait, manualTarget(t.Node))
+		return
+	}
+	t.beginClean(ctx, r.disableRamdisk)
+}
+
+// skipsAutomatedClean reads the node's own wish, then the configured one.
+func (t *task) skipsAutomatedClean() bool {
+	if own := t.Node.AutomatedClean; own != nil {
+		return !*own
+	}
+	return !t.c.cfg.AutomatedClean
+}
+
+func cleanValidation(n *store.Node, err error) string {
+	return fmt.Sprintf("Validation of node %s for cleaning failed: %s", n.UUID, err)
+}
+
+func (t *task) validateForClean(ctx context.Context, disableRamdisk bool) error {
+	if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
+		return err
+	}
+	if disableRamdisk {
+		return nil
+	}
+	return t.Hardware.Network.Validate(ctx, t.Task)
+}
+
+func (t *task) prepareClean(ctx context.Context, disableRamdisk bool) (drivers.Outcome, error) {
+	if disableRamdisk {
+		return drivers.Done, nil
+	}
+	return t.Hardware.Deploy.PrepareCleaning(ctx, t.Task)
+}
+
+// cacheBIOS records the firmware's settings; what the hardware can't tell is no reason to stop.
+func (t *task) cacheBIOS(ctx context.Context) {
+	err := t.Hardware.BIOS.CacheSettings(ctx, t.Task)
+	if err != nil && store.KindOf(err) != store.UnsupportedDriverExtension {
+		t.Log.Warn().Err(err).Msg("Reading the BIOS settings failed")
+	}
+}
+
+// beginClean lists the steps and runs them from the first.
+func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
+	if err := t.setCleanSteps(ctx, disableRamdisk); err != nil {
+		if !lost(err) {
+			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("Cannot clean node %s: %s", t.Node.UUID, err)})
+		}
+		return
+	}
+	t.runCleanSteps(ctx, 0)
+}
+
+// runCleanSteps runs steps from an index until one waits, fails or none is left.
+func (t *task) runCleanSteps(ctx context.Context, index int) {
+	disableRamdisk := t.Node.DriverInternalInfo.Bool("cleaning_disable_ramdisk", false)
+	steps := t.flowSteps(drivers.CleanStep)
+	for ; index < len(steps); index++ {
+		step := steps[index]
+		if err := t.beginStep(ctx, drivers.CleanStep, index, step); err != nil {
+			if !lost(err) {
+				t.cleanFailed(ctx, cleanFailure{
+					text: fmt.Sprintf("Unexpected error when processing next clean step. %s", err)})
+			}
+			return
+		}
+		outcome, err := t.runStep(ctx, drivers.CleanStep, step)
+		if !t.cleanGoesOn(ctx, disableRamdisk, outcome, err) {
+			return
+		}
+	}
+	t.finishClean(ctx, disableRamdisk)
+}
+
+func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome drivers.Outcome, err error) bool {
+	info := t.Node.DriverInternalInfo
+	switch {
+	case lost(err):
+		return false
+	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
+		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("cleaning_reboot", false):
+		info["skip_current_clean_step"] = false
+		t.wait(ctx, eventWait, manualTarget(t.Node))
+		return false
+	case err != nil:
+		text := fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, pythonRepr(t.Node.CleanStep), err)
+		if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
+			agent.CollectLogs(ctx, t.Task, "cleaning", true)
+		}
+		t.cleanFailed(ctx, cleanFailure{text: text})
+		return false
+	case outcome == drivers.Waiting:
+		t.wait(ctx, eventWait, manualTarget(t.Node))
+		return false
+	}
+	return true
+}
+
+func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
+	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
+		agent.CollectLogs(ctx, t.Task, "cleaning", false)
+	}
+	manual := manualTarget(t.Node) != ""
+	t.Node.CleanStep = store.Dict{}
+	t.wipeClean()
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	if !disableRamdisk {
+		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
+			if !lost(err) {
+				t.cleanFailed(ctx, cleanFailure{keepRamdisk: true, text: fmt.Sprintf(
+					"Failed to tear down from cleaning for node %s, reason: %s", t.Node.UUID, err)})
+			}
+			return
+		}
+	}
+	event := eventDone
+	if manual || t.Node.Retired != nil && *t.Node.Retired {
+		event = eventManage
+	}
+	t.endClean(ctx, event)
+}
+
+func (t *task) endClean(ctx context.Context, event string) {
+	if err := t.processEvent(ctx, event, eventOptions{}); err != nil {
+		t.Log.Error().Err(err).Msg("Ending the cleaning failed")
+		return
+	}
+	t.reportFlow(ctx, flowClean, flowEnd, "")
+}
+
+// continueClean goes on after a step that waited, or ends the cleaning when an abort was asked for meanwhile.
+func (t *task) continueClean(ctx context.Context) {
+	index, ok := t.nextIndex(drivers.CleanStep)
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	if ok && t.Node.CleanStep.Bool("abort_after", false) {
+		if err := t.processEvent(ctx, eventFail, eventOptions{target: manualTarget(t.Node)}); err != nil {
+			t.Log.Error().Err(err).Msg("Aborting the cleaning failed")
+			return
+		}
+		t.abortClean(ctx)
+		return
+	}
+	if !ok {
+		t.finishClean(ctx, t.Node.DriverInternalInfo.Bool("cleaning_disable_ramdisk", false))
+		return
+	}
+	t.runCleanSteps(ctx, index)
+}
+
+// abortedText is what the user reads after an abort.
+func abortedText(n *store.Node) string {
+	text := "By request, the clean operation was aborted"
+	if len(n.CleanStep) > 0 {
+		text += fmt.Sprintf(` during or after the completion of step "%s"`, stepID(n.CleanStep))
+	}
+	return text
+}
+
+// abortClean tears down a cleaning whose node is in "clean failed" already.
+func (t *task) abortClean(ctx context.Context) {
+	if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
+		if !lost(err) {
+			t.Log.Error().Err(err).Msg("Tearing down an aborted cleaning failed")
+			t.cleanFailed(ctx, cleanFailure{text: "Failed to tear down cleaning after aborting the operation",
+				keepRamdisk: true, stateIsSet: true})
+		}
+		return
+	}
+	t.Node.LastError = abortedText(t.Node)
+	t.Node.CleanStep = store.Dict{}
+	t.wipeClean()
+	if t.saveOrLose(ctx) == nil {
+		t.reportFlow(ctx, flowClean, flowError, t.Node.LastError)
+	}
+}

@@ -1,0 +1,203 @@
+// Package conductor is the worker: it takes ironic's RPC, holds nodes, runs the flows that change them, and does what
+// has to be done again and again. It is the only floor that sees both the wire and the hardware.
+package conductor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// Parts is what a worker is made of. Whoever made them closes them, after Run has returned.
+type Parts struct {
+	DB       *sql.DB
+	Local    *local.DB
+	Bus      Bus
+	Hardware *catalog.Enabled
+	Images   Images
+	Codec    Codec
+	Log      zerolog.Logger
+	// Now is the clock; nil stands for the system's.
+	Now func() time.Time
+}
+
+// Conductor is one worker.
+type Conductor struct {
+	cfg      Config
+	db       *sql.DB
+	local    *local.DB
+	bus      Bus
+	hardware *catalog.Enabled
+	images   Images
+	codec    Codec
+	log      zerolog.Logger
+	now      func() time.Time
+
+	methods     map[string]rpcMethod
+	machine     Machine
+	pool        *pool
+	lease       lease
+	ownership   ownership
+	progress    progressBoard
+	powerCounts powerCounts
+	conductorID int64
+
+	// workCtx is handed to background work: it outlives requests and ends when the worker has to be gone.
+	workCtx    context.Context
+	endWork    context.CancelFunc
+	background sync.WaitGroup
+}
+
+// New puts a worker together; Run starts it.
+func New(cfg Config, p Parts) *Conductor {
+	c := &Conductor{
+		cfg: cfg, db: p.DB, local: p.Local, bus: p.Bus, hardware: p.Hardware, images: p.Images, codec: p.Codec, log: p.Log,
+		now: p.Now, methods: rpcMethods(), machine: NewMachine(cfg.Release),
+		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
+		progress:    progressBoard{flows: map[string]*flowProgress{}},
+		powerCounts: powerCounts{count: map[string]int{}},
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	c.workCtx, c.endWork = context.WithCancel(context.Background())
+	return c
+}
+
+// Run works until ctx ends, then finishes what runs within GracefulShutdownTimeout and deregisters. An error tells that
+// the worker could not start.
+func (c *Conductor) Run(ctx context.Context) error {
+	defer c.endWork()
+	if err := c.claim(ctx); err != nil {
+		return err
+	}
+	serveCtx, stopServing := context.WithCancel(context.Background())
+	defer stopServing()
+	var serving, publishing sync.WaitGroup
+	publishCtx, stopPublishing := context.WithCancel(context.Background())
+	defer stopPublishing()
+	publishing.Go(func() { c.publish(publishCtx) })
+	// The queues exist before the row does: once ironic-api sees the row it sends.
+	serving.Go(func() { c.bus.Serve(serveCtx, c.receive) })
+	if err := c.start(ctx); err != nil {
+		stopServing()
+		serving.Wait()
+		stopPublishing()
+		publishing.Wait()
+		return err
+	}
+	c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
+		Msg("The conductor is at work")
+	<-ctx.Done()
+	c.stop(stopServing, &serving)
+	stopPublishing()
+	publishing.Wait()
+	drain, cancel := context.WithTimeout(context.Background(), outboxDrainTime)
+	defer cancel()
+	c.drainOutbox(drain)
+	return nil
+}
+
+const outboxDrainTime = 5 * time.Second
+
+// claim forgets what an earlier life of this worker held (reference/states.md §10, steps 1): stale lock records, pending
+// power changes and reservations.
+func (c *Conductor) claim(ctx context.Context) error {
+	for _, l := range c.local.Stale() {
+		c.log.Warn().Str("node", l.Node).Str("purpose", l.Purpose).Msg("Dropping a lock from before the restart")
+		if err := c.local.Drop(l.Holder); err != nil {
+			return fmt.Errorf("dropping a lock from before the restart: %w", err)
+		}
+	}
+	if _, err := c.db.ClearTargetPowerStates(ctx, c.cfg.Host); err != nil {
+		return fmt.Errorf("clearing pending power changes: %w", err)
+	}
+	if _, err := c.db.ClearReservations(ctx, c.cfg.Host); err != nil {
+		return fmt.Errorf("clearing this host's reservations: %w", err)
+	}
+	return nil
+}
+
+// start registers the worker and begins its own work.
+func (c *Conductor) start(ctx context.Context) error {
+	row := &store.Conductor{Hostname: c.cfg.Host, ConductorGroup: c.cfg.Group, Drivers: c.hardware.HardwareTypes(), Online: true}
+	replaced, err := c.db.Register(ctx, row, c.hardware.Rows())
+	if err != nil {
+		return fmt.Errorf("registering conductor %s: %w", c.cfg.Host, err)
+	}
+	if replaced {
+		c.log.Warn().Str("host", c.cfg.Host).Msg("The conductor was registered as online already and is taken over")
+	}
+	c.conductorID = row.ID
+	c.lease.renew(c.now())
+	if err := c.failLeftovers(ctx); err != nil {
+		return fmt.Errorf("failing nodes that an earlier run left in the middle: %w", err)
+	}
+	if err := c.replay(c.workCtx); err != nil {
+		return fmt.Errorf("running requests from before the restart: %w", err)
+	}
+	c.background.Go(func() { c.keepAlive(c.workCtx) })
+	c.runPeriodics(c.workCtx)
+	return nil
+}
+
+// stop hands back what is held. Requests in execution are finished; background work gets GracefulShutdownTimeout.
+func (c *Conductor) stop(stopServing func(), serving *sync.WaitGroup) {
+	c.log.Info().Int("at_work", c.pool.Busy()).Msg("The conductor is stopping")
+	grace := time.AfterFunc(c.cfg.GracefulShutdownTimeout, c.endWork)
+	defer grace.Stop()
+	stopServing()
+	serving.Wait()
+	c.pool.Close()
+	c.endWork()
+	c.background.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if _, err := c.db.ClearReservations(ctx, c.cfg.Host); err != nil {
+		c.log.Error().Err(err).Msg("Releasing this host's reservations failed")
+	}
+	if err := c.db.Unregister(ctx, c.cfg.Host); err != nil {
+		c.log.Error().Err(err).Msg("Deregistering failed")
+	}
+}
+
+// taskOf finds the task around what a driver was handed.
+func (c *Conductor) taskOf(dt *drivers.Task) *task {
+	return &task{Task: dt, c: c, request: oslo.Context{RequestID: dt.RequestID, GlobalRequestID: dt.GlobalRequestID,
+		User: dt.UserID, IsAdminProject: true}}
+}
+
+// Save is drivers.Worker: a driver writes the node's row.
+func (c *Conductor) Save(ctx context.Context, dt *drivers.Task) error { return c.taskOf(dt).save(ctx) }
+
+// Journal is drivers.Worker: the worker's own memory of a node's flow.
+func (c *Conductor) Journal(dt *drivers.Task) drivers.Journal {
+	return nodeJournal{db: c.local, node: dt.Node.UUID}
+}
+
+type nodeJournal struct {
+	db   *local.DB
+	node string
+}
+
+func (j nodeJournal) Put(_ context.Context, key string, value any) error {
+	return j.db.Put(j.node, key, value)
+}
+
+func (j nodeJournal) Get(_ context.Context, key string, into any) (bool, error) {
+	return j.db.Get(j.node, key, into)
+}
+
+// hasFirmware tells whether nodes of the release have a firmware interface.
+func (c *Conductor) hasFirmware() bool { return c.cfg.Release >= messaging.V22_1 }

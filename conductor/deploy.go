@@ -1,0 +1,323 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// deployRequest is what do_node_deploy asks for.
+type deployRequest struct {
+	event       string
+	configDrive any
+	steps       []store.Dict
+}
+
+// startDeploy checks that the node can be deployed and moves it to "deploying"; the work goes on after the reply.
+func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
+	node := t.Node
+	if node.Maintenance {
+		return inMaintenance("provisioning", node)
+	}
+	if r.event == eventRebuild && node.Protected {
+		return nodeProtected(node)
+	}
+	if !t.c.machine.Allows(node.ProvisionState, r.event) {
+		return invalidRequest(r.event, node)
+	}
+	if err := t.prepareInstanceInfo(ctx, r.event); err != nil {
+		return err
+	}
+	if err := t.validateDeploy(ctx, r.steps); err != nil {
+		var e *store.Error
+		if errors.As(err, &e) && isInvalidParameter(e.Kind) {
+			failure := store.Errorf(store.InstanceDeployFailure,
+				"Failed to validate deploy or power info for node %s: %s", node.UUID, e.Message)
+			failure.Code = 400
+			return failure
+		}
+		return err
+	}
+	return asInvalidRequest(t.processEvent(ctx, r.event, eventOptions{
+		background: func(ctx context.Context, t *task) { t.deploy(ctx, r) },
+	}), r.event, node)
+}
+
+// prepareInstanceInfo infers the kind of the image and keeps the answer in the row.
+func (t *task) prepareInstanceInfo(ctx context.Context, event string) error {
+	if event == eventRebuild {
+		// Glance may hold another kernel and ramdisk by now; those of other sources were given by the user.
+		if t.c.images.IsGlance(t.Node.InstanceInfo.String("image_source")) {
+			delete(t.Node.InstanceInfo, "kernel")
+			delete(t.Node.InstanceInfo, "ramdisk")
+		}
+	} else {
+		t.setAutomaticLessee()
+	}
+	if t.inferImageKind(ctx) {
+		return t.save(ctx)
+	}
+	return nil
+}
+
+// inferImageKind updates the row's image type; it reports whether anything was written.
+func (t *task) inferImageKind(ctx context.Context) bool {
+	changed, reason := t.c.images.InferKind(ctx, t.Task)
+	if reason != "" {
+		t.Log.Info().Str("reason", reason).Str("image_type", t.Node.InstanceInfo.String("image_type")).
+			Msg("Inferred the kind of the image")
+	}
+	return changed
+}
+
+func (t *task) validateDeploy(ctx context.Context, steps []store.Dict) error {
+	if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
+		return err
+	}
+	if err := t.Hardware.Deploy.Validate(ctx, t.Task); err != nil {
+		return err
+	}
+	if err := checkInstanceTraits(t.Node); err != nil {
+		return err
+	}
+	_, _, err := t.checkedDeploySteps(ctx, cloneSteps(steps), true)
+	return err
+}
+
+func cloneSteps(steps []store.Dict) []store.Dict {
+	out := make([]store.Dict, len(steps))
+	for i, s := range steps {
+		out[i] = s.Clone()
+	}
+	return out
+}
+
+// checkInstanceTraits refuses an instance that asks for traits which the node lacks.
+func checkInstanceTraits(n *store.Node) error {
+	value, ok := n.InstanceInfo["traits"]
+	if !ok || value == nil {
+		return nil
+	}
+	items, isList := value.([]any)
+	malformed := !isList
+	var missing []string
+	for _, item := range items {
+		name, isText := item.(string)
+		if malformed = malformed || !isText; isText && !slices.Contains(n.Traits, name) {
+			missing = append(missing, name)
+		}
+	}
+	if malformed {
+		return store.Errorf(store.InvalidParameterValue,
+			"Error parsing traits from Node %s instance_info field. A list of strings is expected.", n.UUID)
+	}
+	if len(missing) > 0 {
+		return store.Errorf(store.InvalidParameterValue,
+			"Cannot specify instance traits that are not also set on the node. Node %s is missing traits %s",
+			n.UUID, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// deploy is the flow's first part, up to the first step that waits.
+func (t *task) deploy(ctx context.Context, r deployRequest) {
+	t.reportFlow(ctx, flowDeploy, flowStart, "")
+	t.wipeDeploy()
+	t.Node.DriverInternalInfo[keyEpoch] = t.c.local.Epoch()
+	if !emptyConfigDrive(r.configDrive) {
+		t.Node.InstanceInfo["configdrive"] = r.configDrive
+	}
+	if err := t.save(ctx); err != nil {
+		if !lost(err) {
+			delete(t.Node.InstanceInfo, "configdrive")
+			t.deployFailed(ctx, fmt.Sprintf("Failed to store the configdrive in the database. %s", err), false)
+		}
+		return
+	}
+	if err := t.Hardware.Deploy.Prepare(ctx, t.Task); err != nil {
+		if !lost(err) {
+			t.deployFailed(ctx, "Failed to prepare to deploy: "+err.Error(), false)
+		}
+		return
+	}
+	if err := t.listDeploySteps(ctx, r.steps); err != nil {
+		if !lost(err) {
+			t.deployFailed(ctx, "Cannot get deploy steps; failed to deploy: "+err.Error(), true)
+		}
+		return
+	}
+	if len(t.flowSteps(drivers.DeployStep)) == 0 {
+		t.deployFailed(ctx, "No deploy steps returned by the driver", true)
+		return
+	}
+	t.Node.ConductorAffinity = &t.c.conductorID
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	t.runDeploySteps(ctx, 0)
+}
+
+func (t *task) listDeploySteps(ctx context.Context, user []store.Dict) error {
+	if len(user) > 0 {
+		t.Node.DriverInternalInfo["user_deploy_steps"] = anyList(user)
+		if err := t.save(ctx); err != nil {
+			return err
+		}
+	}
+	return t.setDeploySteps(ctx, true, true)
+}
+
+func emptyConfigDrive(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case map[string]any:
+		return len(v) == 0
+	case store.Dict:
+		return len(v) == 0
+	}
+	return false
+}
+
+// runDeploySteps runs steps from an index until one waits, fails or none is left.
+func (t *task) runDeploySteps(ctx context.Context, index int) {
+	for steps := t.flowSteps(drivers.DeployStep); index < len(steps); index++ {
+		step := steps[index]
+		if err := t.beginStep(ctx, drivers.DeployStep, index, step); err != nil {
+			t.stepNotSaved(ctx, err)
+			return
+		}
+		outcome, err := t.runStep(ctx, drivers.DeployStep, step)
+		if !t.deployGoesOn(ctx, step, outcome, err) {
+			return
+		}
+		steps = t.flowSteps(drivers.DeployStep)
+	}
+	t.finishDeploy(ctx)
+}
+
+// stepNotSaved handles a row that could not be written: a lost lock ends the work here, anything else the deployment.
+func (t *task) stepNotSaved(ctx context.Context, err error) {
+	if !lost(err) {
+		t.deployFailed(ctx, fmt.Sprintf("Unexpected error when processing next deploy step. %s", err), true)
+	}
+}
+
+// deployGoesOn acts on how a step ended and tells whether the next one follows at once.
+func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome drivers.Outcome, err error) bool {
+	info := t.Node.DriverInternalInfo
+	switch {
+	case lost(err):
+		return false
+	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
+		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("deployment_reboot", false):
+		// The agent is busy or still booting: the same step runs again on its next heartbeat.
+		info["skip_current_deploy_step"] = false
+		t.wait(ctx, eventWait, "")
+		return false
+	case err != nil:
+		if t.Node.ProvisionState != store.DeployFail {
+			t.deployFailed(ctx, stepFailure(step.String("interface"), step.String("step"), err), true)
+		}
+		return false
+	case t.Node.ProvisionState == store.DeployFail:
+		return false
+	case outcome == drivers.Waiting:
+		if t.Node.ProvisionState != store.DeployWait {
+			t.wait(ctx, eventWait, "")
+		}
+		return false
+	}
+	return true
+}
+
+// wait moves a flow to its wait state.
+func (t *task) wait(ctx context.Context, event, target string) {
+	err := t.processEvent(ctx, event, eventOptions{target: target})
+	if err != nil {
+		if !lost(err) {
+			t.Log.Error().Err(err).Msg("Moving the node to a wait state failed")
+		}
+		return
+	}
+	t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the agent", Waiting: true})
+}
+
+func (t *task) finishDeploy(ctx context.Context) {
+	t.Node.DeployStep = store.Dict{}
+	t.wipeDeploy()
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	if err := t.processEvent(ctx, eventDone, eventOptions{}); err != nil {
+		t.Log.Error().Err(err).Msg("Ending the deployment failed")
+		return
+	}
+	t.reportFlow(ctx, flowDeploy, flowEnd, "")
+}
+
+// continueDeploy goes on after a step that waited. The first time the agent's own steps join the list.
+func (t *task) continueDeploy(ctx context.Context) {
+	info := t.Node.DriverInternalInfo
+	if !info.Bool("steps_validated", false) {
+		if err := t.validateFinalSteps(ctx); err != nil {
+			if !lost(err) {
+				t.deployFailed(ctx, fmt.Sprintf("Failed to validate the final deploy steps list for node %s: %s",
+					t.Node.UUID, err), true)
+			}
+			return
+		}
+	}
+	index, ok := t.nextIndex(drivers.DeployStep)
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	if !ok {
+		t.finishDeploy(ctx)
+		return
+	}
+	t.runDeploySteps(ctx, index)
+}
+
+func (t *task) validateFinalSteps(ctx context.Context) error {
+	if err := t.setDeploySteps(ctx, false, false); err != nil {
+		return err
+	}
+	t.Node.DriverInternalInfo["steps_validated"] = true
+	return t.save(ctx)
+}
+
+func nodeProtected(n *store.Node) error {
+	return store.Errorf(store.NodeProtected, "Node %s is protected and cannot be undeployed, rebuilt or deleted", n.UUID)
+}
+
+func invalidRequest(action string, n *store.Node) error {
+	return store.Errorf(store.InvalidStateRequested,
+		`The requested action "%s" can not be performed on node "%s" while it is in state "%s".`,
+		action, n.UUID, n.ProvisionState)
+}
+
+// asInvalidRequest turns the state machine's refusal into what the user of an action is told.
+func asInvalidRequest(err error, action string, n *store.Node) error {
+	if store.KindOf(err) == store.InvalidState {
+		return invalidRequest(action, n)
+	}
+	return err
+}
+
+// isInvalidParameter reports whether a kind is InvalidParameterValue or one of its subclasses.
+func isInvalidParameter(kind store.Kind) bool {
+	switch kind {
+	case store.InvalidParameterValue, store.MissingParameterValue, store.InvalidImageRef,
+		store.InterfaceNotFoundInEntrypoint, store.IncompatibleInterface, store.NoValidDefaultForInterface:
+		return true
+	}
+	return false
+}

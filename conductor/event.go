@@ -1,0 +1,107 @@
+package conductor
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// guard is what has to be true of the row for a write to go through.
+func (t *task) guard() sql.Guard {
+	before, _ := t.Node.Snapshot["provision_state"].(string)
+	return sql.Guard{Reservation: t.c.cfg.Host, ProvisionState: before}
+}
+
+// eventOptions is what a sender adds to an event.
+type eventOptions struct {
+	// target overrides the target state.
+	target string
+	// lastError is recorded together with the new state.
+	lastError string
+	// background goes on from the new state once the RPC was answered.
+	background func(context.Context, *task)
+}
+
+// processEvent moves the node through the state machine, writes the row once and announces the change: at once, or, when
+// background work goes on from here, after a worker was found for it.
+func (t *task) processEvent(ctx context.Context, event string, o eventOptions) error {
+	node := t.Node
+	from := Moment{State: node.ProvisionState, Target: node.TargetProvisionState}
+	tr, err := t.c.machine.Step(from, Request{Event: event, Target: o.target, Background: o.background != nil})
+	if err != nil {
+		return err
+	}
+	node.ProvisionState, node.TargetProvisionState = tr.State, tr.Target
+	if tr.ClearsError || o.lastError != "" {
+		node.LastError = o.lastError
+	}
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	t.logTransition(from)
+	change := provisionChange{from: from, event: event, status: tr.Status}
+	if o.background == nil {
+		t.notifyProvision(ctx, change)
+		return nil
+	}
+	t.announce = func(ctx context.Context) { t.notifyProvision(ctx, change) }
+	t.after(o.background, func(ctx context.Context, err error) { t.undoProvision(ctx, from, err) })
+	return nil
+}
+
+// undoProvision puts the node back into the state that it had before the event, because no worker was free.
+func (t *task) undoProvision(ctx context.Context, before Moment, err error) {
+	if store.KindOf(err) != store.NoFreeConductorWorker {
+		return
+	}
+	t.Node.ProvisionState, t.Node.TargetProvisionState = before.State, before.Target
+	t.record(ctx, historyProvisioning, noFreeWorkers)
+	if err := t.save(ctx); err != nil {
+		t.Log.Error().Err(err).Msg("Recording that no worker was free failed")
+	}
+}
+
+const noFreeWorkers = "No free conductor workers available"
+
+func (t *task) logTransition(from Moment) {
+	node := t.Node
+	level := t.Log.Info()
+	if strings.HasSuffix(node.ProvisionState, "failed") || node.ProvisionState == store.ErrorState {
+		level = t.Log.Error()
+	}
+	level.Str("from", from.State).Str("to", node.ProvisionState).Str("target", node.TargetProvisionState).
+		Msg("Node moved to another provision state")
+}
+
+// Event types of node_history, ironic's vocabulary.
+const (
+	historyProvisioning = "provisioning"
+	historyDeploying    = "deploying"
+	historyCleaning     = "cleaning"
+	historyVerify       = "verify"
+	historyVerifying    = "verifying"
+	historyUnprovision  = "unprovision"
+	historyAdoption     = "adoption"
+	historyTakeover     = "takeover"
+	historyMonitoring   = "monitoring"
+	historyConductor    = "conductor"
+	historyTransition   = "transition"
+	historyStartup      = "startup failure"
+	historyUnknown      = "UNKNOWN"
+)
+
+// record sets last_error and keeps the text in the node's history. The caller saves the node.
+func (t *task) record(ctx context.Context, eventType, text string) {
+	t.Node.LastError = text
+	if !t.c.cfg.NodeHistory {
+		return
+	}
+	err := t.c.db.AddHistory(ctx, store.HistoryEntry{
+		NodeID: t.Node.ID, Conductor: t.c.cfg.Host, EventType: eventType, Severity: "ERROR", Event: text, User: t.UserID,
+	})
+	if err != nil {
+		t.Log.Error().Err(err).Msg("Writing to the node's history failed")
+	}
+}

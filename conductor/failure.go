@@ -1,0 +1,156 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// The handlers of this file leave a failed flow in order (reference/states.md §8). When the reservation was lost they do
+// nothing: the row belongs to somebody else now.
+
+// deployFailed ends a deployment in "deploy failed". cleanUp also undoes what prepared the boot.
+func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
+	ctx = context.WithoutCancel(ctx)
+	t.Log.Error().Str("error", text).Msg("Deployment failed")
+	t.record(ctx, historyDeploying, text)
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	cleanupText := ""
+	if cleanUp {
+		if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
+			t.Log.Error().Err(err).Msg("Cleaning up after a failed deployment failed")
+			cleanupText = text + ". Also failed to clean up due to: " + err.Error()
+		}
+	}
+	switch t.Node.ProvisionState {
+	case store.Deploying, store.DeployWait, store.DeployFail:
+		t.Node.DeployStep = store.Dict{}
+		t.wipeDeploy()
+	}
+	if cleanupText != "" {
+		t.record(ctx, historyDeploying, cleanupText)
+	}
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	if t.Node.ProvisionState != store.DeployFail {
+		t.failEvent(ctx, "")
+	}
+	t.reportFlow(ctx, flowDeploy, flowError, text)
+}
+
+// agentDeployFailed is deployFailed for what an agent reported: its logs are kept and the node is switched off.
+func (t *task) agentDeployFailed(ctx context.Context, text string, collectLogs bool) {
+	ctx = context.WithoutCancel(ctx)
+	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && collectLogs {
+		agent.CollectLogs(ctx, t.Task, "", true)
+	}
+	t.deployFailed(ctx, text, false)
+	if t.Node.ProvisionState != store.DeployFail || !t.c.cfg.PowerOffAfterDeployFailure {
+		return
+	}
+	if err := t.setPower(ctx, store.PowerOff, 0); err != nil {
+		t.Log.Error().Err(err).Msg("Switching off a node whose deployment failed did not work")
+	}
+	// The power action wipes last_error unless the state is a failure; set it again where it did not survive.
+	if t.Node.LastError != text {
+		t.Node.LastError = text
+		_ = t.saveOrLose(ctx)
+	}
+}
+
+// cleanFailure says how a failed cleaning is left.
+type cleanFailure struct {
+	// text is what the user sees.
+	text string
+	// keepRamdisk leaves the ramdisk's boot as it is, because tearing it down failed already or never began.
+	keepRamdisk bool
+	// stateIsSet tells that the node is in "clean failed" already.
+	stateIsSet bool
+}
+
+// cleanFailed ends a cleaning in "clean failed", with maintenance when a step was running.
+func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
+	ctx = context.WithoutCancel(ctx)
+	t.Log.Error().Str("error", f.text).Msg("Cleaning failed")
+	node := t.Node
+	stepRan := len(node.CleanStep) > 0
+	if stepRan {
+		node.Fault, node.Maintenance = store.FaultClean, true
+	}
+	if !f.keepRamdisk {
+		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
+			t.Log.Error().Err(err).Msg("Tearing down a failed cleaning failed")
+			f.text += ". Also failed to tear down cleaning."
+		}
+	}
+	switch node.ProvisionState {
+	case store.Cleaning, store.CleanWait, store.CleanFail:
+		node.CleanStep = store.Dict{}
+		for _, key := range []string{"clean_step_index", "cleaning_reboot", "cleaning_polling",
+			"skip_current_clean_step", keyEpoch} {
+			delete(node.DriverInternalInfo, key)
+		}
+		wipeAgent(node)
+	}
+	target := manualTarget(node)
+	t.record(ctx, historyCleaning, f.text)
+	if stepRan && (node.MaintenanceReason == nil || *node.MaintenanceReason == "") {
+		node.MaintenanceReason = &f.text
+	}
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	if !f.stateIsSet && node.ProvisionState != store.CleanFail {
+		t.failEvent(ctx, target)
+	}
+	t.reportFlow(ctx, flowClean, flowError, f.text)
+}
+
+// manualTarget is the target state that tells a manual cleaning, "" for an automated one.
+func manualTarget(n *store.Node) string {
+	if n.TargetProvisionState == store.Manageable {
+		return store.Manageable
+	}
+	return ""
+}
+
+func (t *task) failEvent(ctx context.Context, target string) {
+	if err := t.processEvent(ctx, eventFail, eventOptions{target: target}); err != nil {
+		t.Log.Error().Err(err).Str("state", t.Node.ProvisionState).Msg("Moving the node to a failed state did not work")
+	}
+}
+
+// saveOrLose saves and tells in the log when the node is no longer ours.
+func (t *task) saveOrLose(ctx context.Context) error {
+	err := t.save(ctx)
+	if errors.Is(err, store.ErrLockLost) {
+		t.Log.Warn().Msg("The reservation is gone; another worker owns the node now, this one lets go")
+	} else if err != nil {
+		t.Log.Error().Err(err).Msg("Saving the node failed")
+	}
+	return err
+}
+
+// abortOnTakeOver leaves a node whose worker died in a state that its users understand. The fail event is through.
+func (t *task) abortOnTakeOver(ctx context.Context) {
+	const text = "Operation was aborted due to conductor take over"
+	if t.Node.ProvisionState == store.CleanFail {
+		t.cleanFailed(ctx, cleanFailure{text: text, stateIsSet: true})
+		return
+	}
+	t.record(ctx, historyTakeover, text)
+	_ = t.saveOrLose(ctx)
+}
+
+// lost reports that err means the reservation is gone, after which nothing may be touched.
+func lost(err error) bool { return errors.Is(err, store.ErrLockLost) }
+
+func stepFailure(iface, step string, err error) string {
+	return fmt.Sprintf("Deploy step %s.%s failed: %s.", iface, step, err)
+}

@@ -1,0 +1,120 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/messaging/rabbit"
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+// receive takes one message from the broker. A request that changes something is written to the inbox before it is
+// acked, so that it is neither lost nor run twice when the worker dies.
+//
+// Crash windows: before the inbox commit the broker delivers the message again; between the commit and the ack it does
+// so too, and the inbox tells that it was seen; after the ack the next start runs what the inbox holds unfinished.
+func (c *Conductor) receive(ctx context.Context, d *rabbit.Delivery) {
+	r, err := oslo.DecodeRequest(d.Body, c.cfg.MaxMessageSize)
+	if err != nil {
+		c.refuse(ctx, d, err)
+		return
+	}
+	if c.methods[r.Method].readOnly {
+		c.ack(d)
+		c.run(ctx, r)
+		return
+	}
+	if r.UniqueID == "" {
+		r.UniqueID = uuid.NewString()
+	}
+	fresh, err := c.local.Accept(r.UniqueID, d.Body, c.now())
+	switch {
+	case errors.Is(err, local.ErrCallID):
+		c.refuse(ctx, d, err)
+		return
+	case err != nil:
+		// Not acked: the broker keeps it for a worker that can write.
+		c.log.Error().Err(err).Str("method", r.Method).Msg("Accepting a request failed; it goes back to the queue")
+		if err := d.Reject(); err != nil {
+			c.log.Warn().Err(err).Msg("Giving a message back failed")
+		}
+		return
+	}
+	c.ack(d)
+	if !fresh {
+		c.log.Debug().Str("method", r.Method).Msg("A request came twice; the second one is dropped")
+		return
+	}
+	c.runAccepted(ctx, r)
+}
+
+func (c *Conductor) ack(d *rabbit.Delivery) {
+	if err := d.Ack(); err != nil {
+		c.log.Debug().Err(err).Msg("Acknowledging a message failed; the broker will deliver it again")
+	}
+}
+
+// refuse answers what can't be understood and takes it off the queue, or it would come back for ever.
+func (c *Conductor) refuse(ctx context.Context, d *rabbit.Delivery, err error) {
+	c.ack(d)
+	c.log.Warn().Err(err).Int("bytes", len(d.Body)).Msg("A message was refused")
+	r := oslo.Request{Method: "unknown"}
+	var large *oslo.TooLargeError
+	var bad *oslo.MalformedError
+	switch {
+	case errors.As(err, &large):
+		r.MsgID, r.ReplyQ = large.MsgID, large.ReplyQ
+	case errors.As(err, &bad):
+		r.MsgID, r.ReplyQ = bad.MsgID, bad.ReplyQ
+	}
+	if r.IsCall() {
+		c.answer(ctx, &r, nil, err)
+	}
+}
+
+func (c *Conductor) run(ctx context.Context, r *oslo.Request) {
+	stop := c.keepCallerWaiting(ctx, r)
+	result, err := c.dispatch(ctx, r)
+	stop()
+	c.answer(ctx, r, result, err)
+}
+
+func (c *Conductor) runAccepted(ctx context.Context, r *oslo.Request) {
+	stop := c.keepCallerWaiting(ctx, r)
+	result, err := c.dispatch(ctx, r)
+	stop()
+	if ctx.Err() != nil && err != nil {
+		// The worker is stopping and the request may have been cut short: the next start runs it.
+		return
+	}
+	if err := c.local.Finish(r.UniqueID); err != nil {
+		c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
+	}
+	c.answer(ctx, r, result, err)
+}
+
+// replay runs what an earlier life of this worker accepted and did not finish. Each method takes the node's lock and
+// looks at its state first, so that work which was done already is refused by the state machine.
+func (c *Conductor) replay(ctx context.Context) error {
+	calls, err := c.local.Pending()
+	if err != nil {
+		return err
+	}
+	for _, call := range calls {
+		r, err := oslo.DecodeRequest(call.Body, c.cfg.MaxMessageSize)
+		if err != nil {
+			c.log.Error().Err(err).Msg("A request in the inbox can't be read any more")
+			if err := c.local.Finish(call.ID); err != nil {
+				return err
+			}
+			continue
+		}
+		r.UniqueID = call.ID
+		c.log.Info().Str("method", r.Method).Time("accepted", call.At).Msg("Running a request from before the restart")
+		c.background.Go(func() { c.runAccepted(ctx, r) })
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package conductor
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+// provisionChange is one move through the state machine, to be announced.
+type provisionChange struct {
+	from          Moment
+	event, status string
+}
+
+// notificationLevels in rising order; those below the configured one are not sent.
+var notificationLevels = []string{"debug", "info", "warning", "error", "critical"}
+
+func (t *task) notifyProvision(ctx context.Context, change provisionChange) {
+	t.notify(ctx, "baremetal.node.provision_set."+change.status, "NodeSetProvisionStatePayload", map[string]any{
+		"event": change.event, "previous_provision_state": nullable(change.from.State),
+		"previous_target_provision_state": nullable(change.from.Target),
+	})
+}
+
+func (t *task) notifyPower(ctx context.Context, status, requested string) {
+	t.notify(ctx, "baremetal.node.power_set."+status, "NodeSetPowerStatePayload",
+		map[string]any{"to_power": nullable(requested)})
+}
+
+func (t *task) notifyPowerCorrected(ctx context.Context, before string) {
+	t.notify(ctx, "baremetal.node.power_state_corrected.success", "NodeCorrectedPowerStatePayload",
+		map[string]any{"from_power": nullable(before)})
+}
+
+// notify puts a versioned notification about the node into the outbox, from where it is published with the broker's
+// confirm, again after a restart if need be. A notification that can't be written is no reason to stop the work.
+func (t *task) notify(ctx context.Context, eventType, class string, extra map[string]any) {
+	level := "info"
+	if statusOf(eventType) == "error" {
+		level = "error"
+	}
+	if !t.c.notifies(level) {
+		return
+	}
+	payload, err := json.Marshal(nodePayload(class, t.c.cfg.Release, t.Node, extra))
+	if err == nil {
+		err = t.c.post(t.Node.UUID, eventType, level, payload, t.request)
+	}
+	if err != nil {
+		t.Log.Error().Err(err).Str("event_type", eventType).Msg("A notification could not be written")
+	}
+}
+
+func statusOf(eventType string) string {
+	for i := len(eventType) - 1; i >= 0; i-- {
+		if eventType[i] == '.' {
+			return eventType[i+1:]
+		}
+	}
+	return eventType
+}
+
+// notifies tells whether notifications of a level are wanted by anybody.
+func (c *Conductor) notifies(level string) bool {
+	if c.cfg.NotificationLevel == "" || !slices.ContainsFunc(c.cfg.NotificationDrivers, sendsToBroker) {
+		return false
+	}
+	return slices.Index(notificationLevels, level) >= slices.Index(notificationLevels, c.cfg.NotificationLevel)
+}
+
+func sendsToBroker(driver string) bool { return driver == "messagingv2" || driver == "messaging" }
+
+// post writes one event to the outbox for each configured topic.
+func (c *Conductor) post(node, eventType, level string, payload json.RawMessage, rq oslo.Context) error {
+	n := oslo.Notification{
+		MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.Host, EventType: eventType,
+		Priority: priorityText(level), Payload: payload, Timestamp: c.now(), Context: rq,
+	}
+	encode := n.EncodeBare
+	if slices.Contains(c.cfg.NotificationDrivers, "messagingv2") {
+		encode = n.Encode
+	}
+	body, err := encode()
+	if err != nil {
+		return err
+	}
+	var events []local.Event
+	for _, topic := range c.cfg.NotificationTopics {
+		events = append(events, local.Event{ID: n.MessageID, Node: node, Topic: topic + "." + routingLevel(level),
+			Body: body, At: n.Timestamp})
+	}
+	return c.local.Append(events...)
+}
+
+// priorityText and routingLevel are a level as the envelope and the routing key hold it: "warning" is shortened there.
+func priorityText(level string) string {
+	switch level {
+	case "error":
+		return "ERROR"
+	case "warning":
+		return "WARN"
+	}
+	return "INFO"
+}
+
+func routingLevel(level string) string {
+	if level == "warning" {
+		return "warn"
+	}
+	return level
+}

@@ -1,0 +1,73 @@
+package conductor
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+const (
+	outboxBatch = 64
+	outboxPause = time.Second
+)
+
+// publish sends what the outbox holds, in order, until ctx ends. An event leaves the outbox when the broker confirmed it;
+// while the broker is away everything waits.
+//
+// Crash window: between the confirm and the deletion the event is sent once more after the restart, with the same
+// message id, by which a consumer can tell.
+func (c *Conductor) publish(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := c.publishFrom(ctx); err != nil && ctx.Err() == nil {
+			c.log.Warn().Err(err).Msg("Publishing events failed; they wait in the outbox")
+			_ = sleep(ctx, outboxPause)
+		}
+	}
+}
+
+func (c *Conductor) publishFrom(ctx context.Context) error {
+	last := uint64(0)
+	for {
+		events, err := c.local.Next(ctx, last, outboxBatch)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := c.send(ctx, e); err != nil {
+				return err
+			}
+			if err := c.local.Delete(e.Seq); err != nil {
+				return err
+			}
+			last = e.Seq
+		}
+	}
+}
+
+func (c *Conductor) send(ctx context.Context, e local.Event) error {
+	if strings.HasPrefix(e.Topic, ProgressTopic+".") {
+		return c.bus.Publish(ctx, e.Topic, e.Body)
+	}
+	return c.bus.Notify(ctx, e.Topic, e.Body)
+}
+
+// drainOutbox sends what is left when the worker stops, for as long as ctx allows; the rest waits for the next start.
+func (c *Conductor) drainOutbox(ctx context.Context) {
+	for {
+		events, err := c.local.Peek(0, outboxBatch)
+		if err != nil || len(events) == 0 {
+			return
+		}
+		for _, e := range events {
+			if err := c.send(ctx, e); err != nil {
+				c.log.Info().Int("events", c.local.Outbox().Durable).Msg("Events wait in the outbox for the next start")
+				return
+			}
+			if err := c.local.Delete(e.Seq); err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package conductor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/ring"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// ownership answers which nodes are this worker's, by the hash ring that ironic-api uses too. The ring is read again
+// after HashRingResetInterval.
+type ownership struct {
+	mu   sync.Mutex
+	set  *ring.Set
+	read time.Time
+}
+
+func (c *Conductor) rings(ctx context.Context) (*ring.Set, error) {
+	o := &c.ownership
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.set != nil && c.now().Sub(o.read) < c.cfg.HashRingResetInterval {
+		return o.set, nil
+	}
+	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
+	if err != nil {
+		return nil, err
+	}
+	set, err := ring.NewSet(ring.Config{Exponent: c.cfg.HashPartitionExponent, Algorithm: c.cfg.HashRingAlgorithm}, members)
+	if err != nil {
+		return nil, err
+	}
+	o.set, o.read = set, c.now()
+	return set, nil
+}
+
+// owned lists the nodes of a filter that the ring maps to this worker. Only the columns named are read.
+func (c *Conductor) owned(ctx context.Context, f sql.Filter, columns ...string) ([]*store.Node, error) {
+	set, err := c.rings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.Columns = append([]string{"uuid", "driver", "conductor_group"}, columns...)
+	nodes, err := c.db.Nodes(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	mine := nodes[:0]
+	for _, n := range nodes {
+		if set.Host(n.Driver, n.ConductorGroup, n.UUID) == c.cfg.Host {
+			mine = append(mine, n)
+		}
+	}
+	return mine, nil
+}
+
+// hardwareOf builds the interfaces that act for a node. Interfaces that its row leaves open get their defaults for this
+// task; they are saved when something else is.
+func (c *Conductor) hardwareOf(n *store.Node) (*drivers.Hardware, error) {
+	if _, err := c.hardware.Fill(n); err != nil {
+		return nil, err
+	}
+	return c.hardware.Hardware(n)
+}

@@ -1,0 +1,51 @@
+package conductor
+
+import (
+	"context"
+	"time"
+)
+
+// periodic is work that is done again and again, each time a spacing after the last one ended.
+type periodic struct {
+	name    string
+	spacing time.Duration
+	run     func(context.Context) error
+}
+
+// periodics lists what this worker does by itself. A spacing of zero or less switches the work off.
+func (c *Conductor) periodics() []periodic {
+	list := []periodic{
+		{"power sync", c.cfg.SyncPowerStateInterval, c.syncPowerStates},
+		{"power failure recovery", c.cfg.PowerFailureRecoveryInterval, c.recoverPowerFailures},
+		{"orphaned nodes", c.cfg.CheckProvisionStateInterval, c.adoptOrphans},
+		{"node take over", c.cfg.SyncLocalStateInterval, c.takeOverNodes},
+	}
+	if c.cfg.DeployCallbackTimeout > 0 {
+		list = append(list, periodic{"deploy callback timeouts", c.cfg.CheckProvisionStateInterval, c.failSilentDeploys})
+	}
+	if c.cfg.CleanCallbackTimeout > 0 {
+		list = append(list, periodic{"clean callback timeouts", c.cfg.CheckProvisionStateInterval, c.failSilentCleans})
+	}
+	return list
+}
+
+// runPeriodics starts every periodic on a goroutine of its own; they end with ctx.
+func (c *Conductor) runPeriodics(ctx context.Context) {
+	for _, p := range c.periodics() {
+		if p.spacing > 0 {
+			c.background.Go(func() { c.repeat(ctx, p) })
+		}
+	}
+}
+
+func (c *Conductor) repeat(ctx context.Context, p periodic) {
+	for sleep(ctx, p.spacing) == nil {
+		if err := c.mayAct(); err != nil {
+			c.log.Warn().Err(err).Str("task", p.name).Msg("Periodic work is left out")
+			continue
+		}
+		if err := p.run(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error().Err(err).Str("task", p.name).Msg("Periodic work failed")
+		}
+	}
+}

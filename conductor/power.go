@@ -1,0 +1,110 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// isoMicro is Python's isoformat() of a naive datetime with microseconds, as driver_internal_info holds times.
+const isoMicro = "2006-01-02T15:04:05.000000"
+
+// SetPower is drivers.Worker: a power action inside of a flow.
+func (c *Conductor) SetPower(ctx context.Context, dt *drivers.Task, target string) error {
+	t := c.taskOf(dt)
+	return t.setPower(ctx, target, 0)
+}
+
+// targetPower is the stored state that a requested one leads to.
+func targetPower(requested string) string {
+	switch requested {
+	case store.PowerOn, store.Reboot, store.SoftReboot:
+		return store.PowerOn
+	}
+	return store.PowerOff
+}
+
+// cutsPower tells that an agent running on the node will be gone after the action.
+func cutsPower(requested string) bool { return requested != store.PowerOn }
+
+// setPower brings the node to a power state, with columns, agent keys and notifications as ironic's node_power_action
+// does. A timeout of 0 stands for the configured one.
+func (t *task) setPower(ctx context.Context, requested string, timeout time.Duration) error {
+	t.notifyPower(ctx, "start", requested)
+	skip, err := t.alreadyThere(ctx, requested)
+	if err != nil {
+		return err
+	}
+	if skip {
+		if cutsPower(requested) {
+			wipeOnPowerOff(t.Node)
+			return t.save(ctx)
+		}
+		return nil
+	}
+	node, target := t.Node, targetPower(requested)
+	node.TargetPowerState = target
+	if !store.FailedState(node.ProvisionState) {
+		node.LastError = ""
+	}
+	node.DriverInternalInfo["last_power_state_change"] = t.c.now().UTC().Format(isoMicro)
+	if cutsPower(requested) {
+		wipeOnPowerOff(node)
+	}
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	if err := t.drivePower(ctx, requested, timeout); err != nil {
+		return t.powerFailed(ctx, requested, fmt.Sprintf("Failed to change power state to '%s' by '%s': %s",
+			target, requested, err), err)
+	}
+	node.PowerState, node.TargetPowerState = target, ""
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	t.notifyPower(ctx, "end", requested)
+	t.Log.Info().Str("power_state", target).Str("by", requested).Msg("Node's power state was set")
+	return nil
+}
+
+func (t *task) drivePower(ctx context.Context, requested string, timeout time.Duration) error {
+	if requested == store.Reboot {
+		return t.Hardware.Power.Reboot(ctx, t.Task, timeout)
+	}
+	return t.Hardware.Power.SetPowerState(ctx, t.Task, requested, timeout)
+}
+
+// alreadyThere reads the power state where a request could be met without acting. Reboots always act.
+func (t *task) alreadyThere(ctx context.Context, requested string) (bool, error) {
+	if requested == store.Reboot || requested == store.SoftReboot {
+		return false, nil
+	}
+	current, err := t.Hardware.Power.PowerState(ctx, t.Task)
+	if err != nil {
+		return false, t.powerFailed(ctx, requested,
+			fmt.Sprintf("Failed to change power state to '%s': %s", requested, err), err)
+	}
+	if current != targetPower(requested) {
+		return false, nil
+	}
+	t.Node.LastError, t.Node.PowerState, t.Node.TargetPowerState = "", current, ""
+	if err := t.save(ctx); err != nil {
+		return false, err
+	}
+	t.notifyPower(ctx, "end", requested)
+	return true, nil
+}
+
+// powerFailed leaves the text in the row and announces the failure; it returns the cause.
+func (t *task) powerFailed(ctx context.Context, requested, text string, cause error) error {
+	t.record(ctx, historyUnknown, text)
+	t.Node.TargetPowerState = ""
+	if err := t.save(ctx); err != nil {
+		return fmt.Errorf("%w (and recording it failed: %w)", cause, err)
+	}
+	t.notifyPower(ctx, "error", requested)
+	return cause
+}

@@ -1,0 +1,229 @@
+package conductor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// powerCounts remembers how often in a row a node's power state could not be brought in line.
+type powerCounts struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (p *powerCounts) get(node string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count[node]
+}
+
+func (p *powerCounts) set(node string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n == 0 {
+		delete(p.count, node)
+		return
+	}
+	p.count[node] = n
+}
+
+// notSynced are the states in which the power state is another one's business or not known to be ours.
+var notSynced = []string{store.DeployWait, store.CleanWait, store.Enroll, store.AdoptFail}
+
+// syncPowerStates compares what the database says with what the BMCs say (reference/states.md §5.1). Nodes that failed
+// before come first, so that they are found dead soon.
+func (c *Conductor) syncPowerStates(ctx context.Context) error {
+	nodes, err := c.owned(ctx, sql.Filter{Maintenance: pointer(false)}, "provision_state", "target_power_state", "reservation")
+	if err != nil {
+		return err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !wantsPowerSync(n) })
+	slices.SortStableFunc(nodes, func(a, b *store.Node) int {
+		return cmp.Compare(c.powerCounts.get(b.UUID), c.powerCounts.get(a.UUID))
+	})
+	var workers errgroup.Group
+	workers.SetLimit(max(1, c.cfg.SyncPowerStateWorkers))
+	for _, n := range nodes {
+		if ctx.Err() != nil {
+			break
+		}
+		workers.Go(func() error {
+			c.syncPowerOf(ctx, n.UUID)
+			return nil
+		})
+	}
+	return workers.Wait()
+}
+
+func wantsPowerSync(n *store.Node) bool {
+	return !slices.Contains(notSynced, n.ProvisionState) && !n.Maintenance && n.TargetPowerState == "" && n.Reservation == ""
+}
+
+func (c *Conductor) syncPowerOf(ctx context.Context, node string) {
+	err := c.readNode(ctx, oslo.AdminContext(), node, "power state sync", func(ctx context.Context, t *task) error {
+		if !wantsPowerSync(t.Node) {
+			return nil
+		}
+		n, err := t.syncPower(ctx, c.powerCounts.get(node))
+		c.powerCounts.set(node, n)
+		return err
+	})
+	switch store.KindOf(err) {
+	case store.NodeLocked, store.NodeNotFound:
+		return
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn().Err(err).Str("node", node).Msg("Power sync failed")
+	}
+}
+
+// syncPower does one comparison and returns how many have now failed in a row.
+func (t *task) syncPower(ctx context.Context, failures int) (int, error) {
+	count, retries := failures+1, t.c.cfg.PowerStateSyncMaxRetries
+	if t.Node.PowerState == "" {
+		if err := t.Hardware.Power.Validate(ctx, t.Task); isInvalidParameter(store.KindOf(err)) {
+			return 0, nil
+		}
+	}
+	actual, err := t.Hardware.Power.PowerState(ctx, t.Task)
+	if err == nil && actual == store.PowerError {
+		err = store.Errorf(store.PowerStateFailure,
+			"Power driver returned ERROR state while trying to sync power state.")
+	}
+	if err != nil {
+		if count <= retries {
+			t.Log.Warn().Err(err).Int("attempt", count).Int("of", retries).Msg("Power sync could not read the power state")
+			return count, nil
+		}
+		return count, t.giveUpPower(ctx, actual, err)
+	}
+	t.cacheVendor(ctx)
+	t.cacheBootMode(ctx)
+	if t.Node.PowerState == actual {
+		return 0, nil
+	}
+	if err := t.upgrade(ctx, "power state sync", 0); err != nil {
+		return failures, err
+	}
+	if t.Node.PowerState == actual || slices.Contains(notSynced, t.Node.ProvisionState) || t.Node.Maintenance {
+		return 0, nil
+	}
+	return t.correctPower(ctx, actual, count)
+}
+
+// correctPower acts on a difference, under the lock.
+func (t *task) correctPower(ctx context.Context, actual string, count int) (int, error) {
+	recorded := t.Node.PowerState
+	switch {
+	case recorded == "":
+		return 0, t.recordPower(ctx, actual)
+	case count > t.c.cfg.PowerStateSyncMaxRetries:
+		return count, t.giveUpPower(ctx, actual, nil)
+	case t.c.cfg.ForcePowerStateDuringSync && t.Hardware.Power.SupportsPowerSync(t.Task) && !disabledPowerOff(t.Node):
+		t.Log.Warn().Str("actual", actual).Str("recorded", recorded).Msg("Power sync brings the node back to its recorded state")
+		if err := t.setPower(ctx, recorded, 0); err != nil {
+			t.Log.Error().Err(err).Int("attempt", count).Msg("Power sync could not change the power state")
+		}
+		return count, nil
+	}
+	return count, t.recordPower(ctx, actual)
+}
+
+func disabledPowerOff(n *store.Node) bool { return n.DisablePowerOff != nil && *n.DisablePowerOff }
+
+// recordPower believes the BMC.
+func (t *task) recordPower(ctx context.Context, actual string) error {
+	before := t.Node.PowerState
+	t.Node.PowerState = actual
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	t.notifyPowerCorrected(ctx, before)
+	return nil
+}
+
+// giveUpPower puts a node into maintenance whose power state can't be read or kept.
+func (t *task) giveUpPower(ctx context.Context, actual string, cause error) error {
+	if err := t.upgrade(ctx, "power state sync", 0); err != nil {
+		return err
+	}
+	before, node := t.Node.PowerState, t.Node
+	text := fmt.Sprintf("During sync_power_state, max retries exceeded for node %s, node state %s does not match expected "+
+		"state '%s'. Updating DB state to '%s' Switching node to maintenance mode.", node.UUID, orNone(actual),
+		orNone(before), orNone(actual))
+	if cause != nil {
+		text += fmt.Sprintf(" Error: %s", cause)
+	}
+	node.PowerState = actual
+	t.record(ctx, historyMonitoring, text)
+	node.Maintenance, node.MaintenanceReason, node.Fault = true, &text, store.FaultPower
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	if before != actual {
+		t.notifyPowerCorrected(ctx, before)
+	}
+	return nil
+}
+
+// orNone prints an unknown power state as Python does.
+func orNone(s string) string {
+	if s == "" {
+		return "None"
+	}
+	return s
+}
+
+// recoverPowerFailures takes nodes out of maintenance whose BMC answers again.
+func (c *Conductor) recoverPowerFailures(ctx context.Context) error {
+	nodes, err := c.owned(ctx, sql.Filter{Maintenance: pointer(true), Fault: store.FaultPower})
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "power failure recovery", recoverPower)
+		if kind := store.KindOf(err); err != nil && kind != store.NodeLocked && kind != store.NodeNotFound {
+			c.log.Debug().Err(err).Str("node", n.UUID).Msg("The BMC still gives no power state")
+		}
+	}
+	return nil
+}
+
+func recoverPower(ctx context.Context, t *task) error {
+	n := t.Node
+	if n.ProvisionState == store.Enroll || !n.Maintenance || n.Fault != store.FaultPower || n.TargetPowerState != "" ||
+		n.Reservation != "" {
+		return nil
+	}
+	if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
+		return err
+	}
+	actual, err := t.Hardware.Power.PowerState(ctx, t.Task)
+	if err != nil {
+		return err
+	}
+	if actual == store.PowerError {
+		return store.Errorf(store.PowerStateFailure, "Power driver returned ERROR state while trying to get power state.")
+	}
+	if err := t.upgrade(ctx, "power failure recovery", 0); err != nil {
+		return err
+	}
+	before := t.Node.PowerState
+	t.Node.PowerState, t.Node.Maintenance, t.Node.MaintenanceReason, t.Node.Fault = actual, false, nil, ""
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	if before != actual {
+		t.notifyPowerCorrected(ctx, before)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package conductor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"reflect"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// rpcMethod is one entry of the method table: how a request's arguments become a call of a handler.
+type rpcMethod struct {
+	required, optional []string
+	// readOnly methods change nothing: they need no inbox entry, because asking again does no harm.
+	readOnly bool
+	call     func(ctx context.Context, c *Conductor, r *oslo.Request) (any, error)
+}
+
+// method builds an entry from a handler whose arguments are a struct: the tag json names an argument, and one without
+// ",omitempty" is required.
+func method[A any](handler func(*Conductor, context.Context, oslo.Context, A) (any, error)) rpcMethod {
+	m := rpcMethod{}
+	t := reflect.TypeFor[A]()
+	for i := range t.NumField() {
+		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if option == "omitempty" {
+			m.optional = append(m.optional, name)
+		} else {
+			m.required = append(m.required, name)
+		}
+	}
+	m.call = func(ctx context.Context, c *Conductor, r *oslo.Request) (any, error) {
+		var args A
+		if err := decodeArgs(r, &args); err != nil {
+			return nil, err
+		}
+		return handler(c, ctx, r.Context, args)
+	}
+	return m
+}
+
+// reading marks a method as one that changes nothing.
+func reading(m rpcMethod) rpcMethod {
+	m.readOnly = true
+	return m
+}
+
+// decodeArgs fills a struct of arguments; one of the wrong type is refused by name.
+func decodeArgs(r *oslo.Request, into any) error {
+	v := reflect.ValueOf(into).Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		raw, ok := r.Args[name]
+		if !ok {
+			continue
+		}
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		if err := dec.Decode(v.Field(i).Addr().Interface()); err != nil {
+			return store.Errorf(store.InvalidParameterValue, "Argument %s of %s has the wrong type", name, r.Method)
+		}
+	}
+	return nil
+}
+
+// rpcMethods is everything that ironic-api and peers may call (reference/rpc.md §2).
+func rpcMethods() map[string]rpcMethod {
+	return map[string]rpcMethod{
+		"create_node":                method((*Conductor).createNode),
+		"update_node":                method((*Conductor).updateNode),
+		"destroy_node":               method((*Conductor).destroyNode),
+		"add_node_traits":            method((*Conductor).addNodeTraits),
+		"remove_node_traits":         method((*Conductor).removeNodeTraits),
+		"validate_driver_interfaces": reading(method((*Conductor).validateDriverInterfaces)),
+		"get_driver_properties":      reading(method((*Conductor).getDriverProperties)),
+		"get_node_with_token":        method((*Conductor).getNodeWithToken),
+		"heartbeat":                  method((*Conductor).heartbeatRPC),
+
+		"create_port":  method((*Conductor).createPort),
+		"update_port":  method((*Conductor).updatePort),
+		"destroy_port": method((*Conductor).destroyPort),
+
+		"change_node_power_state":    method((*Conductor).changeNodePowerState),
+		"change_node_boot_mode":      method((*Conductor).changeNodeBootMode),
+		"change_node_secure_boot":    method((*Conductor).changeNodeSecureBoot),
+		"set_boot_device":            method((*Conductor).setBootDevice),
+		"get_boot_device":            reading(method((*Conductor).getBootDevice)),
+		"get_supported_boot_devices": reading(method((*Conductor).getSupportedBootDevices)),
+		"inject_nmi":                 method((*Conductor).injectNMI),
+		"get_supported_indicators":   reading(method((*Conductor).getSupportedIndicators)),
+		"get_indicator_state":        reading(method((*Conductor).getIndicatorState)),
+		"set_indicator_state":        method((*Conductor).setIndicatorState),
+
+		"do_node_deploy":         method((*Conductor).doNodeDeploy),
+		"do_node_tear_down":      method((*Conductor).doNodeTearDown),
+		"do_provisioning_action": method((*Conductor).doProvisioningAction),
+		"do_node_clean":          method((*Conductor).doNodeClean),
+		"continue_node_deploy":   method((*Conductor).continueNodeDeploy),
+		"continue_node_clean":    method((*Conductor).continueNodeClean),
+	}
+}
+
+// laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
+var laterMethods = map[string]string{
+	"set_target_raid_config": "raid", "get_raid_logical_disk_properties": "raid", "inspect_hardware": "inspect",
+	"continue_inspection": "inspect", "do_node_rescue": "rescue", "do_node_unrescue": "rescue", "do_node_service": "service",
+	"continue_node_service": "service", "get_console_information": "console", "set_console_mode": "console",
+	"attach_virtual_media": "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
+	"vendor_passthru": "vendor passthru", "driver_vendor_passthru": "vendor passthru",
+	"get_node_vendor_passthru_methods": "vendor passthru", "get_driver_vendor_passthru_methods": "vendor passthru",
+	"update_portgroup": "port groups", "destroy_portgroup": "port groups", "update_portgroup_physical_network": "port groups",
+	"update_volume_connector": "volumes", "destroy_volume_connector": "volumes", "update_volume_target": "volumes",
+	"destroy_volume_target": "volumes", "vif_attach": "vif", "vif_detach": "vif", "vif_list": "vif",
+	"create_allocation": "allocations", "destroy_allocation": "allocations",
+}
+
+// dispatch runs one request and returns what its caller is answered.
+func (c *Conductor) dispatch(ctx context.Context, r *oslo.Request) (any, error) {
+	if !oslo.Supports(c.cfg.Release.RPCVersion(), r.Version) || r.Namespace != "" {
+		return nil, oslo.UnsupportedVersion(r.Version, r.Method)
+	}
+	m, ok := c.methods[r.Method]
+	if !ok {
+		if what, known := laterMethods[r.Method]; known {
+			return nil, store.Errorf(store.UnsupportedDriverExtension,
+				"This conductor (ironmaster) does not support %s: %s is disabled or not implemented.", what, r.Method)
+		}
+		return nil, oslo.NoSuchMethod(r.Method)
+	}
+	if err := r.CheckArgs(m.required, m.optional); err != nil {
+		return nil, err
+	}
+	result, err := m.call(ctx, c, r)
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// encodable turns model values into their wire form, wherever a method returned them.
+func (c *Conductor) encodable(result any) any {
+	switch v := result.(type) {
+	case *store.Node:
+		return c.codec.EncodeNode(v)
+	case *store.Port:
+		return c.codec.EncodePort(v)
+	}
+	return result
+}
+
+// answer sends the one reply that a call is owed. A caller that is gone is no failure of the work.
+func (c *Conductor) answer(ctx context.Context, r *oslo.Request, result any, err error) {
+	if !r.IsCall() {
+		if err != nil {
+			c.log.Warn().Err(err).Str("method", r.Method).Msg("A cast failed")
+		}
+		return
+	}
+	body, encodeErr := c.reply(r, result, err)
+	if encodeErr != nil {
+		c.log.Error().Err(encodeErr).Str("method", r.Method).Msg("Encoding a reply failed")
+		return
+	}
+	if sendErr := c.bus.Reply(ctx, r.ReplyQ, body); sendErr != nil {
+		c.log.Warn().Err(sendErr).Str("method", r.Method).Msg("The caller could not be answered")
+	}
+}
+
+func (c *Conductor) reply(r *oslo.Request, result any, err error) ([]byte, error) {
+	if err == nil {
+		return oslo.EncodeReply(r.MsgID, c.encodable(result))
+	}
+	if store.KindOf(err) == "" {
+		c.log.Error().Err(err).Str("method", r.Method).Str("request_id", r.Context.RequestID).Msg("A call failed")
+	} else {
+		c.log.Debug().Err(err).Str("method", r.Method).Str("request_id", r.Context.RequestID).Msg("A call was refused")
+	}
+	return oslo.EncodeFailure(r.MsgID, oslo.FailureOf(err, c.cfg.Release))
+}

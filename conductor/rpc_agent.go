@@ -1,0 +1,78 @@
+package conductor
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// maskedToken stands for a token that was handed out before.
+const maskedToken = "******"
+
+// getNodeWithToken answers an agent's lookup. The first one gets a fresh token in clear; later ones, and those of a node
+// whose token stands on its boot ISO, get a value that opens nothing.
+func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	var node *store.Node
+	err := c.readNode(ctx, rq, a.NodeID, "generate_token", func(ctx context.Context, t *task) error {
+		if t.Node.DriverInternalInfo[keyAgentToken] == nil {
+			if err := t.upgrade(ctx, "generate_token", 0); err != nil {
+				return err
+			}
+			info := t.Node.DriverInternalInfo
+			info[keyAgentToken] = newAgentToken()
+			delete(info, keyTokenPregenerated)
+			node = t.Node
+			return t.save(ctx)
+		}
+		t.Node.DriverInternalInfo[keyAgentToken] = maskedToken
+		node = t.Node
+		return nil
+	})
+	return node, err
+}
+
+type heartbeatArgs struct {
+	NodeID             string  `json:"node_id"`
+	CallbackURL        string  `json:"callback_url"`
+	AgentVersion       *string `json:"agent_version,omitempty"`
+	AgentToken         *string `json:"agent_token,omitempty"`
+	AgentVerifyCA      *string `json:"agent_verify_ca,omitempty"`
+	AgentStatus        *string `json:"agent_status,omitempty"`
+	AgentStatusMessage *string `json:"agent_status_message,omitempty"`
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// heartbeatRPC checks who calls and takes the heartbeat in the background.
+func (c *Conductor) heartbeatRPC(ctx context.Context, rq oslo.Context, a heartbeatArgs) (any, error) {
+	if a.AgentVersion == nil && a.AgentStatus == nil {
+		return nil, store.Errorf(store.InvalidParameterValue, "Agent did not transmit a version, and a version is required. "+
+			"Please update the agent being used.")
+	}
+	return nil, c.readNode(ctx, rq, a.NodeID, "heartbeat", func(ctx context.Context, t *task) error {
+		if !validAgentToken(t.Node, text(a.AgentToken)) {
+			return store.Errorf(store.InvalidParameterValue, "Invalid or missing agent token received.")
+		}
+		if c.cfg.RequireAgentTLS && a.CallbackURL != "" && !strings.HasPrefix(a.CallbackURL, "https://") {
+			return store.Errorf(store.InvalidParameterValue, "TLS is required by configuration")
+		}
+		h := heartbeat{callbackURL: a.CallbackURL, version: text(a.AgentVersion), status: text(a.AgentStatus),
+			statusMessage: text(a.AgentStatusMessage)}
+		if pem := text(a.AgentVerifyCA); pem != "" {
+			path, err := c.storeAgentCertificate(t.Node, pem)
+			if err != nil {
+				return err
+			}
+			h.verifyCA = path
+		}
+		t.after(func(ctx context.Context, t *task) { t.beat(ctx, h) }, nil)
+		return nil
+	})
+}

@@ -1,0 +1,107 @@
+package conductor
+
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+)
+
+type setBootDeviceArgs struct {
+	NodeID     string `json:"node_id"`
+	Device     string `json:"device"`
+	Persistent bool   `json:"persistent,omitempty"`
+}
+
+func (c *Conductor) setBootDevice(ctx context.Context, rq oslo.Context, a setBootDeviceArgs) (any, error) {
+	return nil, c.managing(ctx, rq, a.NodeID, "setting boot device", func(ctx context.Context, t *task) error {
+		return t.Hardware.Management.SetBootDevice(ctx, t.Task, a.Device, a.Persistent)
+	})
+}
+
+// managing runs fn on a locked node whose management interface is usable.
+func (c *Conductor) managing(ctx context.Context, rq oslo.Context, node, purpose string,
+	fn func(context.Context, *task) error) error {
+	return c.withNode(ctx, rq, node, lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		return fn(ctx, t)
+	})
+}
+
+func (c *Conductor) getBootDevice(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	var answer map[string]any
+	err := c.managing(ctx, rq, a.NodeID, "getting boot device", func(ctx context.Context, t *task) error {
+		d, err := t.Hardware.Management.BootDevice(ctx, t.Task)
+		answer = map[string]any{"boot_device": nullable(d.Device), "persistent": d.Persistent}
+		return err
+	})
+	return answer, err
+}
+
+func (c *Conductor) getSupportedBootDevices(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	var devices []string
+	err := c.readNode(ctx, rq, a.NodeID, "getting supported boot devices", func(ctx context.Context, t *task) (err error) {
+		devices, err = t.Hardware.Management.SupportedBootDevices(ctx, t.Task)
+		return err
+	})
+	return devices, err
+}
+
+func (c *Conductor) injectNMI(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	return nil, c.managing(ctx, rq, a.NodeID, "inject nmi", func(ctx context.Context, t *task) error {
+		return t.Hardware.Management.InjectNMI(ctx, t.Task)
+	})
+}
+
+type componentArgs struct {
+	NodeID    string  `json:"node_id"`
+	Component *string `json:"component,omitempty"`
+}
+
+func (c *Conductor) getSupportedIndicators(ctx context.Context, rq oslo.Context, a componentArgs) (any, error) {
+	component := ""
+	if a.Component != nil {
+		component = *a.Component
+	}
+	answer := map[string]map[string]any{}
+	err := c.readNode(ctx, rq, a.NodeID, "getting supported indicators", func(ctx context.Context, t *task) error {
+		found, err := t.Hardware.Management.SupportedIndicators(ctx, t.Task, component)
+		for name, indicators := range found {
+			answer[name] = map[string]any{}
+			for id, i := range indicators {
+				answer[name][id] = map[string]any{"readonly": i.ReadOnly, "states": i.States}
+			}
+		}
+		return err
+	})
+	return answer, err
+}
+
+type indicatorArgs struct {
+	NodeID    string `json:"node_id"`
+	Component string `json:"component"`
+	Indicator string `json:"indicator"`
+}
+
+func (c *Conductor) getIndicatorState(ctx context.Context, rq oslo.Context, a indicatorArgs) (any, error) {
+	state := ""
+	err := c.managing(ctx, rq, a.NodeID, "getting indicators states", func(ctx context.Context, t *task) (err error) {
+		state, err = t.Hardware.Management.IndicatorState(ctx, t.Task, a.Component, a.Indicator)
+		return err
+	})
+	return state, err
+}
+
+type setIndicatorArgs struct {
+	NodeID    string `json:"node_id"`
+	Component string `json:"component"`
+	Indicator string `json:"indicator"`
+	State     string `json:"state"`
+}
+
+func (c *Conductor) setIndicatorState(ctx context.Context, rq oslo.Context, a setIndicatorArgs) (any, error) {
+	return nil, c.managing(ctx, rq, a.NodeID, "setting indicator state", func(ctx context.Context, t *task) error {
+		return t.Hardware.Management.SetIndicatorState(ctx, t.Task, a.Component, a.Indicator, a.State)
+	})
+}

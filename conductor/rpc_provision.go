@@ -1,0 +1,210 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+type deployArgs struct {
+	NodeID      string       `json:"node_id"`
+	Rebuild     bool         `json:"rebuild,omitempty"`
+	ConfigDrive any          `json:"configdrive,omitempty"`
+	DeploySteps []store.Dict `json:"deploy_steps,omitempty"`
+}
+
+func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployArgs) (any, error) {
+	if err := c.limit(ctx, "provisioning", c.cfg.MaxConcurrentDeploy, store.Deploying, store.DeployWait); err != nil {
+		return nil, err
+	}
+	event := eventDeploy
+	if a.Rebuild {
+		event = eventRebuild
+	}
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "node deployment"},
+		func(ctx context.Context, t *task) error {
+			return t.startDeploy(ctx, deployRequest{event: event, configDrive: a.ConfigDrive, steps: a.DeploySteps})
+		})
+}
+
+// setAutomaticLessee lends the node to the project that asks, until it is torn down.
+func (t *task) setAutomaticLessee() {
+	if !t.c.cfg.AutomaticLessee || t.Node.Lessee != nil || t.request.ProjectID == "" || len(t.request.AuthTokenInfo) == 0 {
+		return
+	}
+	project := t.request.ProjectID
+	t.Node.Lessee = &project
+	t.Node.DriverInternalInfo["automatic_lessee"] = true
+}
+
+// limit refuses work when too many nodes of the whole deployment are at it already. The number is not told: it would
+// help an attacker.
+func (c *Conductor) limit(ctx context.Context, action string, most int, states ...string) error {
+	n, err := c.db.CountNodes(ctx, states...)
+	if err != nil {
+		return err
+	}
+	if n < most {
+		return nil
+	}
+	return store.Errorf(store.ConcurrentActionLimit, "Unable to process request at this time. The concurrent action limit "+
+		"for %s has been reached. Please contact your administrator and try again later.", action)
+}
+
+type nodeArgs struct {
+	NodeID string `json:"node_id"`
+}
+
+func (c *Conductor) doNodeTearDown(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	err := c.limit(ctx, "unprovisioning", c.cfg.MaxConcurrentClean, store.Deleting, store.Cleaning, store.CleanWait)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "node tear down"},
+		func(ctx context.Context, t *task) error {
+			delete(t.Node.DriverInternalInfo, keyAgentURL)
+			if t.Node.Protected {
+				return nodeProtected(t.Node)
+			}
+			if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
+				if isInvalidParameter(store.KindOf(err)) {
+					return store.Errorf(store.InstanceDeployFailure,
+						"Failed to validate power driver interface. Can not delete instance. Error: %s", err)
+				}
+				return err
+			}
+			return asInvalidRequest(t.processEvent(ctx, eventDelete, eventOptions{
+				background: func(ctx context.Context, t *task) { t.tearDown(ctx) },
+			}), eventDelete, t.Node)
+		})
+}
+
+type cleanArgs struct {
+	NodeID         string       `json:"node_id"`
+	CleanSteps     []store.Dict `json:"clean_steps"`
+	DisableRamdisk bool         `json:"disable_ramdisk,omitempty"`
+}
+
+func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArgs) (any, error) {
+	err := c.limit(ctx, "cleaning", c.cfg.MaxConcurrentClean, store.Deleting, store.Cleaning, store.CleanWait)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "node manual cleaning"},
+		func(ctx context.Context, t *task) error {
+			if t.Node.Maintenance {
+				return inMaintenance("cleaning", t.Node)
+			}
+			if err := t.validateForClean(ctx, false); err != nil {
+				if isInvalidParameter(store.KindOf(err)) {
+					return store.Errorf(store.InvalidParameterValue, "%s", cleanValidation(t.Node, err))
+				}
+				return err
+			}
+			r := cleanRequest{manual: true, steps: a.CleanSteps, disableRamdisk: a.DisableRamdisk}
+			return asInvalidRequest(t.processEvent(ctx, eventClean, eventOptions{
+				target:     store.Manageable,
+				background: func(ctx context.Context, t *task) { t.clean(ctx, r) },
+			}), "manual clean", t.Node)
+		})
+}
+
+func inMaintenance(op string, n *store.Node) error {
+	return store.Errorf(store.NodeInMaintenance,
+		"The %s operation can't be performed on node %s because it's in maintenance mode.", op, n.UUID)
+}
+
+type actionArgs struct {
+	NodeID string `json:"node_id"`
+	Action string `json:"action"`
+}
+
+func (c *Conductor) doProvisioningAction(ctx context.Context, rq oslo.Context, a actionArgs) (any, error) {
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "provision action " + a.Action},
+		func(ctx context.Context, t *task) error { return t.provisioningAction(ctx, a.Action) })
+}
+
+func (t *task) provisioningAction(ctx context.Context, action string) error {
+	node := t.Node
+	var work func(context.Context, *task)
+	switch {
+	case action == eventProvide && node.ProvisionState == store.Manageable:
+		if node.Maintenance && !t.c.cfg.AllowProvisioningInMaintenance {
+			return inMaintenance("providing", node)
+		}
+		if node.Retired != nil && *node.Retired {
+			return store.Errorf(store.NodeIsRetired,
+				"The providing operation can't be performed on node %s because it is retired.", node.UUID)
+		}
+		work = func(ctx context.Context, t *task) { t.clean(ctx, cleanRequest{}) }
+	case action == eventManage && node.ProvisionState == store.Enroll:
+		work = func(ctx context.Context, t *task) { t.verify(ctx) }
+	case action == eventAdopt && (node.ProvisionState == store.Manageable || node.ProvisionState == store.AdoptFail):
+		work = func(ctx context.Context, t *task) { t.adopt(ctx) }
+	case action == eventAbort && node.ProvisionState == store.CleanWait:
+		return t.requestAbort(ctx)
+	}
+	return asInvalidRequest(t.processEvent(ctx, action, eventOptions{background: work}), action, node)
+}
+
+// requestAbort aborts a cleaning at once when its step allows that, else after the step.
+func (t *task) requestAbort(ctx context.Context) error {
+	node := t.Node
+	if len(node.CleanStep) > 0 && !node.CleanStep.Bool("abortable", false) {
+		if node.CleanStep.Bool("abort_after", false) {
+			return nil
+		}
+		node.CleanStep["abort_after"] = true
+		return t.save(ctx)
+	}
+	return t.processEvent(ctx, eventAbort, eventOptions{
+		target: manualTarget(node), lastError: abortedText(node),
+		background: func(ctx context.Context, t *task) { t.abortClean(ctx) },
+	})
+}
+
+// continueNodeDeploy and continueNodeClean are what a Python conductor casts to itself; in a mixed cluster such a message
+// may reach this worker after the node did.
+func (c *Conductor) continueNodeDeploy(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "continue node deploying", attempts: forever},
+		func(ctx context.Context, t *task) error {
+			switch t.Node.ProvisionState {
+			case store.DeployWait:
+				if err := t.processEvent(ctx, eventResume, eventOptions{}); err != nil {
+					return err
+				}
+			case store.Deploying:
+			default:
+				return store.Errorf(store.InvalidStateRequested, "Cannot continue deploying on %s. Node is in %s state; "+
+					"should be in one of %s, %s", t.Node.UUID, t.Node.ProvisionState, store.DeployWait, store.Deploying)
+			}
+			t.after(func(ctx context.Context, t *task) { t.continueDeploy(ctx) }, t.noWorker)
+			return nil
+		})
+}
+
+func (c *Conductor) continueNodeClean(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "continue node cleaning", attempts: forever},
+		func(ctx context.Context, t *task) error {
+			if t.Node.ProvisionState != store.CleanWait {
+				return store.Errorf(store.InvalidStateRequested, "Cannot continue cleaning on %s, node is in %s state, "+
+					"should be %s", t.Node.UUID, t.Node.ProvisionState, store.CleanWait)
+			}
+			if err := t.processEvent(ctx, eventResume, eventOptions{target: manualTarget(t.Node)}); err != nil {
+				return fmt.Errorf("resuming the cleaning: %w", err)
+			}
+			t.after(func(ctx context.Context, t *task) { t.continueClean(ctx) }, t.noWorker)
+			return nil
+		})
+}
+
+// noWorker records that background work could not start.
+func (t *task) noWorker(ctx context.Context, err error) {
+	if store.KindOf(err) != store.NoFreeConductorWorker {
+		return
+	}
+	t.record(ctx, historyConductor, noFreeWorkers)
+	_ = t.saveOrLose(ctx)
+}

@@ -1,0 +1,75 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// runStep carries out one step as the row names it: through the interface that offers it, else through the agent.
+func (t *task) runStep(ctx context.Context, kind drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
+	if iface == nil {
+		return drivers.Done, fmt.Errorf("the node has no %s interface", step.String("interface"))
+	}
+	args := step.Dict("args")
+	for _, s := range iface.Steps(kind) {
+		if s.Name == step.String("step") && s.Run != nil {
+			return s.Run(ctx, t.Task, args)
+		}
+	}
+	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok {
+		return agent.ExecuteStep(ctx, t.Task, kind, step)
+	}
+	return drivers.Done, fmt.Errorf("no interface of the node carries out the %s step %s", kind, stepID(step))
+}
+
+// stepColumn is the row's column that names the running step of a kind.
+func stepColumn(n *store.Node, kind drivers.StepKind) *store.Dict {
+	if kind == drivers.CleanStep {
+		return &n.CleanStep
+	}
+	return &n.DeployStep
+}
+
+// beginStep writes which step runs next, before it runs: after a crash the row tells where the flow was.
+func (t *task) beginStep(ctx context.Context, kind drivers.StepKind, index int, step store.Dict) error {
+	*stepColumn(t.Node, kind) = step.Clone()
+	t.Node.DriverInternalInfo[string(kind)+"_step_index"] = index
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	t.Log.Info().Str("step", stepID(step)).Int("index", index).Msgf("Executing a %s step", kind)
+	t.reportStep(ctx, kind, index, step)
+	return nil
+}
+
+// flowSteps is the list of a kind as the row holds it; it may change while the flow runs.
+func (t *task) flowSteps(kind drivers.StepKind) []store.Dict {
+	return dictList(t.Node.DriverInternalInfo.List(string(kind) + "_steps"))
+}
+
+// nextIndex works out where a flow goes on and forgets the flags that decided it. ok is false when no step is left.
+func (t *task) nextIndex(kind drivers.StepKind) (index int, ok bool) {
+	info := t.Node.DriverInternalInfo
+	skipKey, pollKey := "skip_current_deploy_step", "deployment_polling"
+	if kind == drivers.CleanStep {
+		skipKey, pollKey = "skip_current_clean_step", "cleaning_polling"
+	}
+	skip := info.Bool(skipKey, true)
+	delete(info, skipKey)
+	delete(info, pollKey)
+	if len(*stepColumn(t.Node, kind)) == 0 {
+		return 0, true
+	}
+	current, known, err := info.Int(string(kind) + "_step_index")
+	if err != nil || !known {
+		return 0, false
+	}
+	if skip {
+		current++
+	}
+	return int(current), int(current) < len(t.flowSteps(kind))
+}

@@ -1,0 +1,115 @@
+package conductor
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// adoptOrphans frees our nodes from the reservations of workers that are gone, and fails what those had begun.
+func (c *Conductor) adoptOrphans(ctx context.Context) error {
+	offline, err := c.db.OfflineConductors(ctx, c.cfg.HeartbeatTimeout)
+	if err != nil {
+		return err
+	}
+	var hosts []string
+	for _, o := range offline {
+		if !strings.EqualFold(o.Hostname, c.cfg.Host) {
+			hosts = append(hosts, o.Hostname)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	nodes, err := c.owned(ctx, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
+		"target_power_state")
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if err := c.adoptOrphan(ctx, n); err != nil {
+			c.log.Error().Err(err).Str("node", n.UUID).Msg("Freeing a node from a dead conductor failed")
+		}
+	}
+	return nil
+}
+
+func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node) error {
+	// The release is conditional on the dead worker's name: should it be back and done meanwhile, nothing happens.
+	switch err := c.db.Release(ctx, n.ID, n.Reservation); store.KindOf(err) {
+	case store.NodeNotFound, store.NodeLocked, store.NodeNotLocked:
+		return nil
+	default:
+		if err != nil {
+			return err
+		}
+	}
+	c.log.Warn().Str("node", n.UUID).Str("conductor", n.Reservation).
+		Msg("Removed the reservation of a conductor that went offline")
+	transient := n.ProvisionState == store.Deploying || n.ProvisionState == store.Cleaning
+	if n.Maintenance || !transient && n.TargetPowerState == "" {
+		return nil
+	}
+	err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "power state clean up"},
+		func(ctx context.Context, t *task) error {
+			if t.Node.Maintenance || t.Node.TargetPowerState == "" {
+				return nil
+			}
+			t.Node.TargetPowerState = ""
+			t.record(ctx, historyTakeover, "Pending power operation was aborted due to conductor take over")
+			return t.save(ctx)
+		})
+	if err != nil || !transient {
+		return err
+	}
+	states := []string{store.Deploying, store.Cleaning}
+	return c.failNodes(ctx, failing{filter: sql.Filter{UUIDs: []string{n.UUID}}, states: states,
+		work: func(ctx context.Context, t *task) { t.abortOnTakeOver(ctx) }})
+}
+
+// takeOverNodes prepares this worker for active nodes that the ring has moved to it.
+func (c *Conductor) takeOverNodes(ctx context.Context) error {
+	nodes, err := c.owned(ctx, sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
+		ProvisionStates: []string{store.Active}}, "conductor_affinity")
+	if err != nil {
+		return err
+	}
+	begun := 0
+	for _, n := range nodes {
+		if equalPtr(n.ConductorAffinity, &c.conductorID) {
+			continue
+		}
+		err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "node take over"}, takeOverLocked)
+		switch store.KindOf(err) {
+		case store.NoFreeConductorWorker:
+			return nil
+		case store.NodeLocked, store.NodeNotFound:
+			continue
+		}
+		if err != nil {
+			c.log.Error().Err(err).Str("node", n.UUID).Msg("Taking over a node failed")
+			continue
+		}
+		if begun++; begun >= c.cfg.PeriodicMaxWorkers {
+			return nil
+		}
+	}
+	return nil
+}
+
+// takeOverLocked looks again now that the lock is held, and goes on in the background.
+func takeOverLocked(_ context.Context, t *task) error {
+	node := t.Node
+	if node.Maintenance || node.ProvisionState != store.Active || equalPtr(node.ConductorAffinity, &t.c.conductorID) {
+		return nil
+	}
+	t.after(func(ctx context.Context, t *task) {
+		if err := t.takeOver(ctx); err != nil && !lost(err) {
+			t.Log.Error().Err(err).Msg("Taking over the node failed")
+		}
+	}, nil)
+	return nil
+}

@@ -1,0 +1,285 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+// task is one hold on one node: an RPC's, a flow's or a periodic's. It carries the node as read under the lock and what
+// is owed when the hold ends: background work that inherits the lock, and the provision_set notification.
+//
+// Crash windows: between the local lock record and nodes.reservation a crash leaves a record without reservation, which
+// the next start drops; between the release of the reservation and that of the record it is the same.
+type task struct {
+	*drivers.Task
+	c       *Conductor
+	request oslo.Context
+	purpose string
+	// held names the exclusive lock in the worker's file; "" for a shared task.
+	held string
+
+	// background runs after the RPC was answered and inherits the lock; spawnFailed undoes what was done for it when no
+	// worker is free.
+	background  func(context.Context, *task)
+	spawnFailed func(context.Context, error)
+	// announce publishes the change of the provision state that the background work begins with; it waits until a worker
+	// was found.
+	announce func(context.Context)
+}
+
+// lockMode says how a task wants its node.
+type lockMode struct {
+	purpose string
+	// attempts to take the lock; 0 stands for the configured number, forever for no limit.
+	attempts int
+	// noDriver leaves the node's interfaces unbuilt, for work on the row alone.
+	noDriver bool
+}
+
+const forever = -1
+
+// lockExclusive reserves the node and reads it afresh.
+func (c *Conductor) lockExclusive(ctx context.Context, rq oslo.Context, ident string, mode lockMode) (*task, error) {
+	node, err := c.db.Node(ctx, ident)
+	if err != nil {
+		return nil, err
+	}
+	t := c.newTask(rq, node, mode.purpose)
+	if err := t.reserve(ctx, mode.attempts); err != nil {
+		return nil, err
+	}
+	if !mode.noDriver {
+		if err := t.loadHardware(ctx); err != nil {
+			return nil, errors.Join(err, t.release(ctx))
+		}
+	}
+	return t, nil
+}
+
+// lockShared reads a node without reserving it. Ironic's shared lock hinders nobody, it only names a reader.
+func (c *Conductor) lockShared(ctx context.Context, rq oslo.Context, ident, purpose string) (*task, error) {
+	node, err := c.db.Node(ctx, ident)
+	if err != nil {
+		return nil, err
+	}
+	t := c.newTask(rq, node, purpose)
+	t.Shared = true
+	if err := t.loadHardware(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (c *Conductor) newTask(rq oslo.Context, node *store.Node, purpose string) *task {
+	return &task{
+		Task: &drivers.Task{
+			Node: node, Worker: c, RequestID: rq.RequestID, GlobalRequestID: rq.GlobalRequestID,
+			AuthToken: rq.AuthToken, UserID: rq.User,
+			Log: c.log.With().Str("node", node.UUID).Str("request_id", rq.RequestID).Logger(),
+		},
+		c: c, request: rq, purpose: purpose,
+	}
+}
+
+// reserve takes the local record, then nodes.reservation; each attempt that fails leaves neither.
+func (t *task) reserve(ctx context.Context, attempts int) error {
+	if attempts == 0 {
+		attempts = t.c.cfg.NodeLockedRetryAttempts
+	}
+	for try := 1; ; try++ {
+		err := t.tryReserve(ctx)
+		if store.KindOf(err) != store.NodeLocked || try == attempts {
+			return err
+		}
+		if err := sleep(ctx, t.c.cfg.NodeLockedRetryInterval); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *task) tryReserve(ctx context.Context) error {
+	if err := t.c.mayAct(); err != nil {
+		return err
+	}
+	lock, err := t.c.local.TryLock(local.Lock{
+		Node: t.Node.UUID, Purpose: t.purpose, RequestID: t.RequestID, Since: t.c.now(),
+	})
+	if err != nil {
+		var locked *local.Locked
+		if errors.As(err, &locked) {
+			return store.NodeLockedBy(t.Node.UUID, t.c.cfg.Host)
+		}
+		return err
+	}
+	node, err := t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
+	if err != nil {
+		return joinUnlock(err, t.c.local.Unlock(lock.Holder))
+	}
+	t.Node, t.held, t.Shared = node, lock.Holder, false
+	return nil
+}
+
+// joinUnlock keeps the reason why a node could not be reserved as it is, unless undoing the local record failed as well.
+func joinUnlock(reason, unlock error) error {
+	if unlock == nil {
+		return reason
+	}
+	return errors.Join(reason, unlock)
+}
+
+// upgrade turns a shared task into an exclusive one; the node is read again.
+func (t *task) upgrade(ctx context.Context, purpose string, attempts int) error {
+	if !t.Shared {
+		return nil
+	}
+	t.purpose = purpose
+	return t.reserve(ctx, attempts)
+}
+
+// loadHardware builds the interfaces that act for the node and reads its ports.
+func (t *task) loadHardware(ctx context.Context) error {
+	hw, err := t.c.hardwareOf(t.Node)
+	if err != nil {
+		return err
+	}
+	t.Hardware = hw
+	t.Ports, err = t.c.db.PortsOfNode(ctx, t.Node.ID)
+	return err
+}
+
+// release gives the node back: nodes.reservation first, then the local record. It is done even when ctx has ended, since
+// a lock left behind would block the node until the next start.
+func (t *task) release(ctx context.Context) error {
+	if t.held == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
+	if kind := store.KindOf(err); kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked {
+		// The row is gone, or somebody else took the reservation from us: there is nothing left to give back.
+		err = nil
+	}
+	err = errors.Join(err, t.c.local.Unlock(t.held))
+	t.held = ""
+	if err != nil {
+		t.Log.Error().Err(err).Str("purpose", t.purpose).Msg("Releasing the node failed")
+	}
+	return err
+}
+
+const releaseTimeout = 30 * time.Second
+
+// finish ends the synchronous part of a task. When it succeeded and asked for background work, the lock goes over to a
+// worker; otherwise it is released.
+func (t *task) finish(ctx context.Context, err error) error {
+	if err != nil || t.background == nil {
+		return errors.Join(err, t.release(ctx))
+	}
+	work := t.background
+	t.background = nil
+	start := t.c.pool.Start
+	if t.Shared {
+		start = t.c.pool.StartUnreserved
+	}
+	// The announcement comes first: the worker may be quicker than this goroutine, and its own must follow.
+	gate := make(chan struct{})
+	spawnErr := start(t.c.workCtx, func(ctx context.Context) {
+		<-gate
+		t.runBackground(ctx, work)
+	})
+	if spawnErr != nil {
+		if t.spawnFailed != nil {
+			t.spawnFailed(ctx, spawnErr)
+		}
+		return errors.Join(spawnErr, t.release(ctx))
+	}
+	if t.announce != nil {
+		t.announce(ctx)
+	}
+	close(gate)
+	return nil
+}
+
+// runBackground does work that nobody waits for. An error that left no trace in the row is written there.
+func (t *task) runBackground(ctx context.Context, work func(context.Context, *task)) {
+	defer func() {
+		if err := t.release(ctx); err != nil {
+			t.Log.Error().Err(err).Msg("A node stays reserved")
+		}
+	}()
+	work(ctx, t)
+}
+
+// withNode runs fn on an exclusively locked node and releases or hands on the lock.
+func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string, mode lockMode,
+	fn func(context.Context, *task) error) error {
+	t, err := c.lockExclusive(ctx, rq, ident, mode)
+	if err != nil {
+		return err
+	}
+	return t.finish(ctx, fn(ctx, t))
+}
+
+// readNode runs fn on a node that is only read.
+func (c *Conductor) readNode(ctx context.Context, rq oslo.Context, ident, purpose string,
+	fn func(context.Context, *task) error) error {
+	t, err := c.lockShared(ctx, rq, ident, purpose)
+	if err != nil {
+		return err
+	}
+	return t.finish(ctx, fn(ctx, t))
+}
+
+// after asks for background work; undo is called when no worker is free for it.
+func (t *task) after(work func(context.Context, *task), undo func(context.Context, error)) {
+	t.background, t.spawnFailed = work, undo
+}
+
+// save writes the node's changed columns under its reservation.
+func (t *task) save(ctx context.Context) error {
+	if t.Shared {
+		return store.Errorf(store.ExclusiveLockRequired,
+			"An exclusive lock is required, but the current context has a shared lock.")
+	}
+	truncate(&t.Node.LastError, t.c.cfg.LogInDBMaxSize)
+	if r := t.Node.MaintenanceReason; r != nil {
+		short := *r
+		truncate(&short, t.c.cfg.LogInDBMaxSize)
+		t.Node.MaintenanceReason = &short
+	}
+	if err := t.c.db.SaveNode(ctx, t.Node, t.guard()); err != nil {
+		return fmt.Errorf("saving node %s: %w", t.Node.UUID, err)
+	}
+	return nil
+}
+
+// truncate cuts a text that goes into a column, at a character's boundary.
+func truncate(s *string, limit int) {
+	if limit <= 0 || len(*s) <= limit {
+		return
+	}
+	cut := limit
+	for cut > 0 && (*s)[cut]&0xc0 == 0x80 {
+		cut--
+	}
+	*s = (*s)[:cut]
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,72 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// tearDown takes an instance away and cleans the node. The node is in "deleting".
+func (t *task) tearDown(ctx context.Context) {
+	failure := t.undeploy(ctx)
+	if lost(failure) {
+		return
+	}
+	if failure != nil {
+		t.record(ctx, historyUnprovision, fmt.Sprintf("Failed to tear down: %s", failure))
+		t.failEvent(ctx, "")
+	}
+	// The instance is forgotten even when its traces could not all be removed: whoever tears down next must not find
+	// half of it.
+	if err := t.forgetInstance(context.WithoutCancel(ctx)); err != nil {
+		t.Log.Error().Err(err).Msg("Forgetting the instance failed")
+		return
+	}
+	if failure != nil {
+		return
+	}
+	if err := t.processEvent(ctx, eventClean, eventOptions{}); err != nil {
+		t.Log.Error().Err(err).Msg("Starting the cleaning after a tear-down failed")
+		return
+	}
+	t.clean(ctx, cleanRequest{})
+}
+
+func (t *task) undeploy(ctx context.Context) error {
+	if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
+		return err
+	}
+	return t.Hardware.Deploy.TearDown(ctx, t.Task)
+}
+
+func (t *task) forgetInstance(ctx context.Context) error {
+	node := t.Node
+	node.InstanceInfo = store.Dict{}
+	node.InstanceUUID = ""
+	node.InstanceName = nil
+	t.wipeDeploy()
+	info := node.DriverInternalInfo
+	for _, key := range []string{"instance", "root_uuid_or_disk_id", "is_whole_disk_image", "is_source_a_path",
+		"deploy_boot_mode"} {
+		delete(info, key)
+	}
+	if info.Bool("automatic_lessee", false) {
+		node.Lessee = nil
+		delete(info, "automatic_lessee")
+	}
+	for _, port := range t.Ports {
+		if vif := port.InternalInfo.String("tenant_vif_port_id"); vif != "" {
+			if err := t.Hardware.Network.VIFDetach(ctx, t.Task, vif); err != nil {
+				t.Log.Warn().Err(err).Str("vif", vif).Msg("Detaching a virtual interface failed")
+			}
+		}
+	}
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	if node.AllocationID == nil {
+		return nil
+	}
+	return t.c.db.DestroyAllocation(ctx, node, t.guard())
+}

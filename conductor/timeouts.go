@@ -1,0 +1,110 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// failing is a search for nodes whose work has come to nothing, and what is then done with them.
+type failing struct {
+	filter sql.Filter
+	states []string
+	// keepTarget keeps the node's target state, by which a manual cleaning is known.
+	keepTarget bool
+	// lastError is recorded at once; work goes on in the background instead.
+	lastError string
+	work      func(context.Context, *task)
+	// most is how many nodes are dealt with at a time; 0 is no limit.
+	most int
+}
+
+// failNodes moves nodes that are stuck to their failed state. Nodes that somebody else locks meanwhile are left to them.
+func (c *Conductor) failNodes(ctx context.Context, f failing) error {
+	f.filter.OrderBy = "provision_updated_at"
+	nodes, err := c.owned(ctx, f.filter)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, n := range nodes {
+		err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "node state check"},
+			func(ctx context.Context, t *task) error { return t.failStuck(ctx, f) })
+		switch store.KindOf(err) {
+		case store.NoFreeConductorWorker:
+			return nil
+		case store.NodeLocked, store.NodeNotFound:
+			continue
+		}
+		if err != nil {
+			c.log.Error().Err(err).Str("node", n.UUID).Msg("Failing a stuck node did not work")
+			continue
+		}
+		if failed++; f.most > 0 && failed >= f.most {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (t *task) failStuck(ctx context.Context, f failing) error {
+	wanted := f.filter.Maintenance
+	if wanted != nil && *wanted != t.Node.Maintenance || !slices.Contains(f.states, t.Node.ProvisionState) {
+		return nil
+	}
+	o := eventOptions{background: f.work}
+	if f.keepTarget {
+		o.target = t.Node.TargetProvisionState
+	}
+	if f.work == nil {
+		t.record(ctx, historyTransition, f.lastError)
+	}
+	return t.processEvent(ctx, eventFail, o)
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// failSilentDeploys fails deployments whose agent has not been heard of for deploy_callback_timeout.
+func (c *Conductor) failSilentDeploys(ctx context.Context) error {
+	return c.failNodes(ctx, failing{
+		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
+			ProvisionStates: []string{store.DeployWait}, ProvisionedBefore: c.cfg.DeployCallbackTimeout},
+		states: []string{store.DeployWait}, most: c.cfg.PeriodicMaxWorkers,
+		work: func(ctx context.Context, t *task) {
+			t.deployFailed(ctx, "Timeout reached while waiting for callback for node "+t.Node.UUID, true)
+		},
+	})
+}
+
+// failSilentCleans fails cleanings whose agent has not been heard of for clean_callback_timeout.
+func (c *Conductor) failSilentCleans(ctx context.Context) error {
+	return c.failNodes(ctx, failing{
+		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
+			ProvisionStates: []string{store.CleanWait}, ProvisionedBefore: c.cfg.CleanCallbackTimeout},
+		states: []string{store.CleanWait}, keepTarget: true, most: c.cfg.PeriodicMaxWorkers,
+		work: func(ctx context.Context, t *task) {
+			t.cleanFailed(ctx, cleanFailure{stateIsSet: true, text: fmt.Sprintf("Timeout reached while cleaning the node. "+
+				"Please check if the ramdisk responsible for the cleaning is running on the node. Failed on step %s.",
+				pythonRepr(t.Node.CleanStep))})
+		},
+	})
+}
+
+// failLeftovers fails what only a running worker could have ended: nodes in a transient state that nobody holds. It runs
+// once, at the start.
+func (c *Conductor) failLeftovers(ctx context.Context) error {
+	for _, state := range store.StuckStates() {
+		err := c.failNodes(ctx, failing{
+			filter: sql.Filter{Reserved: pointer(false), ProvisionStates: []string{state}}, states: []string{state},
+			lastError: fmt.Sprintf("The %s state can't be resumed by conductor %s. Moving to fail state.", state, c.cfg.Host),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
