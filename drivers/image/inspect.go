@@ -44,7 +44,8 @@ const (
 const UnknownSize = int64(math.MaxInt64)
 
 // PrefixSize is how many first bytes of an image Inspect looks at, but for the last sector of a file that is all there.
-const PrefixSize = 2 * MiB
+// VHDX keeps its metadata behind the second MiB.
+const PrefixSize = 4 * MiB
 
 // Inspection is what an image's own bytes say.
 type Inspection struct {
