@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
-	"github.com/ironmaster/ironmaster/messaging/rabbit"
+	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
 )
 
@@ -16,8 +16,9 @@ import (
 //
 // Crash windows: before the inbox commit the broker delivers the message again; between the commit and the ack it does
 // so too, and the inbox tells that it was seen; after the ack the next start runs what the inbox holds unfinished.
-func (c *Conductor) receive(ctx context.Context, d *rabbit.Delivery) {
-	r, err := oslo.DecodeRequest(d.Body, c.cfg.MaxMessageSize)
+func (c *Conductor) receive(ctx context.Context, d Message) {
+	body := d.Body()
+	r, err := oslo.DecodeRequest(body, c.cfg.MaxMessageSize)
 	if err != nil {
 		c.refuse(ctx, d, err)
 		return
@@ -30,17 +31,17 @@ func (c *Conductor) receive(ctx context.Context, d *rabbit.Delivery) {
 	if r.UniqueID == "" {
 		r.UniqueID = uuid.NewString()
 	}
-	fresh, err := c.local.Accept(r.UniqueID, d.Body, c.now())
+	fresh, err := c.local.Accept(r.UniqueID, body, c.now())
 	switch {
 	case errors.Is(err, local.ErrCallID):
 		c.refuse(ctx, d, err)
 		return
 	case err != nil:
-		// Not acked: the broker keeps it for a worker that can write.
-		c.log.Error().Err(err).Str("method", r.Method).Msg("Accepting a request failed; it goes back to the queue")
-		if err := d.Reject(); err != nil {
-			c.log.Warn().Err(err).Msg("Giving a message back failed")
-		}
+		// It is refused rather than kept waiting: the caller can ask again, and nothing has been done.
+		c.ack(d)
+		c.log.Error().Err(err).Str("method", r.Method).Msg("Writing a request to the inbox failed")
+		c.answer(ctx, r, nil, store.Errorf(store.TemporaryFailure,
+			"Conductor %s cannot write its journal and takes no requests", c.cfg.Host))
 		return
 	}
 	c.ack(d)
@@ -51,16 +52,16 @@ func (c *Conductor) receive(ctx context.Context, d *rabbit.Delivery) {
 	c.runAccepted(ctx, r)
 }
 
-func (c *Conductor) ack(d *rabbit.Delivery) {
+func (c *Conductor) ack(d Message) {
 	if err := d.Ack(); err != nil {
 		c.log.Debug().Err(err).Msg("Acknowledging a message failed; the broker will deliver it again")
 	}
 }
 
 // refuse answers what can't be understood and takes it off the queue, or it would come back for ever.
-func (c *Conductor) refuse(ctx context.Context, d *rabbit.Delivery, err error) {
+func (c *Conductor) refuse(ctx context.Context, d Message, err error) {
 	c.ack(d)
-	c.log.Warn().Err(err).Int("bytes", len(d.Body)).Msg("A message was refused")
+	c.log.Warn().Err(err).Int("bytes", len(d.Body())).Msg("A message was refused")
 	r := oslo.Request{Method: "unknown"}
 	var large *oslo.TooLargeError
 	var bad *oslo.MalformedError

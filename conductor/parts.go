@@ -6,14 +6,13 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/objects"
-	"github.com/ironmaster/ironmaster/messaging/rabbit"
 	"github.com/ironmaster/ironmaster/store"
 )
 
 // Bus is the broker as the worker needs it: replies and events go out through it, requests come in through Serve.
 type Bus interface {
 	// Serve hands out requests until ctx ends.
-	Serve(ctx context.Context, handle rabbit.Handler)
+	Serve(ctx context.Context, handle func(context.Context, Message))
 	// Reply sends to a caller's queue; it gives up when the queue does not appear.
 	Reply(ctx context.Context, replyQueue string, body []byte) error
 	// Notify publishes to the exchange and waits for the broker's confirm. It also makes sure that a queue of that name
@@ -21,6 +20,13 @@ type Bus interface {
 	Notify(ctx context.Context, routingKey string, body []byte) error
 	// Publish is Notify without the queue: what nobody listens to is dropped.
 	Publish(ctx context.Context, routingKey string, body []byte) error
+}
+
+// Message is one delivery from the broker.
+type Message interface {
+	Body() []byte
+	// Ack tells the broker to forget the message.
+	Ack() error
 }
 
 // Codec turns model values into versioned objects and back, at the versions of the release that is spoken.

@@ -1,0 +1,313 @@
+package conductor
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/objects"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql"
+	"github.com/ironmaster/ironmaster/store/sql/sqltest"
+)
+
+// testBus is a broker in memory: requests go in by call, replies and events are kept.
+type testBus struct {
+	mu      sync.Mutex
+	replies map[string]chan []byte
+	events  []*oslo.Notification
+	arrived *sync.Cond
+	handle  chan func(context.Context, Message)
+}
+
+func newTestBus() *testBus {
+	b := &testBus{replies: map[string]chan []byte{}, handle: make(chan func(context.Context, Message), 1)}
+	b.arrived = sync.NewCond(&b.mu)
+	return b
+}
+
+func (b *testBus) Serve(ctx context.Context, handle func(context.Context, Message)) {
+	b.handle <- handle
+	<-ctx.Done()
+}
+
+func (b *testBus) Reply(_ context.Context, queue string, body []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ch := b.replies[queue]; ch != nil {
+		ch <- body
+	}
+	return nil
+}
+
+func (b *testBus) Notify(_ context.Context, _ string, body []byte) error {
+	n, err := oslo.DecodeNotification(body)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, n)
+	b.arrived.Broadcast()
+	return nil
+}
+
+func (b *testBus) Publish(ctx context.Context, key string, body []byte) error {
+	return b.Notify(ctx, key, body)
+}
+
+// waitFor returns the event types seen once match is true of them.
+func (b *testBus) waitFor(t *testing.T, match func(types []string) bool) []string {
+	t.Helper()
+	timer := time.AfterFunc(20*time.Second, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.arrived.Broadcast()
+	})
+	defer timer.Stop()
+	deadline := time.Now().Add(20 * time.Second)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		var types []string
+		for _, e := range b.events {
+			types = append(types, e.EventType)
+		}
+		if match(types) {
+			return types
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the events awaited did not come; seen: %q", types)
+		}
+		b.arrived.Wait()
+	}
+}
+
+// testMessage is a delivery that nobody needs to hear of again.
+type testMessage []byte
+
+func (m testMessage) Body() []byte { return m }
+func (testMessage) Ack() error     { return nil }
+
+// noImages knows no image: fake hardware needs none.
+type noImages struct{}
+
+func (noImages) IsGlance(string) bool                                    { return false }
+func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { return false, "" }
+
+// worker is a conductor at work on a database and a bus of its own.
+type worker struct {
+	*Conductor
+	bus    *testBus
+	db     *sql.DB
+	handle func(context.Context, Message)
+}
+
+func testConfig() Config {
+	return Config{
+		Host: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, ExecutorPoolSize: 64, PeriodicMaxWorkers: 8,
+		HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: time.Minute, NodeLockedRetryAttempts: 3,
+		NodeLockedRetryInterval: time.Millisecond, PowerStateChangeTimeout: time.Minute, SoftPowerOffTimeout: 10 * time.Minute,
+		SyncPowerStateWorkers: 8, PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
+		MaxConcurrentDeploy: 250, MaxConcurrentClean: 50, AllowDeletingAvailableNodes: true,
+		AllowProvisioningInMaintenance: true, NodeHistory: true, LogInDBMaxSize: 4096, HashPartitionExponent: 5,
+		HashRingAlgorithm: "md5", HashRingResetInterval: 15 * time.Second, NotificationLevel: "info",
+		NotificationDrivers: []string{"messagingv2"}, NotificationTopics: []string{"ironic_versioned_notifications"},
+		ProgressInterval: 5 * time.Second, MaxMessageSize: oslo.DefaultMaxSize, GracefulShutdownTimeout: 10 * time.Second,
+	}
+}
+
+// startWorker runs a conductor with fake hardware until the test ends. change may alter its configuration.
+func startWorker(t *testing.T, change func(*Config)) *worker {
+	t.Helper()
+	cfg := testConfig()
+	cfg.CertificatesPath = t.TempDir()
+	if change != nil {
+		change(&cfg)
+	}
+	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
+	db := sqltest.Open(t)
+	memory, err := local.Open(filepath.Join(t.TempDir(), "worker.db"), local.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enabled, _, err := catalog.Enable(catalog.New(catalog.Parts{}), catalog.Config{
+		HardwareTypes: catalog.List{Names: []string{"fake-hardware"}, Explicit: true},
+		Interfaces: map[drivers.InterfaceType]catalog.List{
+			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
+		},
+		Defaults: map[drivers.InterfaceType]string{drivers.TypeStorage: "noop"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec, err := objects.New(cfg.Release, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := newTestBus()
+	w := &worker{bus: bus, db: db, Conductor: New(cfg, Parts{DB: db, Local: memory, Bus: bus, Hardware: enabled,
+		Images: noImages{}, Codec: codec, Log: log})}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	w.handle = <-bus.handle
+	waitUntil(t, "the worker is registered", func() bool {
+		row, err := db.Conductor(t.Context(), cfg.Host)
+		return err == nil && row.Online
+	})
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the worker ended with %v", err)
+		}
+		if err := memory.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// waitUntil polls a condition for at most 20 seconds.
+func waitUntil(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// call sends one request and returns its reply.
+func (w *worker) call(t *testing.T, method string, args map[string]any) *oslo.Reply {
+	t.Helper()
+	r := &oslo.Request{Method: method, Version: "1.0", Args: map[string]json.RawMessage{}, MsgID: uuid.NewString(),
+		ReplyQ: "reply_" + uuid.NewString(), Context: oslo.AdminContext()}
+	for name, value := range args {
+		raw, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Args[name] = raw
+	}
+	body, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.deliver(t, r.ReplyQ, body)
+}
+
+func (w *worker) deliver(t *testing.T, replyQ string, body []byte) *oslo.Reply {
+	t.Helper()
+	answers := make(chan []byte, 4)
+	w.bus.mu.Lock()
+	w.bus.replies[replyQ] = answers
+	w.bus.mu.Unlock()
+	w.handle(t.Context(), testMessage(body))
+	select {
+	case answer := <-answers:
+		reply, err := oslo.DecodeReply(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	case <-time.After(20 * time.Second):
+		t.Fatal("no reply came")
+		return nil
+	}
+}
+
+// must calls and fails the test when the call fails.
+func (w *worker) must(t *testing.T, method string, args map[string]any) json.RawMessage {
+	t.Helper()
+	reply := w.call(t, method, args)
+	if reply.Failure != nil {
+		t.Fatalf("%s failed: %s: %s", method, reply.Failure.Class, reply.Failure.Message)
+	}
+	return reply.Result
+}
+
+// enroll creates a fake node in a provision state.
+func (w *worker) enroll(t *testing.T, change func(*store.Node)) *store.Node {
+	t.Helper()
+	n := &store.Node{Driver: "fake-hardware", ProvisionState: store.Enroll}
+	if change != nil {
+		change(n)
+	}
+	if _, err := w.hardware.Fill(n); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.db.CreateNode(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// settled waits until nobody holds the node and returns its row.
+func (w *worker) settled(t *testing.T, node, state string) *store.Node {
+	t.Helper()
+	var n *store.Node
+	waitUntil(t, "node is "+state, func() bool {
+		var err error
+		if n, err = w.db.Node(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+		return n.Reservation == "" && n.ProvisionState == state
+	})
+	return n
+}
+
+func TestFakeNodeGoesFromEnrollToActiveAndBack(t *testing.T) {
+	w := startWorker(t, nil)
+	n := w.enroll(t, func(n *store.Node) { n.InstanceInfo = store.Dict{"image_source": "http://127.0.0.1/disk.raw"} })
+	for _, step := range []struct {
+		method string
+		args   map[string]any
+		state  string
+	}{
+		{"do_provisioning_action", map[string]any{"action": "manage"}, store.Manageable},
+		{"do_provisioning_action", map[string]any{"action": "provide"}, store.Available},
+		{"do_node_deploy", map[string]any{"rebuild": false, "configdrive": nil}, store.Active},
+		{"do_node_deploy", map[string]any{"rebuild": true}, store.Active},
+		{"do_node_tear_down", nil, store.Available},
+	} {
+		args := map[string]any{"node_id": n.UUID}
+		for k, v := range step.args {
+			args[k] = v
+		}
+		w.must(t, step.method, args)
+		got := w.settled(t, n.UUID, step.state)
+		if got.LastError != "" || got.TargetProvisionState != "" {
+			t.Errorf("after %s: last_error %q, target %q", step.method, got.LastError, got.TargetProvisionState)
+		}
+	}
+	got := w.settled(t, n.UUID, store.Available)
+	if len(got.InstanceInfo) != 0 || len(got.DeployStep) != 0 || got.DriverInternalInfo["deploy_steps"] != nil {
+		t.Errorf("the tear-down left instance_info %v, deploy_step %v, driver_internal_info %v", got.InstanceInfo,
+			got.DeployStep, got.DriverInternalInfo)
+	}
+	if locks := w.local.Locks(); len(locks) != 0 {
+		t.Errorf("locks are left: %v", locks)
+	}
+	w.bus.waitFor(t, func(types []string) bool {
+		count := 0
+		for _, typ := range types {
+			if typ == "baremetal.node.provision_set.end" {
+				count++
+			}
+		}
+		return count >= 5 && slices.Contains(types, "baremetal.node.deploy_progress.end")
+	})
+}
