@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -28,6 +29,8 @@ type Parts struct {
 	Images   Images
 	Codec    Codec
 	Log      zerolog.Logger
+	// Metrics is where the worker's metrics are registered.
+	Metrics prometheus.Registerer
 	// Now is the clock; nil stands for the system's.
 	Now func() time.Time
 }
@@ -51,6 +54,7 @@ type Conductor struct {
 	ownership   ownership
 	progress    progressBoard
 	powerCounts powerCounts
+	metrics     metrics
 	conductorID int64
 
 	// workCtx is handed to background work: it outlives requests and ends when the worker has to be gone.
@@ -71,6 +75,7 @@ func New(cfg Config, p Parts) *Conductor {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	c.metrics = newMetrics(c, p.Metrics)
 	c.workCtx, c.endWork = context.WithCancel(context.Background())
 	return c
 }

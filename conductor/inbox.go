@@ -77,16 +77,12 @@ func (c *Conductor) refuse(ctx context.Context, d Message, err error) {
 }
 
 func (c *Conductor) run(ctx context.Context, r *oslo.Request) {
-	stop := c.keepCallerWaiting(ctx, r)
-	result, err := c.dispatch(ctx, r)
-	stop()
+	result, err := c.execute(ctx, r)
 	c.answer(ctx, r, result, err)
 }
 
 func (c *Conductor) runAccepted(ctx context.Context, r *oslo.Request) {
-	stop := c.keepCallerWaiting(ctx, r)
-	result, err := c.dispatch(ctx, r)
-	stop()
+	result, err := c.execute(ctx, r)
 	if ctx.Err() != nil && err != nil {
 		// The worker is stopping and the request may have been cut short: the next start runs it.
 		return
@@ -95,6 +91,21 @@ func (c *Conductor) runAccepted(ctx context.Context, r *oslo.Request) {
 		c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
 	}
 	c.answer(ctx, r, result, err)
+}
+
+// execute runs the method and counts it; a caller that monitors its call hears of it meanwhile.
+func (c *Conductor) execute(ctx context.Context, r *oslo.Request) (any, error) {
+	stop := c.keepCallerWaiting(ctx, r)
+	defer stop()
+	began := c.now()
+	result, err := c.dispatch(ctx, r)
+	method := r.Method
+	if _, known := c.methods[method]; !known {
+		// A name that nobody offers must not become a label: senders could make up as many as they like.
+		method = "unknown"
+	}
+	c.metrics.observeRPC(method, began, c.now(), err)
+	return result, err
 }
 
 // replay runs what an earlier life of this worker accepted and did not finish. Each method takes the node's lock and

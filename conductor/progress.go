@@ -93,6 +93,7 @@ func (b *progressBoard) drop(node string) {
 
 // reportFlow announces a flow's beginning or end.
 func (t *task) reportFlow(_ context.Context, flow, status, reason string) {
+	t.c.metrics.flows.WithLabelValues(flow, status).Inc()
 	p := t.progressPayload(flow)
 	p.Reason = optional(reason)
 	t.c.postProgress(t.Node, status, p, t.request)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -159,7 +160,7 @@ func startWorker(t *testing.T, change func(*Config)) *worker {
 	}
 	bus := newTestBus()
 	w := &worker{bus: bus, db: db, Conductor: New(cfg, Parts{DB: db, Local: memory, Bus: bus, Hardware: enabled,
-		Images: noImages{}, Codec: codec, Log: log})}
+		Images: noImages{}, Codec: codec, Log: log, Metrics: prometheus.NewRegistry()})}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

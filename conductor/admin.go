@@ -1,0 +1,77 @@
+package conductor
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+// LockView is one lock as operators see it.
+type LockView struct {
+	Node      string    `json:"node"`
+	Shared    bool      `json:"shared"`
+	Purpose   string    `json:"purpose"`
+	RequestID string    `json:"request_id"`
+	Since     time.Time `json:"since"`
+	Epoch     uint64    `json:"epoch"`
+}
+
+// ViewLocks turns lock records into what operators see.
+func ViewLocks(locks []local.Lock) []LockView {
+	views := make([]LockView, len(locks))
+	for i, l := range locks {
+		views[i] = LockView{Node: l.Node, Shared: l.Shared, Purpose: l.Purpose, RequestID: l.RequestID, Since: l.Since,
+			Epoch: l.Epoch}
+	}
+	return views
+}
+
+// Health is what /healthz answers. Every part is "ok" or says what is wrong.
+type Health struct {
+	Host  string            `json:"host"`
+	Ready bool              `json:"ready"`
+	Parts map[string]string `json:"parts"`
+}
+
+// AdminHandler serves /metrics, /healthz and /locks to operators. It tells no secrets and changes nothing.
+func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		h := c.Health()
+		status := http.StatusOK
+		if !h.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		c.writeJSON(w, status, h)
+	})
+	mux.HandleFunc("GET /locks", func(w http.ResponseWriter, _ *http.Request) {
+		c.writeJSON(w, http.StatusOK, ViewLocks(c.local.Locks()))
+	})
+	return mux
+}
+
+// Health tells whether the worker can do its work.
+func (c *Conductor) Health() Health {
+	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok", "broker": "ok"}}
+	if err := c.mayAct(); err != nil {
+		h.Parts["registration"], h.Ready = err.Error(), false
+	}
+	if b, ok := c.bus.(interface{ Connected() bool }); ok && !b.Connected() {
+		h.Parts["broker"], h.Ready = "not connected", false
+	}
+	return h
+}
+
+func (c *Conductor) writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		c.log.Debug().Err(err).Msg("Answering an operator failed")
+	}
+}

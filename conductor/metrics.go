@@ -1,0 +1,55 @@
+package conductor
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// metrics is what the worker counts about itself.
+type metrics struct {
+	rpcs  *prometheus.HistogramVec
+	flows *prometheus.CounterVec
+}
+
+// newMetrics registers the worker's metrics. Gauges are read when somebody asks.
+func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
+	m := metrics{
+		rpcs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ironmaster_rpc_duration_seconds", Help: "Time from taking a request to its reply, by method and result.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+		}, []string{"method", "result"}),
+		flows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ironmaster_flows_total", Help: "Flows (deploy, clean) by how they began and ended.",
+		}, []string{"flow", "status"}),
+	}
+	reg.MustRegister(m.rpcs, m.flows,
+		gauge("ironmaster_workers_busy", "Background workers at work.", func() float64 { return float64(c.pool.Busy()) }),
+		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.cfg.WorkersPoolSize) }),
+		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(len(c.local.Locks())) }),
+		gauge("ironmaster_outbox_events", "Events that wait for the broker.", func() float64 {
+			s := c.local.Outbox()
+			return float64(s.Durable + s.Volatile)
+		}),
+		gauge("ironmaster_registration_age_seconds", "Time since the row in conductors was renewed.",
+			func() float64 { return c.lease.age(c.now()).Seconds() }),
+	)
+	return m
+}
+
+func gauge(name, help string, read func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
+}
+
+// observeRPC counts one request. The result is "ok", the failure's kind or "error".
+func (m metrics) observeRPC(method string, began, ended time.Time, err error) {
+	result := "ok"
+	if err != nil {
+		if result = string(store.KindOf(err)); result == "" {
+			result = "error"
+		}
+	}
+	m.rpcs.WithLabelValues(method, result).Observe(ended.Sub(began).Seconds())
+}
