@@ -403,6 +403,38 @@ func TestOppositeDurabilityIsTaken(t *testing.T) {
 	}
 }
 
+// A queue that was deleted under the server is made again.
+func TestDeletedQueueComesBack(t *testing.T) {
+	cfg := serverConfig(t)
+	got := make(chan string)
+	startServer(t, cfg, func(_ context.Context, d *Delivery) {
+		if err := d.Ack(); err != nil {
+			t.Error(err)
+		}
+		got <- string(d.Body)
+	})
+	ch := client(t)
+	if _, err := ch.QueueDelete(cfg.Topic+".host-1", false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	returns := ch.NotifyReturn(make(chan amqp.Return, 1))
+	arrived := ""
+	eventually(t, "a message arrives", func() bool {
+		if err := ch.Publish(cfg.Exchange, cfg.Topic+".host-1", true, false, amqp.Publishing{Body: []byte("hello")}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-returns:
+			return false
+		case arrived = <-got:
+			return true
+		}
+	})
+	if arrived != "hello" {
+		t.Errorf("received %q", arrived)
+	}
+}
+
 func TestAnotherHostIsTriedWhenOneIsDead(t *testing.T) {
 	cfg := testConfig(t)
 	live, _ := strings.CutPrefix(cfg.URL, "rabbit://")

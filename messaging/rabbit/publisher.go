@@ -16,6 +16,8 @@ const (
 	// confirmTimeout is how long a confirm may take before the message is sent again on another channel.
 	confirmTimeout = 30 * time.Second
 	retryPause     = 250 * time.Millisecond
+	// logEvery keeps a message that cannot be sent from filling the log: one line per 10 s.
+	logEvery = int(10 * time.Second / retryPause)
 )
 
 // ErrNoReplyQueue tells that the caller's reply queue did not appear within kombu_missing_consumer_retry_timeout: nobody
@@ -113,7 +115,7 @@ func (p *Publisher) Notify(ctx context.Context, routingKey string, body []byte) 
 // publish calls send until it is done or ctx ends. An error of a send that is not done is the connection's, and sending
 // goes on: receivers drop what they get twice by its _unique_id.
 func (p *Publisher) publish(ctx context.Context, send func(context.Context, *pool) (done bool, err error)) error {
-	for {
+	for attempt := 0; ; attempt++ {
 		open, err := p.connected(ctx)
 		if err != nil {
 			return err
@@ -122,8 +124,8 @@ func (p *Publisher) publish(ctx context.Context, send func(context.Context, *poo
 		if done {
 			return err
 		}
-		if err != nil {
-			p.cfg.Log.Warn().Err(err).Msg("publishing failed, trying again")
+		if err != nil && attempt%logEvery == 0 {
+			p.cfg.Log.Warn().Err(err).Int("attempt", attempt+1).Msg("publishing failed, trying again")
 		}
 		sleep(ctx, retryPause)
 		if ctx.Err() != nil {

@@ -109,10 +109,12 @@ func (s *Server) serveOn(ctx context.Context, sess *session, up func(), w *worke
 	up()
 	select {
 	case <-ctx.Done():
+	case <-ended:
+	}
+	if ctx.Err() != nil {
 		movers.Wait()
 		s.leave(sess, ch, queues, w)
 		return ctx.Err()
-	case <-ended:
 	}
 	// A consumer ends when its queue was deleted, the channel was refused something, or the connection is gone.
 	select {
