@@ -1,0 +1,159 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// recording is what was seen when upstream's conductor answered one request.
+type recording struct {
+	name string
+
+	HTTP []struct {
+		Request  *httpRequest
+		Response struct {
+			Status int
+			Body   any
+		}
+	}
+	Request       *message
+	Replies       []message
+	Kind          string
+	Notifications []string
+	// Changes maps "table/key" to "deleted", to {"created": row}, or to {column: [before, after]}.
+	Changes map[string]any `json:"db_changes"`
+}
+
+type httpRequest struct {
+	Method, Path string
+	Body         any
+}
+
+// message is one message on the broker, with its decoded inner oslo.message.
+type message struct {
+	Exchange   string         `json:"exchange"`
+	RoutingKey string         `json:"routing_key"`
+	Message    map[string]any `json:"message"`
+}
+
+type row map[string]any
+
+// setup is what the database holds, and what the agent did, before a case.
+type setup struct {
+	// Nodes holds, by UUID, what differs from the node as it usually is and from what the recording saw before.
+	Nodes map[string]row
+	// Absent names usual nodes that must not be there.
+	Absent     []string
+	Ports      []row
+	Portgroups []row
+	Traits     []row
+	BIOS       []row `json:"bios_settings"`
+	Agent      agentScript
+	// Reason says why the case differs from the recording's own state, where it does.
+	Reason string
+}
+
+type setups struct {
+	Nodes map[string]row
+	Cases map[string]setup
+}
+
+// difference is a deliberate one: the paths in which a case may differ, and why.
+type difference struct {
+	Reason string
+	Paths  []string
+	// Notifications replaces the recorded list.
+	Notifications []string
+}
+
+// places replaces addresses in the recordings by those of the lab.
+func (l *world) places() *strings.Replacer {
+	return strings.NewReplacer(
+		"http://127.0.0.1:6385", l.lab.IronicURL,
+		"http://127.0.0.1:8089", l.files.URL,
+		"http://127.0.0.1:9998", l.agent.url,
+		"/srv/ref/http", l.root,
+	)
+}
+
+func (l *world) read(t *testing.T, file string, into any) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader([]byte(l.places().Replace(string(content)))))
+	decoder.UseNumber()
+	if err := decoder.Decode(into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+func (l *world) recordings(t *testing.T) []recording {
+	t.Helper()
+	files, err := filepath.Glob("testdata/21.4/*--*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no recordings (%v)", err)
+	}
+	var all []recording
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		if strings.HasPrefix(name, "agent-http--") || !selected(name) {
+			continue
+		}
+		r := recording{name: name}
+		l.read(t, filepath.Join("21.4", name+".json"), &r)
+		all = append(all, r)
+	}
+	return all
+}
+
+// columns returns the recorded column values of a changed row: before when index is 0, after when it is 1.
+func columns(change any, index int) row {
+	pairs, _ := change.(map[string]any)
+	values := row{}
+	for column, pair := range pairs {
+		if both, ok := pair.([]any); ok && len(both) == 2 {
+			values[column] = both[index]
+		}
+	}
+	return values
+}
+
+func created(change any) (row, bool) {
+	pairs, _ := change.(map[string]any)
+	values, ok := pairs["created"].(map[string]any)
+	return values, ok
+}
+
+// text is the value that MariaDB gives for a column.
+func text(value any) any {
+	switch v := value.(type) {
+	case nil:
+		return nil
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	case json.Number:
+		return v.String()
+	case bool:
+		if v {
+			return "1"
+		}
+		return "0"
+	case map[string]any, []any:
+		encoded, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // It came from JSON.
+		}
+		return string(encoded)
+	default:
+		return fmt.Sprint(v)
+	}
+}

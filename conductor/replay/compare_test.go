@@ -1,0 +1,169 @@
+package replay
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// mismatch is one place in which a case differs from its recording.
+type mismatch struct {
+	path      string
+	want, got any
+}
+
+func (m mismatch) String() string {
+	return fmt.Sprintf("%s: want %s, got %s", m.path, brief(m.want), brief(m.got))
+}
+
+func brief(v any) string {
+	if v == absent {
+		return "nothing"
+	}
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	if s := string(encoded); len(s) > 400 {
+		return s[:400] + "..."
+	}
+	return string(encoded)
+}
+
+type nothing struct{}
+
+var absent = nothing{}
+
+var (
+	times  = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?`)
+	tokens = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+)
+
+// sets are lists that are Python sets, so that their order means nothing.
+var sets = []string{"ironic_object.changes"}
+
+// plain makes values comparable: texts that hold JSON are decoded, and times and generated tokens lose what differs from
+// run to run.
+func plain(key string, value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for k, inner := range v {
+			out[k] = plain(k, inner)
+		}
+		return out
+	case row:
+		return plain(key, map[string]any(v))
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plain(key, v[i])
+		}
+		if slices.Contains(sets, key) {
+			slices.SortFunc(out, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
+		return out
+	case string:
+		return plainText(key, v)
+	case json.Number:
+		if key == "conductor_affinity" {
+			return "<conductor>"
+		}
+		return v.String()
+	default:
+		return v
+	}
+}
+
+func plainText(key, v string) any {
+	if strings.HasPrefix(v, "{") || strings.HasPrefix(v, "[") {
+		decoder := json.NewDecoder(strings.NewReader(v))
+		decoder.UseNumber()
+		var inner any
+		if decoder.Decode(&inner) == nil && !decoder.More() {
+			return plain(key, inner)
+		}
+	}
+	if key == "conductor_affinity" {
+		return "<conductor>"
+	}
+	if (key == "agent_secret_token" || key == "agent_token") && tokens.MatchString(v) {
+		return "<token>"
+	}
+	return times.ReplaceAllString(v, "<time>")
+}
+
+// compare returns where two plain values differ.
+func compare(at string, want, got any) []mismatch {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			break
+		}
+		var all []mismatch
+		keys := slices.Collect(maps.Keys(w))
+		for key := range g {
+			if _, ok := w[key]; !ok {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			all = append(all, compare(at+"."+key, member(w, key), member(g, key))...)
+		}
+		return all
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(w) {
+			break
+		}
+		var all []mismatch
+		for i := range w {
+			all = append(all, compare(fmt.Sprintf("%s.%d", at, i), w[i], g[i])...)
+		}
+		return all
+	default:
+		if want == nil || got == nil || want == absent || got == absent {
+			if want == got {
+				return nil
+			}
+			break
+		}
+		if _, ok := got.(map[string]any); ok {
+			break
+		}
+		if _, ok := got.([]any); ok {
+			break
+		}
+		if want == got {
+			return nil
+		}
+	}
+	return []mismatch{{path: at, want: want, got: got}}
+}
+
+func member(m map[string]any, key string) any {
+	if v, ok := m[key]; ok {
+		return v
+	}
+	return absent
+}
+
+// covered tells whether a deliberate difference names the place, itself or one above it. Patterns are those of path.Match.
+func covered(patterns []string, place string) bool {
+	for _, pattern := range patterns {
+		for part := place; part != ""; {
+			if ok, err := path.Match(pattern, part); ok && err == nil {
+				return true
+			}
+			cut := strings.LastIndexByte(part, '.')
+			part = part[:max(cut, 0)]
+		}
+	}
+	return false
+}

@@ -1,0 +1,289 @@
+package replay
+
+import (
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tables are those that a case may change, in the order in which they can be emptied.
+var tables = []struct {
+	name, version string
+	// key are the columns that identify a row in the recordings.
+	key []string
+}{
+	{"node_history", "1.0", []string{"node_id", "event"}},
+	{"bios_settings", "1.1", []string{"node_id", "name"}},
+	{"node_traits", "1.0", []string{"trait"}},
+	{"ports", "1.11", []string{"uuid"}},
+	{"portgroups", "1.5", []string{"uuid"}},
+	{"nodes", "1.37", []string{"uuid"}},
+	{"deploy_template_steps", "", nil},
+	{"deploy_templates", "", nil},
+	{"chassis", "", nil},
+}
+
+type database struct {
+	*sql.DB
+}
+
+func openDatabase(url string) (database, error) {
+	rest, ok := strings.CutPrefix(url, "mysql+pymysql://")
+	if !ok {
+		return database{}, fmt.Errorf("%s is not a MariaDB", url)
+	}
+	account, place, _ := strings.Cut(rest, "@")
+	address, name, _ := strings.Cut(place, "/")
+	db, err := sql.Open("mysql", account+"@tcp("+address+")/"+name)
+	return database{db}, err
+}
+
+func (d database) empty() error {
+	for _, table := range tables {
+		if _, err := d.Exec("DELETE FROM " + table.name); err != nil {
+			return fmt.Errorf("emptying %s: %w", table.name, err)
+		}
+	}
+	return nil
+}
+
+func (d database) insert(table, version string, values row) error {
+	full := row{"created_at": time.Now().UTC().Format(time.DateTime), "version": version}
+	maps.Copy(full, values)
+	names := slices.Sorted(maps.Keys(full))
+	var arguments []any
+	for _, name := range names {
+		arguments = append(arguments, text(full[name]))
+	}
+	query := "INSERT INTO " + table + " (`" + strings.Join(names, "`, `") + "`) VALUES (?" +
+		strings.Repeat(", ?", len(names)-1) + ")"
+	if _, err := d.Exec(query, arguments...); err != nil {
+		return fmt.Errorf("inserting into %s: %w", table, err)
+	}
+	return nil
+}
+
+// seed puts the state before a case into the database.
+func (d database) seed(usual map[string]row, s setup, r recording, text string) error {
+	if err := d.empty(); err != nil {
+		return err
+	}
+	var conductor string
+	if err := d.QueryRow("SELECT id FROM conductors WHERE hostname = ?", hostname).Scan(&conductor); err != nil {
+		return fmt.Errorf("looking for the conductor's row: %w", err)
+	}
+	wanted := map[string]row{}
+	for uuid, node := range usual {
+		if strings.Contains(text, uuid) && !slices.Contains(s.Absent, uuid) {
+			wanted[uuid] = maps.Clone(node)
+		}
+	}
+	for uuid, change := range r.Changes {
+		uuid, isNode := strings.CutPrefix(uuid, "nodes/")
+		if !isNode {
+			continue
+		}
+		if _, isNew := created(change); isNew {
+			delete(wanted, uuid)
+			continue
+		}
+		if wanted[uuid] == nil {
+			wanted[uuid] = row{}
+		}
+		maps.Copy(wanted[uuid], columns(change, 0))
+	}
+	for uuid, own := range s.Nodes {
+		if wanted[uuid] == nil {
+			wanted[uuid] = maps.Clone(usual[uuid])
+		}
+		if wanted[uuid] == nil {
+			wanted[uuid] = row{}
+		}
+		maps.Copy(wanted[uuid], own)
+	}
+	ports := s.Ports
+	for _, uuid := range slices.Sorted(maps.Keys(wanted)) {
+		node := wanted[uuid]
+		own, _ := node["ports"].([]any)
+		for _, port := range own {
+			port := row(maps.Clone(port.(map[string]any)))
+			port["node_id"] = node["id"]
+			ports = append(ports, port)
+		}
+		if err := d.insert("nodes", "1.37", complete(node, uuid, conductor)); err != nil {
+			return err
+		}
+	}
+	return d.seedRest(s, ports)
+}
+
+func (d database) seedRest(s setup, ports []row) error {
+	for _, group := range s.Portgroups {
+		values := row{"extra": "{}", "internal_info": "{}", "standalone_ports_supported": "1"}
+		maps.Copy(values, group)
+		if err := d.insert("portgroups", "1.5", values); err != nil {
+			return err
+		}
+	}
+	for _, port := range ports {
+		values := row{"extra": "{}", "internal_info": "{}", "local_link_connection": "{}", "pxe_enabled": "1", "is_smartnic": "0"}
+		maps.Copy(values, port)
+		if err := d.insert("ports", "1.11", values); err != nil {
+			return err
+		}
+	}
+	for _, trait := range s.Traits {
+		if err := d.insert("node_traits", "1.0", trait); err != nil {
+			return err
+		}
+	}
+	for _, setting := range s.BIOS {
+		values := row{"allowable_values": "[]"}
+		maps.Copy(values, setting)
+		if err := d.insert("bios_settings", "1.1", values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complete fills in what every node has.
+func complete(node row, uuid, conductor string) row {
+	values := row{
+		"uuid": uuid, "driver": "fake-hardware", "provision_state": "enroll", "conductor_group": "",
+		"maintenance": "0", "console_enabled": "0", "protected": "0", "retired": "0",
+	}
+	for _, column := range []string{"driver_info", "driver_internal_info", "instance_info", "properties", "extra",
+		"clean_step", "deploy_step", "raid_config", "target_raid_config", "network_data"} {
+		values[column] = "{}"
+	}
+	for column, value := range node {
+		if column == "ports" || value == nil && values[column] != nil {
+			continue
+		}
+		values[column] = value
+	}
+	if values["conductor_affinity"] != nil {
+		values["conductor_affinity"] = conductor
+	}
+	if values["provision_updated_at"] != nil {
+		// Nodes that wait since the recording would run into a timeout.
+		values["provision_updated_at"] = time.Now().UTC().Format(time.DateTime)
+	}
+	return values
+}
+
+// rows returns all rows of the tables that cases change, as "table/key". Rows of the history have no key.
+func (d database) rows() (map[string]any, error) {
+	all := map[string]any{}
+	for _, table := range tables {
+		if table.key == nil {
+			continue
+		}
+		found, err := d.table(table.name)
+		if err != nil {
+			return nil, err
+		}
+		for _, values := range found {
+			all[rowKey(table.name, table.key, values)] = values
+		}
+	}
+	return all, nil
+}
+
+func rowKey(table string, key []string, values row) string {
+	var parts []string
+	for _, column := range key {
+		parts = append(parts, fmt.Sprint(text(values[column])))
+	}
+	return table + "/" + strings.Join(parts, ":")
+}
+
+func (d database) table(name string) ([]row, error) {
+	result, err := d.Query("SELECT * FROM " + name)
+	if err != nil {
+		return nil, err
+	}
+	defer result.Close()
+	names, err := result.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var all []row
+	for result.Next() {
+		values := make([]any, len(names))
+		for i := range values {
+			values[i] = new(sql.NullString)
+		}
+		if err := result.Scan(values...); err != nil {
+			return nil, err
+		}
+		r := row{}
+		for i, name := range names {
+			if v := values[i].(*sql.NullString); v.Valid {
+				r[name] = v.String
+			} else {
+				r[name] = nil
+			}
+		}
+		all = append(all, r)
+	}
+	return all, result.Err()
+}
+
+// volatile columns are generated, or say only that something was written.
+var volatile = map[string][]string{
+	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"}, "node_history": {"id", "uuid"},
+	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"},
+}
+
+// expected is what rows() should return after the case.
+func expected(before map[string]any, r recording) map[string]any {
+	after := maps.Clone(before)
+	for place, change := range r.Changes {
+		table, _, _ := strings.Cut(place, "/")
+		var key []string
+		for _, known := range tables {
+			if known.name == table {
+				key = known.key
+			}
+		}
+		if key == nil {
+			continue
+		}
+		switch fresh, isNew := created(change); {
+		case change == "deleted":
+			delete(after, place)
+		case isNew:
+			after[rowKey(table, key, fresh)] = fresh
+		default:
+			values := row{}
+			if old, ok := after[place].(row); ok {
+				values = maps.Clone(old)
+			}
+			maps.Copy(values, columns(change, 1))
+			after[place] = values
+		}
+	}
+	return after
+}
+
+// comparable drops volatile columns, and columns without a value, which recordings of new rows leave out.
+func comparable(rows map[string]any) map[string]any {
+	all := map[string]any{}
+	for place, values := range rows {
+		table, _, _ := strings.Cut(place, "/")
+		kept := map[string]any{}
+		for column, value := range values.(row) {
+			if value == nil || slices.Contains(volatile[table], column) {
+				continue
+			}
+			kept[column] = plain(column, text(value))
+		}
+		all[place] = kept
+	}
+	return all
+}
