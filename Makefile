@@ -48,7 +48,7 @@ bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 demo: build ## deploy an image onto three simulated machines; KEEP=1 leaves everything running
-	$(INSTALL) build broker ironic glance clients images
+	$(INSTALL) broker ironic glance clients images
 	KEEP=$(KEEP) go run ./deploy-examples/demo
 
 demo-stop: ## end what make demo KEEP=1 left running

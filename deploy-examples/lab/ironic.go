@@ -90,11 +90,6 @@ func (l *Lab) WriteConf(file, host string, extra map[string]map[string]string) e
 
 // baseConf holds what the API and the conductors agree on.
 func (l *Lab) baseConf() ini {
-	boot := "fake,redfish-virtual-media"
-	if l.options.Conductor == "python" {
-		// Upstream's manual-management has no other boot interfaces than these.
-		boot += ",ipxe,pxe"
-	}
 	none := func(endpoint string) map[string]string {
 		return map[string]string{"auth_type": "none", "endpoint_override": endpoint}
 	}
@@ -111,7 +106,7 @@ func (l *Lab) baseConf() ini {
 			"notification_level":            "debug",
 			"enabled_hardware_types":        "fake-hardware,manual-management,redfish",
 			"enabled_bios_interfaces":       "fake,no-bios",
-			"enabled_boot_interfaces":       boot,
+			"enabled_boot_interfaces":       "fake,redfish-virtual-media",
 			"enabled_console_interfaces":    "fake,no-console",
 			"enabled_deploy_interfaces":     "direct,fake",
 			"enabled_firmware_interfaces":   "fake,no-firmware",
@@ -134,6 +129,13 @@ func (l *Lab) baseConf() ini {
 	}
 	if l.GlanceURL != "" {
 		conf["glance"] = none(l.GlanceURL)
+	}
+	if l.options.Conductor == "python" {
+		// Upstream's manual-management has no other boot interfaces than ipxe and pxe, and these make their folders
+		// when they are loaded.
+		conf["DEFAULT"]["enabled_boot_interfaces"] += ",ipxe,pxe"
+		conf["pxe"]["tftp_root"] = filepath.Join(l.Dir, "tftpboot")
+		conf["pxe"]["tftp_master_path"] = filepath.Join(l.Dir, "tftpboot", "master")
 	}
 	return conf
 }
