@@ -255,30 +255,31 @@ func TestFetchRefusesEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const announced = 512 << 20
 	var sent atomic.Int64
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", itoa(1<<40))
+		w.Header().Set("Content-Length", itoa(announced))
 		if r.Method == http.MethodHead {
 			return
 		}
-		w.Write(header)
 		block := make([]byte, 1<<20)
-		for {
+		copy(block, header)
+		for sent.Load() < announced {
 			n, err := w.Write(block)
 			sent.Add(int64(n))
 			if err != nil {
 				return
 			}
+			clear(block)
 		}
 	}))
 	defer web.Close()
 	c := newTestCache(t, testConfig(t, nil))
-	c.images.cfg.Cache.Size = 0
-	_, err = c.images.Download(t.Context(), Ref{Href: web.URL + "/x"}, &prefixGate{w: &bytes.Buffer{}, limit: PrefixSize,
-		pass: func() error { return unusable("x", "is bad.") }}, nil)
-	wantKind(t, err, store.InvalidImage, "is bad.")
-	if sent.Load() > 64<<20 {
-		t.Errorf("%d bytes were taken", sent.Load())
+	_, err = c.Fetch(t.Context(), FetchRequest{Ref: Ref{Href: web.URL + "/x"}, Owner: nodeID, Name: "disk",
+		DeclaredFormat: "raw", Checksum: Checksum{"sha256", strings.Repeat("0", 64)}})
+	wantKind(t, err, store.InvalidImage, "declared as raw but its contents are qcow2")
+	if sent.Load() >= announced {
+		t.Error("the whole image was taken before it was refused")
 	}
 }
 
