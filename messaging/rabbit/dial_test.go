@@ -1,7 +1,6 @@
 package rabbit
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -112,41 +111,4 @@ func TestTLSFilesAreNamed(t *testing.T) {
 			t.Errorf("error %v, want one about %s", err, want)
 		}
 	}
-}
-
-// A broker that takes the connection and then says nothing does not keep a worker from stopping.
-func TestSilentBroker(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	taken := make(chan net.Conn, 10)
-	go func() {
-		defer close(taken)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			taken <- conn
-		}
-	}()
-	cfg := Config{URL: "rabbit://u:p@" + listener.Addr().String() + "/", Options: DefaultOptions(), Exchange: "x"}
-	p, err := NewPublisher(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.Run(ctx)
-	}()
-	defer (<-taken).Close()
-	if p.Connected() {
-		t.Error("connected to a broker that says nothing")
-	}
-	cancel()
-	<-done
 }
