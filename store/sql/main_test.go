@@ -70,6 +70,18 @@ func (s *server) stop() error {
 	return err
 }
 
+// restart stops the server, runs what is to happen meanwhile, and starts it again.
+func (s *server) restart(ctx context.Context, meanwhile func()) error {
+	// Idle connections would be found broken by the next test.
+	s.direct.SetMaxIdleConns(0)
+	defer s.direct.SetMaxIdleConns(2)
+	if err := s.database.Stop(); err != nil {
+		return err
+	}
+	meanwhile()
+	return s.database.Start(ctx)
+}
+
 // empty deletes all rows that an earlier test left and returns the URL.
 func (s *server) empty(t *testing.T) string {
 	t.Helper()

@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -24,6 +25,9 @@ func (db *DB) retry(ctx context.Context, what string, op func() error) error {
 			return nil
 		}
 		if ctx.Err() != nil {
+			if cause := context.Cause(ctx); !errors.Is(err, cause) {
+				err = fmt.Errorf("%w: %w", cause, err)
+			}
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		var wait time.Duration
