@@ -1,0 +1,37 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// bootAgent is the step deploy.deploy: it reboots the node into the agent and leaves the rest to its heartbeats.
+func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+	if err := t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{}); err != nil {
+		return drivers.Done, err
+	}
+	running, err := d.fastTrack(ctx, t)
+	if err != nil {
+		return drivers.Done, err
+	}
+	if running {
+		return drivers.Done, d.RefreshSteps(ctx, t, drivers.DeployStep)
+	}
+	if !t.Hardware.Storage.ShouldWriteImage(t) {
+		return drivers.Done, nil
+	}
+	// A step before this one may have rebooted into the agent already.
+	if !t.Node.DriverInternalInfo.Bool("deployment_reboot", false) {
+		if err := t.Worker.SetPower(ctx, t, store.Reboot); err != nil {
+			return drivers.Done, err
+		}
+	}
+	delete(t.Node.DriverInternalInfo, "deployment_reboot")
+	if err := t.Worker.Save(ctx, t); err != nil {
+		return drivers.Done, err
+	}
+	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})
+	return drivers.Waiting, nil
+}

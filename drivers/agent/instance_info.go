@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// buildInstanceInfo finds out where the agent will get its image and what it will be like, and records it in instance_info
+// (reference/deploy.md §5).
+func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
+	if t.Node.InstanceInfo == nil {
+		t.Node.InstanceInfo = store.Dict{}
+	}
+	size, err := d.locateImage(ctx, t, t.Node.InstanceInfo)
+	if err != nil {
+		return err
+	}
+	if wholeDisk(t.Node) {
+		t.Node.InstanceInfo["image_type"] = string(image.WholeDisk)
+	} else {
+		t.Node.InstanceInfo["image_type"] = string(image.Partition)
+		if err := d.layPartitions(t.Node, t.Node.InstanceInfo); err != nil {
+			return err
+		}
+	}
+	if err := t.Worker.Save(ctx, t); err != nil {
+		return err
+	}
+	return d.checkMemory(t.Node, size)
+}
+
+// locateImage writes image_url and what belongs to it into info. It returns the image's size in bytes, 0 when not known.
+func (d *Deploy) locateImage(ctx context.Context, t *drivers.Task, info store.Dict) (int64, error) {
+	ref := image.Ref{Href: info.String("image_source"),
+		Requester: image.Requester{Token: t.AuthToken, RequestID: cmp.Or(t.GlobalRequestID, t.RequestID)}}
+	info["image_url"] = nil
+	if image.IsGlance(ref.Href) {
+		meta, err := d.images.Show(ctx, ref)
+		if err != nil {
+			return 0, err
+		}
+		info["image_checksum"] = nullable(meta.Checksum)
+		info["image_os_hash_algo"] = nullable(meta.HashAlgo)
+		info["image_os_hash_value"] = nullable(meta.HashValue)
+		info["image_container_format"] = nullable(meta.ContainerFormat)
+		info["image_tags"] = tags(meta.Tags)
+		info["image_properties"] = map[string]any(meta.Properties.Clone())
+		info["image_disk_format"] = nullable(meta.DiskFormat)
+		return d.serveImage(ctx, t, ref, info)
+	}
+	if strings.HasPrefix(ref.Href, "file://") || d.downloadSource(t.Node) == "local" {
+		return d.serveImage(ctx, t, ref, info)
+	}
+	meta, err := d.images.Show(ctx, ref)
+	if err != nil {
+		return 0, err
+	}
+	if meta.Location != "" {
+		// The agent follows no redirect that leads to another scheme; from here on the image is where it was found.
+		info["image_source"] = meta.Location
+	}
+	info["image_url"] = info["image_source"]
+	return meta.Size, nil
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func tags(list []string) []any {
+	out := []any{}
+	for _, tag := range list {
+		out = append(out, tag)
+	}
+	return out
+}
+
+// serveImage has this worker serve the image. When the bytes served are not in the format that was declared, the checksums
+// of the original are worth nothing, and those of the new bytes take their place.
+func (d *Deploy) serveImage(ctx context.Context, t *drivers.Task, ref image.Ref, info store.Dict) (int64, error) {
+	declared, algo := info.String("image_disk_format"), info.String("image_os_hash_algo")
+	wish := ServeRequest{Ref: ref, DeclaredFormat: declared, HashAlgo: algo, Raw: d.cfg.ForceRawImages && d.cfg.StreamRawImages}
+	if algo == "" || algo == "md5" {
+		wish.HashAlgo = "sha256"
+	}
+	t.Worker.Report(t, drivers.Progress{Doing: "making the image ready"})
+	served, err := d.serve.Serve(ctx, t, wish)
+	if err != nil {
+		return 0, err
+	}
+	info["image_disk_format"] = string(served.Format)
+	if declared != string(served.Format) {
+		info["image_checksum"] = nil
+		info["image_os_hash_algo"] = wish.HashAlgo
+		info["image_os_hash_value"] = served.HashValue
+	}
+	info["image_url"] = served.URL
+	return served.Size, nil
+}
+
+// checkMemory refuses an image that the agent has to keep in memory and cannot. Raw images are streamed onto the disk.
+func (d *Deploy) checkMemory(n *store.Node, size int64) error {
+	if size == 0 || d.cfg.StreamRawImages && n.InstanceInfo.String("image_disk_format") == "raw" {
+		return nil
+	}
+	memory, known, err := n.Properties.Int("memory_mb")
+	if err != nil {
+		return store.Errorf(store.InvalidParameterValue, "properties/%w", err)
+	}
+	if !known || size+d.cfg.ReservedMemory*image.MiB <= memory*image.MiB {
+		return nil
+	}
+	return store.Errorf(store.InvalidParameterValue, "Memory size is too small for requested image, if it is less than (image "+
+		"size + reserved RAM size), will break the IPA deployments. Image size: %d MiB, Memory size: %d MiB, Reserved size: "+
+		"%d MiB.", size/image.MiB, memory, d.cfg.ReservedMemory)
+}
+
+// layPartitions computes the layout that an agent makes around a partition image.
+func (d *Deploy) layPartitions(n *store.Node, info store.Dict) error {
+	if info.String("root_gb") == "" {
+		return store.Errorf(store.MissingParameterValue,
+			"Some parameters were missing in node's instance_info. Missing are: ['root_gb']")
+	}
+	preserve, known := parseBool(cmp.Or(info.String("preserve_ephemeral"), "False"))
+	if !known {
+		return store.Errorf(store.InvalidParameterValue, "Invalid parameter preserve_ephemeral: Unrecognized value '%s', "+
+			"acceptable values are: '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'",
+			info.String("preserve_ephemeral"))
+	}
+	info["preserve_ephemeral"] = preserve
+	sizes := map[string]int64{}
+	for _, key := range []string{"root_gb", "swap_mb", "ephemeral_gb"} {
+		size, _, err := info.Int(key)
+		if err != nil {
+			return store.Errorf(store.InvalidParameterValue, "Invalid parameter %s: %v is not an integer value.", key, info[key])
+		}
+		sizes[key] = size
+		if info[key] == nil {
+			info[key] = 0
+		}
+	}
+	info["root_mb"], info["swap_mb"], info["ephemeral_mb"] = 1024*sizes["root_gb"], sizes["swap_mb"], 1024*sizes["ephemeral_gb"]
+	if _, given := info["ephemeral_format"]; !given {
+		info["ephemeral_format"] = nil
+	}
+	if sizes["ephemeral_gb"] != 0 && info.String("ephemeral_format") == "" {
+		info["ephemeral_format"] = d.cfg.EphemeralFormat
+	}
+	if _, given := info[keyConfigDrive]; !given {
+		info[keyConfigDrive] = nil
+	}
+	if !preserve {
+		return nil
+	}
+	return checkLayoutUnchanged(n, sizes)
+}
+
+// checkLayoutUnchanged keeps a rebuild that preserves the ephemeral partition from moving it.
+func checkLayoutUnchanged(n *store.Node, wanted map[string]int64) error {
+	before := n.DriverInternalInfo.Dict("instance")
+	var changes strings.Builder
+	for _, key := range []string{"root_gb", "swap_mb", "ephemeral_gb"} {
+		if old, known, err := before.Int(key); err == nil && known && old != wanted[key] {
+			fmt.Fprintf(&changes, " Deployed value of %s was %d but requested value is %d.", key, old, wanted[key])
+		}
+	}
+	if changes.Len() == 0 {
+		return nil
+	}
+	return store.Errorf(store.InvalidParameterValue,
+		"The following parameters have different values from previous deployment:%s", changes.String())
+}

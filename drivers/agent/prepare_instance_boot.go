@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// prepareInstanceBoot is the step deploy.prepare_instance_boot: what was written is made bootable, and the node is made to
+// boot it.
+func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+	if !t.Hardware.Storage.ShouldWriteImage(t) {
+		return drivers.Done, t.Hardware.Boot.PrepareInstance(ctx, t)
+	}
+	answer, err := d.client.do(ctx, t.Node, request{method: "standby.get_partition_uuids", params: store.Dict{}, wait: true})
+	if err != nil {
+		return drivers.Done, err
+	}
+	ids := answer.result()
+	root := ids.String("root uuid")
+	if root != "" {
+		internalInfo(t.Node)["root_uuid_or_disk_id"] = root
+		if err := t.Worker.Save(ctx, t); err != nil {
+			return drivers.Done, err
+		}
+	} else if !wholeDisk(t.Node) {
+		t.Log.Error().Msg("the agent told no root UUID; the deployment will likely fail")
+	}
+	if !d.cfg.ManageBoot {
+		return drivers.Done, drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true)
+	}
+	if err := d.configureLocalBoot(ctx, t, root, ids); err != nil {
+		return drivers.Done, d.failed(ctx, t, err)
+	}
+	if err := t.Hardware.Boot.PrepareInstance(ctx, t); err != nil {
+		t.Log.Error().Err(err).Msg("preparing the instance for booting")
+		return drivers.Done, d.failed(ctx, t, store.Errorf(store.InstanceDeployFailure,
+			"Failed to prepare instance for booting: %w", err))
+	}
+	// The image has been taken. What stays published until tear-down would only be in somebody's way.
+	return drivers.Done, d.serve.Withdraw(ctx, t.Node)
+}
+
+// failed keeps the ramdisk's logs before the step ends in err: afterwards the node is switched off.
+func (d *Deploy) failed(ctx context.Context, t *drivers.Task, err error) error {
+	d.CollectLogs(ctx, t, "", true)
+	return err
+}
+
+// configureLocalBoot has the agent install a bootloader where one is needed, and sets the disk as boot device.
+func (d *Deploy) configureLocalBoot(ctx context.Context, t *drivers.Task, root string, ids store.Dict) error {
+	mode, err := drivers.BootMode(t.Node, d.cfg.BootMode)
+	if err != nil {
+		return err
+	}
+	whole := wholeDisk(t.Node)
+	if root != "" && !whole || whole && mode == store.BootModeUEFI {
+		if err := d.installBootloader(ctx, t, bootloader{root: root, mode: mode, ids: ids, whole: whole}); err != nil {
+			return err
+		}
+	}
+	// Lenovo's firmware puts back its copy of the boot entries when several changes are asked for at once
+	// (https://bugs.launchpad.net/ironic/+bug/2053064).
+	if mode == store.BootModeUEFI && strings.EqualFold(t.Node.Properties.String("vendor"), "lenovo") {
+		return nil
+	}
+	if err := drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true); err != nil {
+		return store.Errorf(store.InstanceDeployFailure,
+			"Failed to change the boot device to disk when deploying node %s: %w", t.Node.UUID, err)
+	}
+	return nil
+}
+
+type bootloader struct {
+	root, mode string
+	ids        store.Dict
+	whole      bool
+}
+
+// installBootloader runs image.install_bootloader. An agent that is too old to know target_boot_mode is asked without.
+func (d *Deploy) installBootloader(ctx context.Context, t *drivers.Task, b bootloader) error {
+	params := store.Dict{"root_uuid": nullable(b.root), "efi_system_part_uuid": nil, "prep_boot_part_uuid": nil,
+		"target_boot_mode": b.mode}
+	if !b.whole && b.mode == store.BootModeUEFI {
+		params["efi_system_part_uuid"] = nullable(b.ids.String("efi system partition uuid"))
+	}
+	if strings.HasPrefix(t.Node.Properties.String("cpu_arch"), "ppc64") {
+		params["prep_boot_part_uuid"] = nullable(b.ids.String("PReP Boot partition uuid"))
+	}
+	t.Worker.Report(t, drivers.Progress{Doing: "installing the bootloader", Waiting: true})
+	answer, err := d.client.poll(ctx, t.Node, request{method: "image.install_bootloader", params: params})
+	if store.KindOf(err) == store.AgentAPIError {
+		t.Log.Warn().Err(err).Msg("installing the bootloader again without target_boot_mode")
+		delete(params, "target_boot_mode")
+		answer, err = d.client.poll(ctx, t.Node, request{method: "image.install_bootloader", params: params})
+	}
+	if err != nil {
+		return err
+	}
+	if answer.Status == statusFailed {
+		return store.Errorf(store.InstanceDeployFailure, "Failed to install a bootloader when deploying node %s: %s",
+			t.Node.UUID, answer.failure())
+	}
+	return nil
+}

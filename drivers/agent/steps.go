@@ -1,0 +1,217 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+const keyHardwareVersion = "hardware_manager_version"
+
+func cacheKey(kind drivers.StepKind) string { return "agent_cached_" + string(kind) + "_steps" }
+
+// stepError is the failure of talking to an agent about steps of a kind.
+func stepError(kind drivers.StepKind, format string, args ...any) error {
+	if kind == drivers.CleanStep {
+		return store.Errorf(store.NodeCleaningFailure, format, args...)
+	}
+	return store.Errorf(store.InstanceDeployFailure, format, args...)
+}
+
+// RefreshSteps asks the agent for its steps and keeps them in driver_internal_info, by interface.
+func (d *Deploy) RefreshSteps(ctx context.Context, t *drivers.Task, kind drivers.StepKind) error {
+	answer, err := d.client.do(ctx, t.Node, request{
+		method: fmt.Sprintf("%s.get_%s_steps", kind, kind),
+		params: store.Dict{"node": nodeDocument(t.Node, false), "ports": portDocuments(t)},
+		wait:   true,
+	})
+	if store.KindOf(err) == store.AgentInProgress {
+		t.Log.Debug().Msg("the agent is busy; its steps are read at the next heartbeat")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	listed, err := listedSteps(t.Node, kind, answer.result())
+	if err != nil {
+		return err
+	}
+	info := internalInfo(t.Node)
+	info[keyHardwareVersion] = answer.result()[keyHardwareVersion]
+	info[cacheKey(kind)] = listed
+	info[cacheKey(kind)+"_refreshed"] = isoTime(time.Now())
+	return t.Worker.Save(ctx, t)
+}
+
+// listedSteps checks an agent's answer and sorts its steps by interface.
+func listedSteps(n *store.Node, kind drivers.StepKind, result store.Dict) (store.Dict, error) {
+	name := string(kind) + "_steps"
+	var missing []string
+	for _, key := range []string{name, keyHardwareVersion} {
+		if _, ok := result[key]; !ok {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, stepError(kind, "agent get_%s for node %s returned an invalid result. Keys: %s are missing from result.",
+			name, n.UUID, strings.Join(missing, ", "))
+	}
+	byInterface := store.Dict{}
+	managers := result.Dict(name)
+	for _, manager := range sortedKeys(managers) {
+		for _, item := range managers.List(manager) {
+			step := store.Dict{"s": item}.Dict("s").Clone()
+			if err := checkListed(n, kind, step); err != nil {
+				return nil, err
+			}
+			if kind == drivers.CleanStep {
+				step["requires_ramdisk"] = true
+			}
+			iface := step.String("interface")
+			byInterface[iface] = append(byInterface.List(iface), map[string]any(step))
+		}
+	}
+	return byInterface, nil
+}
+
+func checkListed(n *store.Node, kind drivers.StepKind, step store.Dict) error {
+	var missing []string
+	for _, key := range []string{"interface", "step", "priority"} {
+		if step[key] == nil {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return stepError(kind, "agent get_%s_steps for node %s returned an invalid %s step. Keys: %s are missing from step: %s.",
+		kind, n.UUID, kind, strings.Join(missing, ", "), step.String("step"))
+}
+
+// CachedSteps returns the agent's own steps of the deploy interface. Those of other interfaces belong to the interface
+// that is named agent there.
+func (d *Deploy) CachedSteps(t *drivers.Task, kind drivers.StepKind, iface drivers.InterfaceType) ([]drivers.Step, bool) {
+	cached := t.Node.DriverInternalInfo.Dict(cacheKey(kind))
+	if cached == nil {
+		return nil, false
+	}
+	if iface != drivers.TypeDeploy {
+		return nil, true
+	}
+	var steps []drivers.Step
+	for _, item := range cached.List(string(iface)) {
+		steps = append(steps, d.cachedStep(kind, store.Dict{"s": item}.Dict("s").Clone()))
+	}
+	return steps, true
+}
+
+func (d *Deploy) cachedStep(kind drivers.StepKind, listed store.Dict) drivers.Step {
+	name := listed.String("step")
+	if kind == drivers.CleanStep {
+		override := map[string]*int{"erase_devices": d.cfg.Erase.DevicesPriority,
+			"erase_devices_metadata": d.cfg.Erase.MetadataPriority}[name]
+		if override != nil {
+			listed["priority"] = *override
+		}
+	}
+	// A priority that is no number disables the step: it then runs only when somebody asks for it by name.
+	priority, _, err := listed.Int("priority")
+	if err != nil {
+		priority = 0
+	}
+	step := drivers.Step{
+		Interface: drivers.InterfaceType(listed.String("interface")), Name: name, Priority: int(priority),
+		Abortable: listed.Bool("abortable", false), RequiresRamdisk: true, Listed: listed,
+	}
+	for arg, description := range listed.Dict("argsinfo") {
+		info := store.Dict{"i": description}.Dict("i")
+		if step.Args == nil {
+			step.Args = map[string]drivers.StepArg{}
+		}
+		step.Args[arg] = drivers.StepArg{Description: info.String("description"), Required: info.Bool("required", false)}
+	}
+	return step
+}
+
+// ExecuteStep sends a step to the agent.
+func (d *Deploy) ExecuteStep(ctx context.Context, t *drivers.Task, kind drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+	answer, err := d.client.do(ctx, t.Node, request{
+		method: fmt.Sprintf("%s.execute_%s_step", kind, kind),
+		params: store.Dict{
+			"step":                    step,
+			"node":                    nodeDocument(t.Node, kind == drivers.DeployStep),
+			"ports":                   portDocuments(t),
+			string(kind) + "_version": t.Node.DriverInternalInfo[keyHardwareVersion],
+		},
+		step: step,
+	})
+	if err != nil {
+		return drivers.Done, err
+	}
+	if answer.Status == "" {
+		return drivers.Done, stepError(kind, "Agent on node %s returned bad command result: no command_status in it", t.Node.UUID)
+	}
+	return drivers.Waiting, nil
+}
+
+// StepStatus reads the agent's command list.
+func (d *Deploy) StepStatus(ctx context.Context, t *drivers.Task, kind drivers.StepKind) (drivers.StepStatus, error) {
+	commands, err := d.client.listRetrying(ctx, t.Node)
+	if err != nil {
+		return drivers.StepStatus{}, err
+	}
+	current := t.Node.DeployStep
+	if kind == drivers.CleanStep {
+		current = t.Node.CleanStep
+	}
+	return stepStatus(t.Node, kind, commands, current)
+}
+
+// stepStatus tells from an agent's commands, oldest first, how the step that the node's row names stands.
+func stepStatus(n *store.Node, kind drivers.StepKind, commands []command, current store.Dict) (drivers.StepStatus, error) {
+	if len(commands) == 0 || len(commands) == 1 && commands[0].Name == fmt.Sprintf("get_%s_steps", kind) {
+		return drivers.StepStatus{State: drivers.StepNotStarted}, nil
+	}
+	newest := commands[len(commands)-1]
+	if newest.Name != fmt.Sprintf("execute_%s_step", kind) {
+		// An out-of-band step may be running, or the command has not begun yet.
+		return drivers.StepStatus{State: drivers.StepUnknown}, nil
+	}
+	switch newest.Status {
+	case statusRunning:
+		return drivers.StepStatus{State: drivers.StepRunning}, nil
+	case statusSucceeded:
+		if !sameStep(newest.result().Dict(string(kind)+"_step"), current) {
+			return drivers.StepStatus{State: drivers.StepUnknown}, nil
+		}
+		return drivers.StepStatus{State: drivers.StepSucceeded, Result: newest.result()}, nil
+	case statusFailed:
+		return drivers.StepStatus{State: drivers.StepFailed, Error: newest.failure()}, nil
+	case "VERSION_MISMATCH", "CLEAN_VERSION_MISMATCH":
+		return drivers.StepStatus{State: drivers.StepVersionMismatch}, nil
+	}
+	return drivers.StepStatus{}, stepError(kind, "Agent returned unknown status for %s step %s.%s on node %s : %s.",
+		kind, current.String("interface"), current.String("step"), n.UUID, newest.Status)
+}
+
+func sortedKeys(d store.Dict) []string {
+	keys := make([]string, 0, len(d))
+	for key := range d {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// internalInfo returns the node's driver_internal_info, to be written to.
+func internalInfo(n *store.Node) store.Dict {
+	if n.DriverInternalInfo == nil {
+		n.DriverInternalInfo = store.Dict{}
+	}
+	return n.DriverInternalInfo
+}

@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+const keyWholeDisk = "is_whole_disk_image"
+
+// Validate checks everything that can be checked before the node is touched.
+func (d *Deploy) Validate(ctx context.Context, t *drivers.Task) error {
+	if d.cfg.ManageBoot {
+		if err := t.Hardware.Boot.Validate(ctx, t); err != nil {
+			return err
+		}
+	}
+	if err := drivers.ValidateCapabilities(t.Node); err != nil {
+		return err
+	}
+	if err := validateRootDevice(t.Node); err != nil {
+		return err
+	}
+	if !t.Hardware.Storage.ShouldWriteImage(t) {
+		return nil
+	}
+	return d.validateImage(t.Node)
+}
+
+func (d *Deploy) validateImage(n *store.Node) error {
+	source := n.InstanceInfo.String("image_source")
+	if source == "" {
+		return store.Errorf(store.MissingParameterValue, "Node %s failed to validate deploy image info. Some parameters were "+
+			"missing. Missing are: ['instance_info.image_source']", n.UUID)
+	}
+	if err := image.ValidateType(n.InstanceInfo); err != nil {
+		return err
+	}
+	if err := d.images.ValidateChecksum(n.InstanceInfo, n.UUID); err != nil {
+		return err
+	}
+	if err := d.validateDownload(n, source); err != nil {
+		return err
+	}
+	if err := validateProxies(n); err != nil {
+		return err
+	}
+	kind := image.Partition
+	if wholeDisk(n) {
+		kind = image.WholeDisk
+	}
+	return d.images.ValidateRootOnly(kind, n.InstanceInfo)
+}
+
+func wholeDisk(n *store.Node) bool { return n.DriverInternalInfo.Bool(keyWholeDisk, false) }
+
+// downloadSource says how an agent gets its image: http (from where it is) or local (from this worker).
+func (d *Deploy) downloadSource(n *store.Node) string {
+	return cmp.Or(n.InstanceInfo.String("image_download_source"), n.DriverInfo.String("image_download_source"),
+		d.cfg.DownloadSource)
+}
+
+func (d *Deploy) validateDownload(n *store.Node, href string) error {
+	if err := image.ValidateSource(href); err != nil {
+		return err
+	}
+	from := d.downloadSource(n)
+	if !slices.Contains([]string{"swift", "http", "local"}, from) {
+		return store.Errorf(store.InvalidParameterValue,
+			`Invalid value for image_download_source: "%s". Valid values are swift, http or local.`, from)
+	}
+	if from == "swift" && image.IsGlance(href) {
+		return store.Errorf(store.InvalidParameterValue, `image_download_source "swift" of node %s: temporary URLs of Swift are `+
+			"not supported for Glance images, use http or local", n.UUID)
+	}
+	return nil
+}
