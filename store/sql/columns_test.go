@@ -43,37 +43,32 @@ func TestColumnsHoldWhatPythonWouldWrite(t *testing.T) {
 		}
 	})
 	answers := bufio.NewReader(out)
-	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
-			url := e.url(t)
-			db := open(t, engine{e.name, func(*testing.T) string { return url }, e.precision}, nil)
-			raw := direct(t, e, url)
-			n := createNode(t, db, nil)
-			if got := query[string](t, raw, "SELECT extra FROM nodes"); got != "{}" {
-				t.Errorf("an unset object is stored as %q", got)
+	beside(t, func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine) {
+		n := createNode(t, db, nil)
+		if got := query[string](t, raw, "SELECT extra FROM nodes"); got != "{}" {
+			t.Errorf("an unset object is stored as %q", got)
+		}
+		rapid.Check(t, func(rt *rapid.T) {
+			n.Extra = jsonObject(3).Draw(rt, "extra")
+			want, err := dumps(in, answers, n.Extra)
+			if err != nil {
+				rt.Fatal(err)
 			}
-			rapid.Check(t, func(rt *rapid.T) {
-				n.Extra = jsonObject(3).Draw(rt, "extra")
-				want, err := dumps(in, answers, n.Extra)
-				if err != nil {
-					rt.Fatal(err)
-				}
-				if err := db.SaveNode(t.Context(), n, sql.Guard{}); err != nil {
-					rt.Fatal(err)
-				}
-				if got := query[string](t, raw, "SELECT extra FROM nodes"); got != want {
-					rt.Fatalf("stored  %s\nPython: %s", got, want)
-				}
-				back, err := db.Node(t.Context(), n.UUID)
-				if err != nil {
-					rt.Fatal(err)
-				}
-				if back.Snapshot["extra"] != want {
-					rt.Fatalf("read back as %s\nstored      %s", back.Snapshot["extra"], want)
-				}
-			})
+			if err := db.SaveNode(t.Context(), n, sql.Guard{}); err != nil {
+				rt.Fatal(err)
+			}
+			if got := query[string](t, raw, "SELECT extra FROM nodes"); got != want {
+				rt.Fatalf("stored  %s\nPython: %s", got, want)
+			}
+			back, err := db.Node(t.Context(), n.UUID)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if back.Snapshot["extra"] != want {
+				rt.Fatalf("read back as %s\nstored      %s", back.Snapshot["extra"], want)
+			}
 		})
-	}
+	})
 }
 
 func dumps(in io.Writer, answers *bufio.Reader, value any) (string, error) {
@@ -114,60 +109,50 @@ func jsonValue(depth int) *rapid.Generator[any] {
 
 // What ironic reads beside us must look as if SQLAlchemy had written it.
 func TestStoredForms(t *testing.T) {
-	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
-			url := e.url(t)
-			db := open(t, engine{e.name, func(*testing.T) string { return url }, e.precision}, nil)
-			n := createNode(t, db, func(n *store.Node) { n.Maintenance = true })
-			raw := direct(t, e, url)
-			asText := map[string]string{"sqlite": "CAST(%s AS TEXT)", "mariadb": "CAST(%s AS CHAR)", "postgresql": "%s::text"}[e.name]
-			for column, want := range map[string]string{
-				"created_at": map[string]string{"sqlite": "2026-11-22 07:10:39.167523", "mariadb": "2026-11-22 07:10:39",
-					"postgresql": "2026-11-22 07:10:39.167523"}[e.name],
-				"maintenance": map[string]string{"sqlite": "1", "mariadb": "1", "postgresql": "true"}[e.name],
-				"protected":   map[string]string{"sqlite": "0", "mariadb": "0", "postgresql": "false"}[e.name],
-				"clean_step":  "{}", "conductor_group": "", "version": "1.37", "provision_state": "enroll",
-			} {
-				if got := query[string](t, raw, "SELECT "+strings.ReplaceAll(asText, "%s", column)+" FROM nodes"); got != want {
-					t.Errorf("%s is %q, want %q", column, got, want)
-				}
+	beside(t, func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine) {
+		n := createNode(t, db, func(n *store.Node) { n.Maintenance = true })
+		asText := map[string]string{"sqlite": "CAST(%s AS TEXT)", "mariadb": "CAST(%s AS CHAR)", "postgresql": "%s::text"}[e.name]
+		for column, want := range map[string]string{
+			"created_at": map[string]string{"sqlite": "2026-11-22 07:10:39.167523", "mariadb": "2026-11-22 07:10:39",
+				"postgresql": "2026-11-22 07:10:39.167523"}[e.name],
+			"maintenance": map[string]string{"sqlite": "1", "mariadb": "1", "postgresql": "true"}[e.name],
+			"protected":   map[string]string{"sqlite": "0", "mariadb": "0", "postgresql": "false"}[e.name],
+			"clean_step":  "{}", "conductor_group": "", "version": "1.37", "provision_state": "enroll",
+		} {
+			if got := query[string](t, raw, "SELECT "+strings.ReplaceAll(asText, "%s", column)+" FROM nodes"); got != want {
+				t.Errorf("%s is %q, want %q", column, got, want)
 			}
-			for _, column := range []string{"name", "instance_uuid", "updated_at", "provision_updated_at", "automated_clean"} {
-				if got := query[stdsql.NullString](t, raw, "SELECT "+strings.ReplaceAll(asText, "%s", column)+" FROM nodes"); got.Valid {
-					t.Errorf("%s is %q, want NULL", column, got.String)
-				}
+		}
+		for _, column := range []string{"name", "instance_uuid", "updated_at", "provision_updated_at", "automated_clean"} {
+			if got := query[stdsql.NullString](t, raw, "SELECT "+strings.ReplaceAll(asText, "%s", column)+" FROM nodes"); got.Valid {
+				t.Errorf("%s is %q, want NULL", column, got.String)
 			}
-			if !n.CreatedAt.Equal(newClock().now().Truncate(e.precision)) || n.CreatedAt.Location() != time.UTC {
-				t.Errorf("created_at in memory is %v", n.CreatedAt)
-			}
-		})
-	}
+		}
+		if !n.CreatedAt.Equal(newClock().now().Truncate(e.precision)) || n.CreatedAt.Location() != time.UTC {
+			t.Errorf("created_at in memory is %v", n.CreatedAt)
+		}
+	})
 }
 
 // Rows of a Python conductor hold NULL where ours hold {}, keys in any order, and NULL flags.
 func TestRowsOfOthersAreRead(t *testing.T) {
-	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
-			url := e.url(t)
-			db := open(t, engine{e.name, func(*testing.T) string { return url }, e.precision}, nil)
-			n := createNode(t, db, nil)
-			raw := direct(t, e, url)
-			_, err := raw.ExecContext(t.Context(), `UPDATE nodes SET extra = NULL, maintenance = NULL, `+
-				`driver_info = '{"z": 1.50, "a": 12345678901234567890, "\u00fc": null}'`)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n = readNode(t, db, n.UUID)
-			if n.Extra == nil || len(n.Extra) != 0 || n.Maintenance || n.DriverInfo.String("a") != "12345678901234567890" {
-				t.Errorf("read %v %v %v", n.Extra, n.Maintenance, n.DriverInfo)
-			}
-			n.PowerState = store.PowerOn
-			if err := db.SaveNode(t.Context(), n, sql.Guard{}); err != nil {
-				t.Fatal(err)
-			}
-			if got := query[string](t, raw, "SELECT driver_info FROM nodes"); !strings.HasPrefix(got, `{"z": 1.50`) {
-				t.Errorf("an unchanged column was rewritten as %s", got)
-			}
-		})
-	}
+	beside(t, func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine) {
+		n := createNode(t, db, nil)
+		_, err := raw.ExecContext(t.Context(), `UPDATE nodes SET extra = NULL, maintenance = NULL, `+
+			`driver_info = '{"z": 1.50, "a": 12345678901234567890, "\u00fc": null}'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = readNode(t, db, n.UUID)
+		if n.Extra == nil || len(n.Extra) != 0 || n.Maintenance || n.DriverInfo.String("a") != "12345678901234567890" {
+			t.Errorf("read %v %v %v", n.Extra, n.Maintenance, n.DriverInfo)
+		}
+		n.PowerState = store.PowerOn
+		if err := db.SaveNode(t.Context(), n, sql.Guard{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := query[string](t, raw, "SELECT driver_info FROM nodes"); !strings.HasPrefix(got, `{"z": 1.50`) {
+			t.Errorf("an unchanged column was rewritten as %s", got)
+		}
+	})
 }

@@ -42,6 +42,16 @@ func onEveryEngine(t *testing.T, test func(t *testing.T, db *sql.DB, e engine)) 
 	}
 }
 
+// beside is onEveryEngine with a second way to the database, as other programs have one.
+func beside(t *testing.T, test func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine)) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			url := e.url(t)
+			test(t, open(t, engine{e.name, func(*testing.T) string { return url }, e.precision}, nil), direct(t, e, url), e)
+		})
+	}
+}
+
 func open(t *testing.T, e engine, change func(*sql.Config)) *sql.DB {
 	t.Helper()
 	return sqltest.OpenAt(t, e.url(t), func(cfg *sql.Config) {
