@@ -5,15 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
-
-	"github.com/diskfs/go-diskfs/backend/file"
-	"github.com/diskfs/go-diskfs/filesystem/iso9660"
+	"time"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -194,53 +189,20 @@ func userData(value any) ([]byte, error) {
 	return nil, configDriveInvalid("user_data must be a text, an object or an array")
 }
 
-// configDriveISO writes the files into an ISO 9660 image with Rock Ridge and Joliet names.
-func configDriveISO(files map[string][]byte) (image []byte, err error) {
-	work, err := os.MkdirTemp("", "ironmaster-configdrive-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	tree := filepath.Join(work, "tree")
+// configDriveISO writes the files once per metadata version into an ISO image.
+func configDriveISO(files map[string][]byte) ([]byte, error) {
+	tree := map[string][]byte{}
 	for _, version := range configDriveVersions {
-		dir := filepath.Join(tree, "openstack", version)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
 		for name, content := range files {
-			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-				return nil, err
-			}
+			tree["openstack/"+version+"/"+name] = content
 		}
 	}
-	path := filepath.Join(work, "configdrive.iso")
-	disk, err := file.CreateFromPath(path, maxConfigDrive)
+	image, err := buildISO(configDriveLabel, tree, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, disk.Close()) }()
-	iso, err := iso9660.Create(disk, 0, 0, 2048, tree)
-	if err != nil {
-		return nil, err
+	if len(image) > maxConfigDrive {
+		return nil, fmt.Errorf("the config drive is larger than %d MiB", maxConfigDrive/MiB)
 	}
-	if err := iso.Finalize(iso9660.FinalizeOptions{RockRidge: true, Joliet: true, VolumeIdentifier: configDriveLabel}); err != nil {
-		return nil, err
-	}
-	return readISO(path)
-}
-
-// readISO returns the image without what follows the end of its volume.
-func readISO(path string) ([]byte, error) {
-	image, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	in, err := Inspect(bytes.NewReader(image), int64(len(image)))
-	if err != nil {
-		return nil, err
-	}
-	if in.Format != FormatISO || in.VirtualSize > int64(len(image)) {
-		return nil, errors.New("the image that was built is no ISO")
-	}
-	return image[:in.VirtualSize], nil
+	return image, nil
 }
