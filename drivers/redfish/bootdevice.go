@@ -1,0 +1,158 @@
+package redfish
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// keyBootDevice holds, in driver_internal_info, the boot device that the BMC cannot keep by itself. It is set again before
+// every start.
+const keyBootDevice = "redfish_boot_device"
+
+// SupportedBootDevices are those that Redfish and ironic both know.
+func (*Management) SupportedBootDevices(context.Context, *drivers.Task) ([]string, error) {
+	var names []string
+	for _, d := range bootDevices {
+		names = append(names, d.name)
+	}
+	return names, nil
+}
+
+// BootDevice reads the boot override. A target that ironic has no word for is "".
+func (m *Management) BootDevice(ctx context.Context, t *drivers.Task) (device drivers.BootDevice, err error) {
+	err = m.client.onSystem(ctx, t, func(s *system) error {
+		for _, d := range bootDevices {
+			if string(s.Boot.BootSourceOverrideTarget) == d.target {
+				device.Device = d.name
+			}
+		}
+		persistent := s.Boot.BootSourceOverrideEnabled == schemas.ContinuousBootSourceOverrideEnabled
+		if persistent || s.Boot.BootSourceOverrideEnabled == schemas.OnceBootSourceOverrideEnabled {
+			device.Persistent = &persistent
+		}
+		return nil
+	})
+	return device, err
+}
+
+// SetBootDevice sets what the machine boots from, once or for good.
+func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device string, persistent bool) error {
+	source, known := bootSource(device)
+	if !known {
+		return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
+	}
+	return m.client.onSystem(ctx, t, func(s *system) error {
+		if _, kept := t.Node.DriverInternalInfo[keyBootDevice]; kept {
+			delete(t.Node.DriverInternalInfo, keyBootDevice)
+			if err := t.Worker.Save(ctx, t); err != nil {
+				return err
+			}
+		}
+		if err := s.setBootDevice(source, device, persistent); err != nil {
+			return s.told(err, fmt.Sprintf("Redfish set boot device failed for node %s. Error: ", t.Node.UUID))
+		}
+		// Setting the boot device makes these BMCs forget the boot mode.
+		if s.supermicro() {
+			return drivers.SyncBootMode(ctx, t, m.bootMode)
+		}
+		return nil
+	})
+}
+
+func bootSource(device string) (schemas.BootSource, bool) {
+	for _, d := range bootDevices {
+		if d.name == device {
+			return schemas.BootSource(d.target), true
+		}
+	}
+	return "", false
+}
+
+func (s *system) vendor() string { return strings.ToLower(s.task.Node.Properties.String("vendor")) }
+
+func (s *system) supermicro() bool { return s.vendor() == "supermicro" }
+
+// wantsWholeBoot tells that a BMC refuses a boot override that leaves anything out.
+func (s *system) wantsWholeBoot() bool {
+	for _, name := range []string{"american megatrends international", "asrockrack", "ami"} {
+		if strings.Contains(s.vendor(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// setBootDevice sends what differs. Most BMCs refuse a BootSourceOverrideEnabled that is set already, Supermicro's want it
+// every time. Continuous has been taken out of the schema; where it is refused, Once is used and renewed at every start.
+func (s *system) setBootDevice(source schemas.BootSource, device string, persistent bool) error {
+	if s.supermicro() && source == schemas.CdBootSource && contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
+		source = "UsbCd"
+	}
+	if allowed := s.Boot.AllowableBootSourceOverrideTargetValues; len(allowed) > 0 && !contains(allowed, source) {
+		return fmt.Errorf("the BMC allows the boot targets %v, and not %s", allowed, source)
+	}
+	enabled := schemas.OnceBootSourceOverrideEnabled
+	if persistent {
+		enabled = schemas.ContinuousBootSourceOverrideEnabled
+	}
+	boot := schemas.Boot{BootSourceOverrideTarget: source}
+	if s.supermicro() || s.wantsWholeBoot() || s.Boot.BootSourceOverrideEnabled != enabled {
+		boot.BootSourceOverrideEnabled = enabled
+	}
+	if s.wantsWholeBoot() {
+		boot.BootSourceOverrideMode = s.Boot.BootSourceOverrideMode
+		if boot.BootSourceOverrideMode == "" {
+			boot.BootSourceOverrideMode = schemas.UEFIBootSourceOverrideMode
+		}
+	}
+	err := s.setBoot(&boot)
+	if err == nil || boot.BootSourceOverrideEnabled != schemas.ContinuousBootSourceOverrideEnabled || statusOf(err) == 0 {
+		return err
+	}
+	s.task.Log.Warn().Str("device", device).Str("reason", s.session.explain(err)).
+		Msg("the BMC does not keep a boot device; it is set before every start instead")
+	boot.BootSourceOverrideEnabled = schemas.OnceBootSourceOverrideEnabled
+	if err := s.setBoot(&boot); err != nil {
+		return err
+	}
+	if s.task.Node.DriverInternalInfo == nil {
+		s.task.Node.DriverInternalInfo = store.Dict{}
+	}
+	s.task.Node.DriverInternalInfo[keyBootDevice] = device
+	return s.task.Worker.Save(s.ctx, s.task)
+}
+
+// restoreBootDevice sets the device that the BMC could not keep. When that fails the machine's own boot order has to do.
+func (s *system) restoreBootDevice() {
+	device := strings.ToLower(s.task.Node.DriverInternalInfo.String(keyBootDevice))
+	if device == "" || s.task.Hardware == nil {
+		return
+	}
+	if _, redfish := s.task.Hardware.Management.(*Management); !redfish {
+		return
+	}
+	// Old workers wrote the words of their Redfish library.
+	switch device {
+	case "hdd":
+		device = store.BootDeviceDisk
+	case "cd":
+		device = store.BootDeviceCDROM
+	case "bios setup":
+		device = store.BootDeviceBIOS
+	}
+	source, known := bootSource(device)
+	if !known {
+		s.task.Log.Error().Str("device", device).Msg("driver_internal_info names an unknown redfish_boot_device")
+		return
+	}
+	if err := s.setBootDevice(source, device, false); err != nil {
+		s.task.Log.Warn().Str("device", device).Str("reason", s.session.explain(err)).
+			Msg("the boot device could not be set again; the machine's own boot order decides")
+	}
+}

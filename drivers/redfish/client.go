@@ -1,0 +1,171 @@
+package redfish
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
+
+// sessionKey is what two nodes must agree in to share a session. The password is in it as a keyed hash, so that a changed
+// password asks for a new session and no copy of it lies about.
+type sessionKey struct {
+	address, prefix, username, auth string
+	verify                          Verify
+	password                        [sha256.Size]byte
+}
+
+// Client holds the sessions with all BMCs. It is safe for concurrent use; different BMCs never wait for each other.
+type Client struct {
+	cfg  Config
+	log  zerolog.Logger
+	seed [32]byte
+
+	mu       sync.Mutex
+	sessions map[sessionKey]*session
+	closed   bool
+	// farewells are the logouts under way in the background.
+	farewells sync.WaitGroup
+}
+
+// New returns a Client that knows no BMC yet.
+func New(cfg Config, log zerolog.Logger) *Client {
+	c := &Client{cfg: cfg, log: log, sessions: map[sessionKey]*session{}}
+	_, _ = rand.Read(c.seed[:]) // crypto/rand.Read never fails
+	return c
+}
+
+// errClosed is the answer to work that comes after Close.
+var errClosed = errors.New("the sessions with the BMCs are closed")
+
+// maxFarewells bounds how many BMCs are logged out of at once.
+const maxFarewells = 50
+
+// Close logs out of every BMC, many at once, and returns when all is done or ctx is over. No work may be under way.
+func (c *Client) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	var open []*session
+	for key, s := range c.sessions {
+		open = append(open, s)
+		delete(c.sessions, key)
+	}
+	c.mu.Unlock()
+	slots := make(chan struct{}, maxFarewells)
+	for _, s := range open {
+		slots <- struct{}{}
+		c.farewells.Go(func() {
+			defer leave(slots)
+			c.farewell(ctx, s)
+		})
+	}
+	c.farewells.Wait()
+	return ctx.Err()
+}
+
+// farewell logs out. A BMC that does not listen keeps its session until that expires, which is no reason to fail.
+func (c *Client) farewell(ctx context.Context, s *session) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogoutTimeout)
+	defer cancel()
+	if err := s.logout(ctx); err != nil {
+		c.log.Warn().Err(err).Str("bmc", s.address).Msg("a Redfish session could not be ended")
+	}
+}
+
+func (c *Client) key(t target) sessionKey {
+	mac := hmac.New(sha256.New, c.seed[:])
+	mac.Write([]byte(t.password))
+	key := sessionKey{address: t.address, prefix: t.prefix, username: t.username, auth: t.auth, verify: t.verify}
+	mac.Sum(key.password[:0])
+	return key
+}
+
+// acquire returns the session with a BMC, a new one when there is none. The caller releases it.
+func (c *Client) acquire(t target) (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClosed
+	}
+	key := c.key(t)
+	s := c.sessions[key]
+	if s == nil {
+		var err error
+		if s, err = newSession(t, c.cfg); err != nil {
+			return nil, err
+		}
+		c.sessions[key] = s
+	}
+	s.users++
+	s.used = time.Now()
+	return s, nil
+}
+
+// release gives a session back. The ones used least recently leave when there are more than are to be kept. spoilt is set
+// when the BMC refuses the session's credentials: nobody else shall begin with it.
+func (c *Client) release(s *session, spoilt bool) {
+	c.mu.Lock()
+	s.users--
+	s.used = time.Now()
+	leaving := c.surplus()
+	if key := c.key(s.target); spoilt && c.sessions[key] == s {
+		delete(c.sessions, key)
+	}
+	if c.sessions[c.key(s.target)] != s && s.users == 0 && !slices.Contains(leaving, s) {
+		leaving = append(leaving, s)
+	}
+	for _, one := range leaving {
+		c.farewells.Go(func() { c.farewell(context.Background(), one) })
+	}
+	c.mu.Unlock()
+}
+
+// surplus takes idle sessions out of the cache until it is as small as it should be.
+func (c *Client) surplus() []*session {
+	over := len(c.sessions) - c.cfg.CacheSize
+	if over <= 0 {
+		return nil
+	}
+	var idle []*session
+	for _, s := range c.sessions {
+		if s.users == 0 {
+			idle = append(idle, s)
+		}
+	}
+	slices.SortFunc(idle, func(a, b *session) int { return cmp.Compare(a.used.UnixNano(), b.used.UnixNano()) })
+	idle = idle[:min(over, len(idle))]
+	for _, s := range idle {
+		delete(c.sessions, c.key(s.target))
+	}
+	return idle
+}
+
+// onSystem calls do with the node's ComputerSystem as it is now. What do returns reaches the user as ironic's errors.
+func (c *Client) onSystem(ctx context.Context, t *drivers.Task, do func(*system) error) error {
+	where, err := parseDriverInfo(t.Node, c.cfg)
+	if err != nil {
+		return err
+	}
+	s, err := c.acquire(where)
+	if err != nil {
+		return err
+	}
+	spoilt := false
+	defer func() { c.release(s, spoilt) }()
+	sys, err := openSystem(ctx, s, where.systemID)
+	if err == nil {
+		sys.task = t
+		err = do(sys)
+	}
+	spoilt = statusOf(err) == 401
+	return s.failure(ctx, t.Node.UUID, err)
+}

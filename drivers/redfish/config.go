@@ -1,0 +1,77 @@
+// Package redfish drives machines through the Redfish service of their BMC (DMTF DSP0266): power, boot device, boot mode,
+// secure boot, indicators, and booting a ramdisk from virtual media. One logged-in session per BMC serves all of it.
+package redfish
+
+import (
+	"time"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Config says how BMCs are spoken to. DefaultConfig gives what ironic takes when ironic.conf is silent.
+type Config struct {
+	// ConnectionAttempts is how often a BMC that cannot be reached is tried, RetryInterval the pause in between
+	// ([redfish]connection_attempts, connection_retry_interval).
+	ConnectionAttempts int
+	RetryInterval      time.Duration
+	// CacheSize is how many sessions stay logged in while nobody uses them; 0 keeps none ([redfish]connection_cache_size).
+	CacheSize int
+	// ConnectTimeout bounds reaching a BMC, ReadTimeout one answer.
+	ConnectTimeout, ReadTimeout time.Duration
+	// LogoutTimeout bounds ending one session.
+	LogoutTimeout time.Duration
+	// AuthType is basic, session or auto, for nodes that do not say ([redfish]auth_type).
+	AuthType string
+	// VerifyCA counts for nodes that say nothing about redfish_verify_ca.
+	VerifyCA Verify
+
+	// PowerTimeout is how long a power change may take ([conductor]power_state_change_timeout). The state is read after
+	// PowerPoll for the first time and then less and less often.
+	PowerTimeout, PowerPoll time.Duration
+	// InsertAttempts and InsertInterval say how often an image is inserted into a BMC that is still busy ejecting.
+	InsertAttempts int
+	InsertInterval time.Duration
+}
+
+// DefaultConfig returns the defaults of ironic's options, and Ironmaster's own where ironic has none.
+func DefaultConfig() Config {
+	return Config{
+		ConnectionAttempts: 5,
+		RetryInterval:      4 * time.Second,
+		CacheSize:          1000,
+		ConnectTimeout:     30 * time.Second,
+		ReadTimeout:        time.Minute,
+		LogoutTimeout:      5 * time.Second,
+		AuthType:           authAuto,
+		PowerTimeout:       time.Minute,
+		PowerPoll:          500 * time.Millisecond,
+		InsertAttempts:     3,
+		InsertInterval:     3 * time.Second,
+	}
+}
+
+// Verify says how a BMC's certificate is checked. The zero value trusts the system's certificate authorities.
+type Verify struct {
+	// Off accepts any certificate.
+	Off bool
+	// Path is a PEM bundle, or a directory of PEM files, to trust instead of the system's.
+	Path string
+}
+
+// The values of redfish_auth_type.
+const (
+	authBasic   = "basic"
+	authSession = "session"
+	authAuto    = "auto"
+)
+
+// bootDevices are the boot devices that Redfish and ironic both know, in ironic's order.
+var bootDevices = []struct {
+	name   string
+	target string
+}{
+	{store.BootDevicePXE, "Pxe"},
+	{store.BootDeviceDisk, "Hdd"},
+	{store.BootDeviceCDROM, "Cd"},
+	{store.BootDeviceBIOS, "BiosSetup"},
+}

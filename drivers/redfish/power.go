@@ -1,0 +1,169 @@
+package redfish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Power is the power interface redfish.
+type Power struct{ base }
+
+// NewPower returns the power interface redfish.
+func NewPower(c *Client) *Power { return &Power{base{c}} }
+
+// Validate checks driver_info.
+func (p *Power) Validate(_ context.Context, t *drivers.Task) error {
+	_, err := parseDriverInfo(t.Node, p.client.cfg)
+	return err
+}
+
+// changes are the power states that can be asked for: the reset types that lead there, best first, and where.
+var changes = map[string]struct {
+	types []schemas.ResetType
+	end   string
+}{
+	store.PowerOn:      {[]schemas.ResetType{schemas.OnResetType, schemas.ForceOnResetType}, store.PowerOn},
+	store.PowerOff:     {[]schemas.ResetType{schemas.ForceOffResetType}, store.PowerOff},
+	store.Reboot:       {[]schemas.ResetType{schemas.ForceRestartResetType, schemas.PowerCycleResetType}, store.PowerOn},
+	store.SoftReboot:   {[]schemas.ResetType{schemas.GracefulRestartResetType}, store.PowerOn},
+	store.SoftPowerOff: {[]schemas.ResetType{schemas.GracefulShutdownResetType}, store.PowerOff},
+}
+
+// SupportedPowerStates are all that ironic knows.
+func (*Power) SupportedPowerStates(*drivers.Task) []string {
+	return []string{store.PowerOn, store.PowerOff, store.Reboot, store.SoftReboot, store.SoftPowerOff}
+}
+
+// SupportsPowerSync is true: the BMC does what it is told.
+func (*Power) SupportsPowerSync(*drivers.Task) bool { return true }
+
+// PowerState reads ComputerSystem.PowerState. A machine on its way counts as arrived.
+func (p *Power) PowerState(ctx context.Context, t *drivers.Task) (state string, err error) {
+	err = p.client.onSystem(ctx, t, func(s *system) error {
+		state = s.power()
+		return nil
+	})
+	return state, err
+}
+
+func (s *system) power() string {
+	switch s.PowerState {
+	case schemas.OnPowerState, schemas.PoweringOnPowerState:
+		return store.PowerOn
+	case schemas.OffPowerState, schemas.PoweringOffPowerState:
+		return store.PowerOff
+	}
+	return ""
+}
+
+// SetPowerState switches on or off, hard or soft, and waits for it. A machine that is there already is left alone.
+func (p *Power) SetPowerState(ctx context.Context, t *drivers.Task, state string, timeout time.Duration) error {
+	if _, known := changes[state]; !known {
+		return store.Errorf(store.InvalidParameterValue, "set_power_state called with an invalid power state: %s.", state)
+	}
+	return p.client.onSystem(ctx, t, func(s *system) error {
+		if s.settled(state) {
+			return nil
+		}
+		if err := s.change(state, p.timeout(timeout)); err != nil {
+			return s.told(err, fmt.Sprintf("Setting power state to %s failed for node %s. Error: ", state, t.Node.UUID))
+		}
+		return nil
+	})
+}
+
+// settled tells that a machine is in a state and not merely on the way.
+func (s *system) settled(state string) bool {
+	switch state {
+	case store.PowerOn:
+		return s.PowerState == schemas.OnPowerState
+	case store.PowerOff, store.SoftPowerOff:
+		return s.PowerState == schemas.OffPowerState
+	}
+	return false
+}
+
+// Reboot switches off, when the machine is on, and on again.
+func (p *Power) Reboot(ctx context.Context, t *drivers.Task, timeout time.Duration) error {
+	return p.client.onSystem(ctx, t, func(s *system) error {
+		steps := []string{store.PowerOn}
+		if s.power() == store.PowerOn {
+			steps = []string{store.PowerOff, store.PowerOn}
+		}
+		for _, state := range steps {
+			if err := s.change(state, p.timeout(timeout)); err != nil {
+				return s.told(err, fmt.Sprintf("Reboot failed for node %s when setting power state to %s. Error: ",
+					t.Node.UUID, state))
+			}
+		}
+		return nil
+	})
+}
+
+func (p *Power) timeout(asked time.Duration) time.Duration {
+	if asked > 0 {
+		return asked
+	}
+	return p.client.cfg.PowerTimeout
+}
+
+// told words a failure of an operation as ironic does; what already is worded, and a caller who gave up, stay as they are.
+func (s *system) told(err error, preface string) error {
+	var known *store.Error
+	if errors.As(err, &known) || s.ctx.Err() != nil || statusOf(err) == 401 {
+		return err
+	}
+	text := preface + s.session.explain(err)
+	if unreachable(err) {
+		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", s.task.Node.UUID, text)
+	}
+	return redfishError("%s", text)
+}
+
+// change sends the reset and waits for its effect. Before a start the boot device that the BMC cannot remember is set again.
+func (s *system) change(state string, timeout time.Duration) error {
+	plan := changes[state]
+	if state != store.PowerOff && state != store.SoftPowerOff {
+		s.restoreBootDevice()
+	}
+	if err := s.reset(plan.types...); err != nil {
+		return err
+	}
+	return s.await(plan.end, timeout)
+}
+
+// await polls the power state, quickly first and slower later. A BMC that cannot be asked for a moment, as many cannot
+// while they switch, is asked again until the time is over.
+func (s *system) await(state string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(s.ctx, timeout)
+	defer cancel()
+	const slowest = 5 * time.Second
+	api := s.api
+	defer func() { s.api = api }()
+	s.api = api.WithContext(ctx)
+	var last error
+	for wait := s.session.cfg.PowerPoll; ; wait = min(wait*3/2, slowest) {
+		if pause(ctx, wait) == nil {
+			last = s.refresh()
+		}
+		switch {
+		case s.ctx.Err() != nil:
+			return s.ctx.Err()
+		case last == nil && s.power() == state && ctx.Err() == nil:
+			return nil
+		case ctx.Err() != nil:
+			return store.Errorf(store.PowerStateFailure, "Failed to set node power state to %s.", state)
+		case last != nil && !unreachable(last) && statusOf(last) < 500:
+			return last
+		}
+	}
+}
+
+var _ drivers.Power = (*Power)(nil)
