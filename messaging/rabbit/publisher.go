@@ -112,6 +112,15 @@ func (p *Publisher) Notify(ctx context.Context, routingKey string, body []byte) 
 	})
 }
 
+// Publish sends body to routingKey at the exchange without declaring a queue: what nobody listens to is dropped. It returns
+// once the broker has taken it.
+func (p *Publisher) Publish(ctx context.Context, routingKey string, body []byte) error {
+	return p.publish(ctx, func(ctx context.Context, open *pool) (bool, error) {
+		_, err := open.publish(ctx, p.cfg.Exchange, routingKey, false, body)
+		return err == nil, err
+	})
+}
+
 // publish calls send until it is done or ctx ends. An error of a send that is not done is the connection's, and sending
 // goes on: receivers drop what they get twice by its _unique_id.
 func (p *Publisher) publish(ctx context.Context, send func(context.Context, *pool) (done bool, err error)) error {
