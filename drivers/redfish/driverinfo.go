@@ -87,12 +87,12 @@ func parseAddress(n *store.Node) (address, prefix string, err error) {
 	if ip, err := netip.ParseAddr(value); err == nil && ip.Is6() {
 		value = "[" + value + "]"
 	}
-	u, err := url.Parse(value)
-	if err != nil || u.Scheme == "" || u.Host == "" {
+	if scheme, authority, found := strings.Cut(value, "://"); !found || scheme == "" || authority == "" {
 		value = "https://" + value
-		u, err = url.Parse(value)
 	}
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	u, err := url.Parse(value)
+	if err != nil || u.Hostname() == "" || strings.ContainsAny(value, " <>\"{}|\\^`") ||
+		(u.Scheme != "http" && u.Scheme != "https") {
 		return "", "", invalidAddress(n, value)
 	}
 	prefix = strings.TrimRight(u.EscapedPath(), "/")
