@@ -43,8 +43,10 @@ var (
 	tokens = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 )
 
-// sets are lists that are Python sets, so that their order means nothing.
-var sets = []string{"ironic_object.changes"}
+// unordered tells that a list comes from a Python set, so that its order means nothing.
+func unordered(key string) bool {
+	return key == "ironic_object.changes" || strings.HasPrefix(key, "enabled_")
+}
 
 // plain makes values comparable: texts that hold JSON are decoded, and times and generated tokens lose what differs from
 // run to run.
@@ -63,7 +65,7 @@ func plain(key string, value any) any {
 		for i := range v {
 			out[i] = plain(key, v[i])
 		}
-		if slices.Contains(sets, key) {
+		if unordered(key) {
 			slices.SortFunc(out, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		}
 		return out

@@ -169,7 +169,8 @@ func complete(node row, uuid, conductor string) row {
 	if values["conductor_affinity"] != nil {
 		values["conductor_affinity"] = conductor
 	}
-	if values["provision_updated_at"] != nil {
+	_, known := node["provision_updated_at"]
+	if values["provision_updated_at"] != nil || !known && values["provision_state"] != "enroll" {
 		// Nodes that wait since the recording would run into a timeout.
 		values["provision_updated_at"] = time.Now().UTC().Format(time.DateTime)
 	}

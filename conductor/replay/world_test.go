@@ -1,0 +1,193 @@
+package replay
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
+)
+
+// hostname is that of the conductor in the recordings.
+const hostname = "ref-conductor"
+
+// world is a lab with one conductor, and everything that the cases meet around it.
+type world struct {
+	lab       *lab.Lab
+	python    bool
+	conductor *lab.Service
+	db        database
+	tap       *tap
+	agent     *agent
+	files     *httptest.Server
+	// root is the folder that files serves.
+	root   string
+	serial int
+}
+
+func selected(name string) bool {
+	pattern := os.Getenv("REPLAY_CASES")
+	return pattern == "" || regexp.MustCompile(pattern).MatchString(name)
+}
+
+type options = map[string]map[string]string
+
+func start(t *testing.T, extra options) *world {
+	t.Helper()
+	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent()}
+	t.Cleanup(w.agent.server.Close)
+	w.serveFiles(t)
+	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: w.configuration()})
+	if _, err := w.lab.RabbitMQ.Ctl(t.Context(), "trace_on"); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.tap, err = openTap(w.lab.RabbitMQ.TransportURL, "reply_0123456789abcdef0123456789abcdef"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.tap.close() })
+	if w.db, err = openDatabase(w.lab.Database.URL); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.db.Close() })
+	w.startConductor(t, extra)
+	return w
+}
+
+func (w *world) startConductor(t *testing.T, extra options) {
+	t.Helper()
+	file := filepath.Join(w.lab.Dir, "conductor.conf")
+	if err := w.lab.WriteConf(file, hostname, w.own(extra)); err != nil {
+		t.Fatal(err)
+	}
+	program, arguments := "/usr/bin/ironic-conductor", []string(nil)
+	if !w.python {
+		program, arguments = build(t), []string{"conductor"}
+	}
+	var err error
+	if w.conductor, err = w.lab.StartConductor(hostname, file, program, arguments...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build makes the program from the tree that the test belongs to.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "ironmaster")
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/ironmaster")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, output)
+	}
+	return program
+}
+
+// serveFiles puts the images of the recordings on a web server.
+func (w *world) serveFiles(t *testing.T) {
+	t.Helper()
+	// Not t.TempDir: the conductor must be let in when it does not run as root.
+	root, err := os.MkdirTemp("", "replay-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	w.root = root
+	images := filepath.Join(root, "http", "images")
+	if err := os.MkdirAll(images, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		// The recorded sums are those of 64 KiB of zeros.
+		"disk.raw": make([]byte, 65536),
+		"part.raw": bytes.Repeat([]byte{1}, 65536),
+		"kernel":   []byte("kernel"),
+		"ramdisk":  []byte("ramdisk"),
+	} {
+		if err := os.WriteFile(filepath.Join(images, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.root = filepath.Join(root, "http")
+	w.files = httptest.NewServer(http.FileServer(http.Dir(w.root)))
+	t.Cleanup(w.files.Close)
+}
+
+// configuration is what the API and the conductor share, as far as it differs from a lab's.
+func (w *world) configuration() options {
+	return options{
+		"conductor": {
+			"sync_power_state_interval":         "0",
+			"allow_provisioning_in_maintenance": "false",
+			"automated_clean":                   "true",
+			"file_url_allowed_paths":            w.root,
+		},
+		"redfish": {"connection_attempts": "1", "connection_retry_interval": "1"},
+		"deploy":  {"erase_devices_priority": "0", "erase_devices_metadata_priority": "0"},
+		"agent":   {"post_deploy_get_power_state_retries": "1", "post_deploy_get_power_state_retry_interval": "1"},
+	}
+}
+
+// own is what belongs to the conductor alone.
+func (w *world) own(extra options) options {
+	all := options{}
+	if w.python {
+		all = w.recordedInterfaces()
+	}
+	for group, values := range extra {
+		if all[group] == nil {
+			all[group] = map[string]string{}
+		}
+		for option, value := range values {
+			all[group][option] = value
+		}
+	}
+	return all
+}
+
+// recordedInterfaces is the configuration of the conductor that was recorded.
+func (w *world) recordedInterfaces() options {
+	state := filepath.Join(w.lab.Dir, "state")
+	return options{
+		"DEFAULT": {
+			"enabled_hardware_types":        "fake-hardware,ipmi,manual-management,redfish",
+			"enabled_bios_interfaces":       "fake,no-bios,redfish",
+			"enabled_boot_interfaces":       "fake,ipxe,pxe,redfish-virtual-media",
+			"enabled_console_interfaces":    "fake,ipmitool-socat,ipmitool-shellinabox,no-console",
+			"enabled_deploy_interfaces":     "direct,fake,ramdisk,anaconda,custom-agent",
+			"enabled_inspect_interfaces":    "fake,no-inspect,redfish",
+			"enabled_management_interfaces": "fake,noop,ipmitool,redfish",
+			"enabled_network_interfaces":    "noop",
+			"enabled_power_interfaces":      "agent,fake,ipmitool,redfish",
+			"enabled_raid_interfaces":       "agent,fake,no-raid,redfish",
+			"enabled_rescue_interfaces":     "agent,fake,no-rescue",
+			"enabled_storage_interfaces":    "fake,noop,external",
+			"enabled_vendor_interfaces":     "fake,no-vendor,ipmitool,redfish",
+		},
+		"dhcp":   {"dhcp_provider": "none"},
+		"deploy": {"http_url": w.files.URL, "http_root": w.root},
+		"pxe": {
+			"tftp_root": filepath.Join(state, "tftpboot"), "tftp_master_path": filepath.Join(state, "tftp_master"),
+			"images_path": filepath.Join(state, "images"), "instance_master_path": filepath.Join(state, "master"),
+		},
+	}
+}
+
+func (w *world) differences(t *testing.T) map[string]difference {
+	t.Helper()
+	var all map[string]map[string]difference
+	w.read(t, "differences.json", &all)
+	if w.python {
+		return all["python"]
+	}
+	for name, d := range all["ironmaster"] {
+		if d.Reason == "" {
+			t.Fatal(fmt.Sprintf("testdata/differences.json: %s has no reason", name))
+		}
+	}
+	return all["ironmaster"]
+}
