@@ -1,0 +1,485 @@
+package agent
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+func deployNode() *store.Node {
+	return &store.Node{UUID: "n1", Driver: "redfish", ProvisionState: store.Deploying, PowerState: store.PowerOff,
+		DriverInfo: store.Dict{}, Properties: store.Dict{}, DriverInternalInfo: store.Dict{"is_whole_disk_image": true},
+		InstanceInfo: store.Dict{"image_source": "http://images/disk.qcow2", "image_os_hash_algo": "sha256",
+			"image_os_hash_value": "ab", "image_disk_format": "qcow2"}}
+}
+
+// The texts are ironic's, where ironic has one.
+func TestValidate(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*store.Node)
+		kind   store.Kind
+		text   string
+	}{
+		"fine": {func(*store.Node) {}, "", ""},
+		"no image": {func(n *store.Node) { delete(n.InstanceInfo, "image_source") }, store.MissingParameterValue,
+			"Node n1 failed to validate deploy image info. Some parameters were missing. Missing are: ['instance_info.image_source']"},
+		"image type": {func(n *store.Node) { n.InstanceInfo["image_type"] = "disk" }, store.InvalidParameterValue,
+			`Invalid image_type "disk", valid are partition, whole-disk`},
+		"no checksum": {func(n *store.Node) { delete(n.InstanceInfo, "image_os_hash_value") }, store.MissingParameterValue,
+			`image_source's "image_checksum", or "image_os_hash_algo" and "image_os_hash_value" must be provided in instance_info for node n1`},
+		"download source": {func(n *store.Node) { n.DriverInfo["image_download_source"] = "ftp" }, store.InvalidParameterValue,
+			`Invalid value for image_download_source: "ftp". Valid values are swift, http or local.`},
+		"swift": {func(n *store.Node) {
+			n.InstanceInfo["image_source"], n.InstanceInfo["image_download_source"] = "5fd4f3f2-0f3a-4c5a-9d0e-3a1d7a1f0c11", "swift"
+		}, store.InvalidParameterValue, "temporary URLs of Swift"},
+		"proxy": {func(n *store.Node) { n.DriverInfo["image_http_proxy"] = "spam://eggs" }, store.InvalidParameterValue,
+			"Proxy URL should either have HTTP(S) scheme or no scheme at all, the following URLs are invalid: {'image_http_proxy': 'spam://eggs'}."},
+		"no_proxy": {func(n *store.Node) { n.DriverInfo["image_no_proxy"] = ".eggs,.*" }, store.InvalidParameterValue,
+			"image_no_proxy should be a list of host names, IP addresses or domain names to exclude from proxying, the specified list .eggs,.* is incorrect."},
+		"swap": {func(n *store.Node) { n.InstanceInfo["swap_mb"] = "1024" }, store.InvalidParameterValue,
+			"Cannot deploy whole disk image with swap or ephemeral size set"},
+		"capability": {func(n *store.Node) { n.Properties["capabilities"] = "boot_mode:floppy" }, store.InvalidParameterValue,
+			"The parameter 'boot_mode' from properties/capabilities has an invalid value: 'floppy'. Acceptable values are: bios, uefi."},
+		"instance capability": {func(n *store.Node) { n.InstanceInfo["capabilities"] = `{"secure_boot": "maybe"}` }, store.InvalidParameterValue,
+			"The parameter 'secure_boot' from instance_info['capabilities'] has an invalid value: 'maybe'. Acceptable values are: true, false."},
+		"capabilities text": {func(n *store.Node) { n.InstanceInfo["capabilities"] = "boot_mode:uefi" }, store.InvalidParameterValue,
+			`Error parsing capabilities from Node n1 instance_info field. A dictionary or a "jsonified" dictionary is expected.`},
+		"root device": {func(n *store.Node) { n.Properties["root_device"] = map[string]any{"colour": "red"} }, store.InvalidParameterValue,
+			`The hints "colour" are invalid. Valid hints are: "size, model, wwn, serial, vendor, wwn_with_extension, wwn_vendor_extension, name, rotational, hctl, by_path"`},
+		"root device size": {func(n *store.Node) { n.InstanceInfo["root_device"] = map[string]any{"size": ">= x"} }, store.InvalidParameterValue,
+			`Root device hint "size" is not an integer value.`},
+		"root device rotational": {func(n *store.Node) { n.InstanceInfo["root_device"] = map[string]any{"rotational": "perhaps"} }, store.InvalidParameterValue,
+			`Root device hint "rotational" is not a Boolean value.`},
+		"good hints": {func(n *store.Node) {
+			n.InstanceInfo["root_device"] = map[string]any{"size": ">= 10", "rotational": "false", "name": "s== /dev/sda"}
+		}, "", ""},
+		"scheme": {func(n *store.Node) { n.InstanceInfo["image_source"] = "ftp://x/y" }, store.InvalidParameterValue, "ftp"},
+	} {
+		n := deployNode()
+		c.change(n)
+		g := newRig(t, quick(), n)
+		err := g.deploy.Validate(t.Context(), g.task)
+		if c.kind == "" && err != nil || c.kind != "" && (store.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text)) {
+			t.Errorf("%s: %v, want %s %s", name, err, c.kind, c.text)
+		}
+	}
+}
+
+func TestStepsAreThoseOfTheRecording(t *testing.T) {
+	var got []string
+	for _, s := range newRig(t, quick(), deployNode()).deploy.Steps(drivers.DeployStep) {
+		got = append(got, s.Name)
+		if s.Args != nil || s.Interface != drivers.TypeDeploy {
+			t.Errorf("%+v", s)
+		}
+	}
+	want := []string{"deploy", "write_image", "prepare_instance_boot", "tear_down_agent", "switch_to_tenant_network", "boot_instance"}
+	if !slices.Equal(got, want) {
+		t.Errorf("steps %v", got)
+	}
+}
+
+func TestPrepareLeavesAnHTTPImageWhereItIs(t *testing.T) {
+	g := newRig(t, quick(), deployNode())
+	g.task.Node.PowerState = store.PowerOn
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Fatal(err)
+	}
+	info := g.task.Node.InstanceInfo
+	if info.String("image_url") != "http://images/disk.qcow2" || info.String("image_type") != "whole-disk" ||
+		info.String("image_os_hash_value") != "ab" {
+		t.Errorf("instance_info %v", info)
+	}
+	if !slices.Equal(g.worker.power, []string{store.PowerOff}) || !slices.Equal(g.calls, []string{"prepare_ramdisk"}) {
+		t.Errorf("power %v, boot %v", g.worker.power, g.calls)
+	}
+	if g.boot.params["ipa-api-url"] != "http://192.0.2.1:6385" {
+		t.Errorf("kernel parameters %v", g.boot.params)
+	}
+}
+
+func TestPrepareFollowsARedirect(t *testing.T) {
+	g := newRig(t, quick(), deployNode())
+	g.images.meta = image.Metadata{Location: "https://mirror/disk.qcow2"}
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Fatal(err)
+	}
+	info := g.task.Node.InstanceInfo
+	if info.String("image_url") != "https://mirror/disk.qcow2" || info.String("image_source") != "https://mirror/disk.qcow2" {
+		t.Errorf("instance_info %v", info)
+	}
+}
+
+// The values are those of the recorded run with image_download_source local.
+func TestPrepareServesAConvertedImage(t *testing.T) {
+	n := deployNode()
+	n.InstanceInfo["image_download_source"], n.InstanceInfo["image_checksum"] = "local", "0123"
+	g := newRig(t, quick(), n)
+	g.publisher.served = Served{URL: "http://worker/images/x/disk", Format: image.FormatRaw, HashValue: "cd", Size: 5}
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Fatal(err)
+	}
+	info := n.InstanceInfo
+	if info["image_checksum"] != nil || info.String("image_disk_format") != "raw" || info.String("image_os_hash_value") != "cd" ||
+		info.String("image_url") != "http://worker/images/x/disk" {
+		t.Errorf("instance_info %v", info)
+	}
+	if w := g.publisher.wish; !w.Raw || w.DeclaredFormat != "qcow2" || w.HashAlgo != "sha256" {
+		t.Errorf("asked for %+v", w)
+	}
+}
+
+func TestPrepareTakesAFileAsItIsDeclared(t *testing.T) {
+	n := deployNode()
+	n.InstanceInfo = store.Dict{"image_source": "file:///srv/disk.raw", "image_checksum": "0123", "image_disk_format": "raw"}
+	g := newRig(t, quick(), n)
+	g.publisher.served = Served{URL: "http://worker/x", Format: image.FormatRaw, HashValue: "cd", Size: 5}
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Fatal(err)
+	}
+	if n.InstanceInfo.String("image_checksum") != "0123" || n.InstanceInfo.String("image_os_hash_value") != "" {
+		t.Errorf("instance_info %v", n.InstanceInfo)
+	}
+}
+
+func TestPrepareCopiesWhatGlanceSays(t *testing.T) {
+	n := deployNode()
+	n.InstanceInfo = store.Dict{"image_source": "5fd4f3f2-0f3a-4c5a-9d0e-3a1d7a1f0c11"}
+	g := newRig(t, quick(), n)
+	g.images.meta = image.Metadata{DiskFormat: "raw", ContainerFormat: "bare", Checksum: "0123", HashAlgo: "sha512",
+		HashValue: "ef", Properties: store.Dict{"os": "x"}, Tags: []string{"t"}}
+	g.publisher.served = Served{URL: "http://worker/x", Format: image.FormatRaw, HashValue: "ef", Size: 5}
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Fatal(err)
+	}
+	info := n.InstanceInfo
+	for key, want := range map[string]string{"image_checksum": "0123", "image_os_hash_algo": "sha512", "image_os_hash_value": "ef",
+		"image_container_format": "bare", "image_disk_format": "raw", "image_url": "http://worker/x"} {
+		if info.String(key) != want {
+			t.Errorf("%s: %v, want %s", key, info[key], want)
+		}
+	}
+}
+
+func TestPrepareLaysOutAPartitionImage(t *testing.T) {
+	n := deployNode()
+	n.DriverInternalInfo["is_whole_disk_image"] = false
+	n.InstanceInfo["root_gb"], n.InstanceInfo["swap_mb"], n.InstanceInfo["ephemeral_gb"] = "10", "512", 2
+	g := newRig(t, quick(), n)
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Fatal(err)
+	}
+	info, err := g.deploy.imageInfo(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"root_mb": "10240", "swap_mb": "512", "ephemeral_mb": "2048", "ephemeral_format": "ext4",
+		"image_type": "partition", "deploy_boot_mode": "uefi", "disk_label": "gpt", "preserve_ephemeral": "False"} {
+		if info.String(key) != want {
+			t.Errorf("%s: %v, want %s", key, info[key], want)
+		}
+	}
+	delete(n.InstanceInfo, "root_gb")
+	if err := g.deploy.Prepare(t.Context(), g.task); store.KindOf(err) != store.MissingParameterValue {
+		t.Errorf("without root_gb: %v", err)
+	}
+}
+
+func TestImageLargerThanMemory(t *testing.T) {
+	n := deployNode()
+	n.Properties["memory_mb"] = "4"
+	g := newRig(t, quick(), n)
+	g.images.meta.Size = 5 << 20
+	err := g.deploy.Prepare(t.Context(), g.task)
+	if store.KindOf(err) != store.InvalidParameterValue || !strings.Contains(err.Error(), "Memory size is too small") {
+		t.Error(err)
+	}
+	n.InstanceInfo["image_disk_format"] = "raw"
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
+		t.Errorf("a raw image is streamed: %v", err)
+	}
+}
+
+func TestBootAgentRebootsOnce(t *testing.T) {
+	g := newRig(t, quick(), deployNode())
+	outcome, err := g.deploy.bootAgent(t.Context(), g.task, nil)
+	if outcome != drivers.Waiting || err != nil || !slices.Equal(g.worker.power, []string{store.Reboot}) {
+		t.Errorf("%v, %v, power %v", outcome, err, g.worker.power)
+	}
+	g.task.Node.DriverInternalInfo["deployment_reboot"] = true
+	if _, err := g.deploy.bootAgent(t.Context(), g.task, nil); err != nil || len(g.worker.power) != 1 {
+		t.Errorf("rebooted again although a step before had: %v, %v", err, g.worker.power)
+	}
+}
+
+// The worker died between sending write_image and saving that it waits: what the agent says decides.
+func TestWriteImageIsNotRepeatedBlindly(t *testing.T) {
+	for name, c := range map[string]struct {
+		list store.Dict
+		sent int
+	}{
+		"running":       {commandList(cmd("execute_deploy_step", "RUNNING")), 0},
+		"failed":        {commandList(cmd("execute_deploy_step", "FAILED")), 0},
+		"never arrived": {commandList(cmd("get_deploy_steps", "SUCCEEDED")), 1},
+	} {
+		a := newAgent(t, func(r *http.Request, _ store.Dict) (int, any) {
+			if r.Method == http.MethodGet {
+				return 200, c.list
+			}
+			return 200, cmd("execute_deploy_step", "RUNNING")
+		})
+		n := deployNode()
+		a.adopt(t, n)
+		g := newRig(t, quick(), n)
+		if err := g.worker.Put(t.Context(), journalWriteImage, writeIntent{SentAt: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		outcome, err := g.deploy.writeImage(t.Context(), g.task, nil)
+		if outcome != drivers.Waiting || err != nil || len(a.posts) != c.sent {
+			t.Errorf("%s: %v, %v, sent %d times", name, outcome, err, len(a.posts))
+		}
+	}
+}
+
+func TestWriteImageIsJournaledBeforeItIsSent(t *testing.T) {
+	n := deployNode()
+	g := newRig(t, quick(), n)
+	a := newAgent(t, func(*http.Request, store.Dict) (int, any) {
+		if g.worker.journal[journalWriteImage] == nil {
+			t.Error("sent before the intent was written")
+		}
+		return 200, cmd("execute_deploy_step", "RUNNING")
+	})
+	a.adopt(t, n)
+	if _, err := g.deploy.writeImage(t.Context(), g.task, nil); err != nil || len(a.posts) != 1 || a.gets != 0 {
+		t.Errorf("%v, %d posts, %d gets", err, len(a.posts), a.gets)
+	}
+	if _, err := g.deploy.bootAgent(t.Context(), g.task, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.deploy.writeImage(t.Context(), g.task, nil); err != nil || len(a.posts) != 2 || a.gets != 0 {
+		t.Errorf("the next deployment: %v, %d posts, %d gets", err, len(a.posts), a.gets)
+	}
+}
+
+func bootloaderAgent(t *testing.T, ended store.Dict) *agentServer {
+	return newAgent(t, func(r *http.Request, body store.Dict) (int, any) {
+		if r.Method == http.MethodGet {
+			return 200, commandList(ended)
+		}
+		return 200, cmd(shortName(body.String("name")), "RUNNING")
+	})
+}
+
+func TestBootloaderFailureKeepsTheLogs(t *testing.T) {
+	failed := cmd("install_bootloader", "FAILED")
+	failed["command_error"] = store.Dict{"message": "no ESP"}
+	a := bootloaderAgent(t, failed)
+	n := deployNode()
+	a.adopt(t, n)
+	g := newRig(t, quick(), n)
+	_, err := g.deploy.prepareInstanceBoot(t.Context(), g.task, nil)
+	want := "Failed to install a bootloader when deploying node n1: no ESP"
+	if store.KindOf(err) != store.InstanceDeployFailure || err.Error() != want {
+		t.Error(err)
+	}
+	if last := a.posts[len(a.posts)-1]; last.String("name") != "log.collect_system_logs" {
+		t.Errorf("last command %v", last)
+	}
+}
+
+func TestOldAgentsInstallTheBootloaderWithoutABootMode(t *testing.T) {
+	a := newAgent(t, func(r *http.Request, body store.Dict) (int, any) {
+		if r.Method == http.MethodGet {
+			return 200, commandList(cmd("install_bootloader", "SUCCEEDED"))
+		}
+		if _, ok := body.Dict("params")["target_boot_mode"]; ok {
+			return 200, store.Dict{"command_status": "FAILED", "command_error": store.Dict{"type": "TypeError", "message": "m"}}
+		}
+		return 200, cmd(shortName(body.String("name")), "RUNNING")
+	})
+	n := deployNode()
+	a.adopt(t, n)
+	g := newRig(t, quick(), n)
+	if _, err := g.deploy.prepareInstanceBoot(t.Context(), g.task, nil); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(g.publisher.withdrawn, []string{"n1"}) {
+		t.Errorf("withdrawn %v", g.publisher.withdrawn)
+	}
+}
+
+func TestBootDeviceAfterDeployment(t *testing.T) {
+	for name, c := range map[string]struct {
+		change     func(*store.Node)
+		device     string
+		persistent bool
+	}{
+		"default": {func(*store.Node) {}, "disk", true},
+		"never":   {func(n *store.Node) { n.DriverInfo["force_persistent_boot_device"] = "Never" }, "disk", false},
+		"lenovo":  {func(n *store.Node) { n.Properties["vendor"] = "Lenovo" }, "", false},
+		"lenovo by BIOS": {func(n *store.Node) {
+			n.Properties["vendor"], n.Properties["capabilities"] = "Lenovo", "boot_mode:bios"
+		}, "disk", true},
+	} {
+		a := bootloaderAgent(t, cmd("install_bootloader", "SUCCEEDED"))
+		n := deployNode()
+		c.change(n)
+		a.adopt(t, n)
+		g := newRig(t, quick(), n)
+		if _, err := g.deploy.prepareInstanceBoot(t.Context(), g.task, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if g.management.device != c.device || g.management.persistent != c.persistent {
+			t.Errorf("%s: %s, persistent %v", name, g.management.device, g.management.persistent)
+		}
+	}
+}
+
+func TestLostLockStopsAStep(t *testing.T) {
+	g := newRig(t, quick(), deployNode())
+	g.worker.saveErr = store.ErrLockLost
+	if _, err := g.deploy.bootAgent(t.Context(), g.task, nil); !errors.Is(err, store.ErrLockLost) {
+		t.Error(err)
+	}
+}
+
+func TestTearDownAgent(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*store.Node)
+		off    bool // the agent's power_off works
+		posts  []string
+		power  []string
+	}{
+		"agent":         {func(*store.Node) {}, true, []string{"standby.power_off"}, nil},
+		"agent is slow": {func(*store.Node) {}, false, []string{"standby.power_off"}, []string{store.PowerOff}},
+		"out of band": {func(n *store.Node) { n.DriverInfo["deploy_forces_oob_reboot"] = "true" }, false,
+			[]string{"standby.sync"}, []string{store.PowerOff}},
+	} {
+		n := deployNode()
+		n.PowerState = store.PowerOn
+		c.change(n)
+		a := newAgent(t, func(_ *http.Request, body store.Dict) (int, any) {
+			if c.off {
+				n.PowerState = store.PowerOff
+			}
+			return 200, cmd(shortName(body.String("name")), "RUNNING")
+		})
+		a.adopt(t, n)
+		g := newRig(t, quick(), n)
+		outcome, err := g.deploy.tearDownAgent(t.Context(), g.task, nil)
+		if outcome != drivers.Done || err != nil || !slices.Equal(g.worker.power, c.power) {
+			t.Errorf("%s: %v, %v, power %v", name, outcome, err, g.worker.power)
+		}
+		var names []string
+		for _, p := range a.posts {
+			names = append(names, p.String("name"))
+		}
+		if !slices.Equal(names, c.posts) {
+			t.Errorf("%s: commands %v", name, names)
+		}
+	}
+}
+
+func TestInstanceIsSwitchedOnUnlessItCannotBe(t *testing.T) {
+	g := newRig(t, quick(), deployNode())
+	if _, err := g.deploy.bootInstance(t.Context(), g.task, nil); err != nil || !slices.Equal(g.worker.power, []string{store.PowerOn}) {
+		t.Errorf("%v, power %v", err, g.worker.power)
+	}
+	g.task.Hardware.Power = NewPower(quick())
+	if _, err := g.deploy.bootInstance(t.Context(), g.task, nil); err != nil || len(g.worker.power) != 1 {
+		t.Errorf("%v, power %v", err, g.worker.power)
+	}
+}
+
+// The keys are those of the recorded driver_internal_info.
+func TestCleaningBootsTheAgentWithItsOptions(t *testing.T) {
+	n := deployNode()
+	n.ProvisionState = store.Cleaning
+	g := newRig(t, quick(), n)
+	outcome, err := g.deploy.PrepareCleaning(t.Context(), g.task)
+	if outcome != drivers.Waiting || err != nil || !slices.Equal(g.worker.power, []string{store.Reboot}) {
+		t.Errorf("%v, %v, power %v", outcome, err, g.worker.power)
+	}
+	for key, want := range map[string]string{"agent_erase_devices_iterations": "1", "agent_erase_devices_zeroize": "True",
+		"agent_continue_if_secure_erase_failed": "False", "agent_continue_if_ata_erase_failed": "False",
+		"agent_enable_nvme_secure_erase": "True", "agent_enable_ata_secure_erase": "True", "disk_erasure_concurrency": "4",
+		"agent_erase_skip_read_only": "False"} {
+		if got := n.DriverInternalInfo.String(key); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+	if err := g.deploy.TearDownCleaning(t.Context(), g.task); err != nil || g.worker.power[1] != store.PowerOff {
+		t.Errorf("%v, power %v", err, g.worker.power)
+	}
+	n.Fault = store.FaultClean
+	if err := g.deploy.TearDownCleaning(t.Context(), g.task); err != nil || len(g.worker.power) != 2 {
+		t.Errorf("a failed node was switched off: %v, power %v", err, g.worker.power)
+	}
+}
+
+func TestRunningAgentIsUsed(t *testing.T) {
+	a := newAgent(t, getSteps(store.Dict{"hardware_manager_version": store.Dict{}, "clean_steps": store.Dict{}, "deploy_steps": store.Dict{}}))
+	n := deployNode()
+	n.PowerState = store.PowerOn
+	a.adopt(t, n)
+	n.DriverInternalInfo["agent_last_heartbeat"] = isoTime(time.Now())
+	cfg := quick()
+	cfg.FastTrack = true
+	g := newRig(t, cfg, n)
+	if err := g.deploy.Prepare(t.Context(), g.task); err != nil || len(g.calls) != 0 || len(g.worker.power) != 0 {
+		t.Errorf("prepare: %v, boot %v, power %v", err, g.calls, g.worker.power)
+	}
+	if outcome, err := g.deploy.bootAgent(t.Context(), g.task, nil); outcome != drivers.Done || err != nil {
+		t.Errorf("deploy: %v, %v", outcome, err)
+	}
+	if outcome, err := g.deploy.PrepareCleaning(t.Context(), g.task); outcome != drivers.Done || err != nil {
+		t.Errorf("cleaning: %v, %v", outcome, err)
+	}
+}
+
+func TestTearDownAndCleanUp(t *testing.T) {
+	g := newRig(t, quick(), deployNode())
+	if err := g.deploy.TearDown(t.Context(), g.task); err != nil || !slices.Equal(g.worker.power, []string{store.PowerOff}) {
+		t.Errorf("%v, power %v", err, g.worker.power)
+	}
+	if err := g.deploy.CleanUp(t.Context(), g.task); err != nil || !slices.Equal(g.publisher.withdrawn, []string{"n1"}) {
+		t.Errorf("%v, withdrawn %v", err, g.publisher.withdrawn)
+	}
+}
+
+func TestLogsAreKeptWhenConfigured(t *testing.T) {
+	a := newAgent(t, func(*http.Request, store.Dict) (int, any) {
+		c := cmd("collect_system_logs", "SUCCEEDED")
+		c["command_result"] = store.Dict{"system_logs": "bG9ncw=="}
+		return 200, c
+	})
+	for _, c := range []struct {
+		collect LogCollection
+		failed  bool
+		files   int
+	}{{CollectNever, true, 0}, {CollectOnFailure, false, 0}, {CollectOnFailure, true, 1}, {CollectAlways, false, 1}} {
+		cfg := quick()
+		cfg.Logs = LogsConfig{Collect: c.collect, Dir: t.TempDir()}
+		name := "web/1"
+		n := a.node(t)
+		n.Name = &name
+		g := newRig(t, cfg, n)
+		g.deploy.CollectLogs(t.Context(), g.task, "cleaning", c.failed)
+		files, err := os.ReadDir(cfg.Logs.Dir)
+		if err != nil || len(files) != c.files {
+			t.Errorf("%s, failed %v: %d files, %v", c.collect, c.failed, len(files), err)
+		}
+		if len(files) == 1 && !strings.HasPrefix(files[0].Name(), "n1_1_cleaning_") {
+			t.Errorf("file %s", files[0].Name())
+		}
+	}
+}
