@@ -109,7 +109,8 @@ func (s *Service) ValidateChecksum(instance store.Dict, node string) error {
 }
 
 // Checksum returns the digest that instance_info asks for; image_os_hash_value goes before image_checksum, and a
-// checksum that is a URL is fetched. A zero Checksum means that none was asked for.
+// checksum that is a URL is fetched. A zero Checksum means that none was asked for. It is meant for sources other than
+// Glance: there the keys may hold what an earlier deployment copied, and Fetch asks Glance itself.
 func (s *Service) Checksum(ctx context.Context, instance store.Dict) (Checksum, error) {
 	if value := instance.String("image_os_hash_value"); value != "" {
 		return s.cfg.Checksum.ParseChecksum(value, instance.String("image_os_hash_algo"))

@@ -49,6 +49,12 @@ type Publication struct {
 	Token string
 }
 
+// String keeps the URL out of logs.
+func (Publication) String() string { return "image.Publication{secret}" }
+
+// GoString keeps the URL out of %#v.
+func (p Publication) GoString() string { return p.String() }
+
 // Server serves images, ISOs and config drives to nodes and BMCs, each under a path that nobody can guess, until they
 // are withdrawn. It lists nothing and answers 404 to everything else.
 type Server struct {

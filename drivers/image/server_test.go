@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -79,6 +80,11 @@ func TestServerServesUntilWithdrawn(t *testing.T) {
 	iso := publish(t, s, Offer{Name: "boot.iso", Data: []byte("0123456789")})
 	if p.Token == iso.Token || len(p.Token) != 32 || !strings.HasSuffix(iso.URL, "/boot.iso") {
 		t.Errorf("%+v and %+v", p, iso)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(verb, Supply{Publication: p}); strings.Contains(text, p.Token) {
+			t.Errorf("%s tells the token: %s", verb, text)
+		}
 	}
 	status, header, body := request(t, http.MethodHead, p.URL)
 	if status != 200 || header.Get("Content-Length") != itoa(len(disk)) || header.Get("Accept-Ranges") != "bytes" || len(body) != 0 {
