@@ -64,4 +64,3 @@ func TestAgentAPIErrors(t *testing.T) {
 		t.Errorf("the commands are %+v", list.Commands)
 	}
 }
-

@@ -83,4 +83,3 @@ func TestLockdown(t *testing.T) {
 		t.Error("a lockdown switched the power off")
 	}
 }
-

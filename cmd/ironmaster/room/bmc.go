@@ -264,6 +264,11 @@ func (b *bmc) misbehave(w http.ResponseWriter, r *http.Request) bool {
 		errUnavailable().write(w)
 		return true
 	}
+	if fault.garbage {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html><body>Please log in to the management console.</body></html>")
+		return true
+	}
 	if fault.dropSession {
 		b.sessions.clear()
 	}

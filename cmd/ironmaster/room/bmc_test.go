@@ -118,6 +118,21 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+func TestManagerResetForgetsSessions(t *testing.T) {
+	m := openRoom(t, Config{}).Machines()[0]
+	client := connect(t, m)
+	managers, err := client.Service.Managers()
+	if err != nil || len(managers) != 1 {
+		t.Fatalf("managers %v, error %v", managers, err)
+	}
+	if _, err := managers[0].Reset(schemas.ForceRestartResetType); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Get(systemsPath); statusOf(err) != http.StatusUnauthorized {
+		t.Errorf("after the reset: %v", err)
+	}
+}
+
 func TestSessionLimit(t *testing.T) {
 	m := openRoom(t, Config{}).Machines()[0]
 	for range maxSessions {

@@ -2,7 +2,9 @@ package room
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +21,8 @@ type Faults struct {
 	Silent float64
 	// ServerError makes the BMC answer a request with 503 without acting on it.
 	ServerError float64
+	// Garbage makes the BMC answer a request with 200 and a page that is not Redfish.
+	Garbage float64
 	// DropSession makes the BMC forget every session before a request, which it then answers with 401.
 	DropSession float64
 	// StuckPower makes a power request be accepted and never happen.
@@ -32,51 +36,73 @@ type Faults struct {
 }
 
 // ParseFaults reads faults as a command line gives them: "slow=0.1,slow-by=5s,silent=0.01". The names are slow, slow-by,
-// silent, server-error, drop-session, stuck-power, wrong-password, command-failure and no-heartbeat.
+// silent, server-error, garbage, drop-session, stuck-power, wrong-password, command-failure and no-heartbeat.
 func ParseFaults(text string) (Faults, error) {
 	var f Faults
+	err := parseItems(text, func(name, value string) error {
+		if name != "slow-by" {
+			return setProbability(f.probabilities(), name, value)
+		}
+		delay, err := time.ParseDuration(value)
+		f.SlowBy = delay
+		return err
+	})
+	if err != nil {
+		return Faults{}, fmt.Errorf("faults: %w", err)
+	}
+	return f, f.check()
+}
+
+// parseItems hands each "name=value" of a list to set.
+func parseItems(text string, set func(name, value string) error) error {
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(item, "=")
-		if name == "slow-by" {
-			delay, err := time.ParseDuration(value)
-			if err != nil {
-				return Faults{}, fmt.Errorf("fault %s: %w", name, err)
-			}
-			f.SlowBy = delay
-			continue
+		if err := set(name, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		target := f.probabilities()[name]
-		if target == nil {
-			return Faults{}, fmt.Errorf("there is no fault %q", name)
-		}
-		probability, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return Faults{}, fmt.Errorf("fault %s: the probability %q is not a number", name, value)
-		}
-		*target = probability
 	}
-	return f, f.check()
+	return nil
+}
+
+func setProbability(known map[string]*float64, name, value string) error {
+	target := known[name]
+	if target == nil {
+		return fmt.Errorf("unknown, the names are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	}
+	probability, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return fmt.Errorf("the probability %q is not a number", value)
+	}
+	*target = probability
+	return nil
+}
+
+func checkProbabilities(known map[string]*float64) error {
+	for name, probability := range known {
+		if !(*probability >= 0 && *probability <= 1) {
+			return fmt.Errorf("%s: %v is not between 0 and 1", name, *probability)
+		}
+	}
+	return nil
 }
 
 func (f *Faults) probabilities() map[string]*float64 {
 	return map[string]*float64{
-		"slow": &f.Slow, "silent": &f.Silent, "server-error": &f.ServerError, "drop-session": &f.DropSession,
-		"stuck-power": &f.StuckPower, "wrong-password": &f.WrongPassword, "command-failure": &f.CommandFailure,
-		"no-heartbeat": &f.NoHeartbeat,
+		"slow": &f.Slow, "silent": &f.Silent, "server-error": &f.ServerError, "garbage": &f.Garbage,
+		"drop-session": &f.DropSession, "stuck-power": &f.StuckPower, "wrong-password": &f.WrongPassword,
+		"command-failure": &f.CommandFailure, "no-heartbeat": &f.NoHeartbeat,
 	}
 }
 
 func (f *Faults) check() error {
-	for name, probability := range f.probabilities() {
-		if !(*probability >= 0 && *probability <= 1) {
-			return fmt.Errorf("fault %s: the probability %v is not between 0 and 1", name, *probability)
-		}
-	}
 	if f.SlowBy < 0 {
-		return fmt.Errorf("fault slow-by: %s is negative", f.SlowBy)
+		return fmt.Errorf("faults: slow-by: %s is negative", f.SlowBy)
+	}
+	if err := checkProbabilities(f.probabilities()); err != nil {
+		return fmt.Errorf("faults: %w", err)
 	}
 	return nil
 }
@@ -91,6 +117,30 @@ type Quirks struct {
 	BasicOnly float64
 	// RequireETag BMCs answer 428 to a PATCH without If-Match.
 	RequireETag float64
+}
+
+// ParseQuirks reads quirks as a command line gives them: "patch-media=0.5,basic-only=0.1". The names are patch-media,
+// system-media, basic-only and require-etag.
+func ParseQuirks(text string) (Quirks, error) {
+	var q Quirks
+	err := parseItems(text, func(name, value string) error { return setProbability(q.shares(), name, value) })
+	if err != nil {
+		return Quirks{}, fmt.Errorf("quirks: %w", err)
+	}
+	return q, q.check()
+}
+
+func (q *Quirks) shares() map[string]*float64 {
+	return map[string]*float64{
+		"patch-media": &q.PatchMedia, "system-media": &q.SystemMedia, "basic-only": &q.BasicOnly, "require-etag": &q.RequireETag,
+	}
+}
+
+func (q *Quirks) check() error {
+	if err := checkProbabilities(q.shares()); err != nil {
+		return fmt.Errorf("quirks: %w", err)
+	}
+	return nil
 }
 
 // traits are the quirks that one machine got.
@@ -153,8 +203,8 @@ func newFaultPlan(faults Faults, seed uint64, number int) *faultPlan {
 
 // requestFault is what befalls one request to the BMC.
 type requestFault struct {
-	delay                            time.Duration
-	silent, serverError, dropSession bool
+	delay                                     time.Duration
+	silent, serverError, garbage, dropSession bool
 }
 
 func (p *faultPlan) request() requestFault {
@@ -164,6 +214,7 @@ func (p *faultPlan) request() requestFault {
 	}
 	f.silent = p.requests.roll(p.faults.Silent)
 	f.serverError = p.requests.roll(p.faults.ServerError)
+	f.garbage = p.requests.roll(p.faults.Garbage)
 	f.dropSession = p.requests.roll(p.faults.DropSession)
 	return f
 }

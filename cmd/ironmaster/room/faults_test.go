@@ -27,6 +27,18 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
+func TestParseQuirks(t *testing.T) {
+	got, err := ParseQuirks("patch-media=0.5,basic-only=1")
+	if want := (Quirks{PatchMedia: 0.5, BasicOnly: 1}); err != nil || got != want {
+		t.Errorf("%+v, error %v", got, err)
+	}
+	for _, text := range []string{"patch-media=2", "slow=0.1", "patch-media"} {
+		if _, err := ParseQuirks(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
 func TestFaultsDependOnSeedAndNumber(t *testing.T) {
 	half := Faults{Slow: 0.5, Silent: 0.5, ServerError: 0.5, DropSession: 0.5, StuckPower: 0.5, CommandFailure: 0.5, WrongPassword: 0.5}
 	draw := func(seed uint64, number int, more bool) (requests []requestFault, commands []bool) {
@@ -95,6 +107,13 @@ func TestRequestFaults(t *testing.T) {
 		m := openRoom(t, Config{Faults: Faults{ServerError: 1}}).Machines()[0]
 		if status, err := get(t, m, 10*time.Second); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d, error %v", status, err)
+		}
+	})
+	t.Run("garbage", func(t *testing.T) {
+		m := openRoom(t, Config{Faults: Faults{Garbage: 1}}).Machines()[0]
+		_, err := gofish.ConnectContext(t.Context(), gofish.ClientConfig{Endpoint: m.Info().Address, HTTPClient: bmcClient(t, m)})
+		if err == nil {
+			t.Error("gofish takes a web page for Redfish")
 		}
 	})
 	t.Run("dropped session", func(t *testing.T) {

@@ -262,8 +262,11 @@ func (c *Config) complete() error {
 	}
 	for name, faults := range c.FaultsOf {
 		if err := faults.check(); err != nil {
-			return fmt.Errorf("faults of %s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	if err := c.Quirks.check(); err != nil {
+		return err
 	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {

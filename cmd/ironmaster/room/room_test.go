@@ -109,8 +109,9 @@ func TestOpenRefuses(t *testing.T) {
 		"a folder":             {Count: 1, Dir: "-"},
 		"do not fit":           {Count: 10, BasePort: 65530},
 		"too small":            {Count: 1, DiskSize: 4096},
-		"between 0 and 1":      {Count: 1, Faults: Faults{Slow: 1.5}},
-		"faults of machine-7":  {Count: 1, FaultsOf: map[string]Faults{"machine-7": {Silent: -1}}},
+		"slow: 1.5 is not":     {Count: 1, Faults: Faults{Slow: 1.5}},
+		"quirks: basic-only":   {Count: 1, Quirks: Quirks{BasicOnly: -1}},
+		"machine-7: faults":    {Count: 1, FaultsOf: map[string]Faults{"machine-7": {Silent: -1}}},
 		"starting machine 0: ": {Count: 1, BasePort: taken.Addr().(*net.TCPAddr).Port},
 	} {
 		if cfg.Dir == "" {
