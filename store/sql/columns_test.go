@@ -156,3 +156,19 @@ func TestRowsOfOthersAreRead(t *testing.T) {
 		}
 	})
 }
+
+// Python stores NaN in JSON where a user asks for it.
+func TestAnUnreadableRowHidesNoOther(t *testing.T) {
+	beside(t, func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine) {
+		bad, good := createNode(t, db, nil), createNode(t, db, nil)
+		if _, err := raw.ExecContext(t.Context(), `UPDATE nodes SET extra = '{"x": NaN}' WHERE id = `+itoa(bad.ID)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Node(t.Context(), bad.UUID); err == nil || !strings.Contains(err.Error(), "column extra") {
+			t.Errorf("reading the bad row: %v", err)
+		}
+		if nodes, err := db.Nodes(t.Context(), sql.Filter{}); err != nil || len(nodes) != 1 || nodes[0].UUID != good.UUID {
+			t.Errorf("listing: %v, %v", nodes, err)
+		}
+	})
+}

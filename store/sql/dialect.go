@@ -44,14 +44,12 @@ type column struct {
 	bmpOnly bool
 }
 
-// faultKind is what a failed statement means for its caller.
+// faultKind is what a failed statement means for its caller. The zero kind is any failure that trying again does not mend.
 type faultKind int
 
 const (
-	// faultOther is any failure that trying again does not mend.
-	faultOther faultKind = iota
 	// faultDuplicate is the violation of a unique constraint.
-	faultDuplicate
+	faultDuplicate faultKind = iota + 1
 	// faultReference is the violation of a foreign key.
 	faultReference
 	// faultTooLong is a value that does not fit its column or the server's packet.

@@ -35,7 +35,8 @@ type Filter struct {
 	Columns []string
 }
 
-// Nodes reads the nodes that a filter chooses, ordered by id unless told otherwise.
+// Nodes reads the nodes that a filter chooses, ordered by id unless told otherwise. A node whose row cannot be read is
+// logged and left out: it must not keep its neighbours from being looked after.
 func (db *DB) Nodes(ctx context.Context, f Filter) ([]*store.Node, error) {
 	columns := db.nodes
 	if len(f.Columns) > 0 {
@@ -50,7 +51,7 @@ func (db *DB) Nodes(ctx context.Context, f Filter) ([]*store.Node, error) {
 	}
 	var nodes []*store.Node
 	err = db.read(ctx, "listing nodes", func(s session) error {
-		nodes, err = s.selectNodes(columns, where, args...)
+		nodes, err = s.selectNodes(columns, db.logUnreadable, where, args...)
 		if err != nil || len(f.Columns) > 0 {
 			return err
 		}
@@ -65,6 +66,10 @@ func (db *DB) Nodes(ctx context.Context, f Filter) ([]*store.Node, error) {
 		}
 	}
 	return nodes, nil
+}
+
+func (db *DB) logUnreadable(n *store.Node, err error) {
+	db.cfg.Log.Error().Err(err).Int64("node_id", n.ID).Str("node", n.UUID).Msg("A node's row cannot be read")
 }
 
 // CountNodes counts the nodes of the whole deployment in any of the provision states, for max_concurrent_deploy and the

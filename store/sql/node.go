@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,7 +35,7 @@ func (db *DB) Node(ctx context.Context, ident string) (*store.Node, error) {
 	}
 	var nodes []*store.Node
 	err = db.read(ctx, "reading node "+ident, func(s session) error {
-		nodes, err = s.selectNodes(db.nodes, " WHERE nodes."+where, arg)
+		nodes, err = s.selectNodes(db.nodes, nil, " WHERE nodes."+where, arg)
 		if err != nil {
 			return err
 		}
@@ -50,12 +51,19 @@ func (db *DB) Node(ctx context.Context, ident string) (*store.Node, error) {
 	return nodes[0], err
 }
 
-func (s session) selectNodes(columns *rows[store.Node], rest string, args ...any) ([]*store.Node, error) {
+// selectNodes reads nodes without traits. skip, when given, is told of a node that cannot be read, which is then left out.
+func (s session) selectNodes(columns *rows[store.Node], skip func(n *store.Node, err error), rest string,
+	args ...any) ([]*store.Node, error) {
 	var nodes []*store.Node
 	err := s.query("SELECT "+columns.list()+" FROM nodes"+rest, args, func(from *sql.Rows) error {
 		n := new(store.Node)
+		err := columns.scan(from, n)
+		if unreadable := (*unreadableError)(nil); skip != nil && errors.As(err, &unreadable) {
+			skip(n, err)
+			return nil
+		}
 		nodes = append(nodes, n)
-		return columns.scan(from, n)
+		return err
 	})
 	return nodes, err
 }

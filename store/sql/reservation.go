@@ -13,6 +13,9 @@ import (
 // undoTimeout bounds the taking back of a reservation whose caller has gone.
 const undoTimeout = 10 * time.Second
 
+// reserveTries bounds the tries to reserve a node that is free whenever one looks and taken whenever one writes.
+const reserveTries = 3
+
 // Reserve locks a node, given by UUID or id, for a worker and returns the node as it is under the lock. tag is the
 // worker's host name. One guarded UPDATE decides; any holder, the own host included, is NodeLocked.
 //
@@ -55,30 +58,29 @@ func (db *DB) reserve(ctx context.Context, id int64, uuid, tag string) error {
 	// this process away, so the own tag in the row can then only come from that UPDATE.
 	lost := false
 	err := db.write(ctx, "reserving node "+uuid, func(s session) error {
-		holder, err := s.holder(id, uuid)
-		if err != nil {
-			return err
+		for try := 1; ; try++ {
+			holder, err := s.holder(id, uuid)
+			if err != nil {
+				return err
+			}
+			if holder == tag && lost {
+				return nil
+			}
+			// A holder that lets go between a failed UPDATE and this look leaves the node to another try.
+			if holder != "" || try > reserveTries {
+				return store.NodeLockedBy(uuid, holder)
+			}
+			lost = true
+			n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE id = ? AND reservation IS NULL",
+				tag, db.now(), id)
+			if err != nil {
+				return err
+			}
+			lost = false
+			if n == 1 {
+				return nil
+			}
 		}
-		if holder == tag && lost {
-			return nil
-		}
-		if holder != "" {
-			return store.NodeLockedBy(uuid, holder)
-		}
-		lost = true
-		n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE id = ? AND reservation IS NULL",
-			tag, db.now(), id)
-		if err != nil {
-			return err
-		}
-		lost = false
-		if n == 1 {
-			return nil
-		}
-		if holder, err = s.holder(id, uuid); err != nil {
-			return err
-		}
-		return store.NodeLockedBy(uuid, holder)
 	})
 	if err != nil && lost {
 		return db.undoReserve(ctx, id, tag, err)

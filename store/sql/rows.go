@@ -70,11 +70,23 @@ func (r *rows[T]) scan(from *sql.Rows, into *T, further ...any) error {
 	v := reflect.ValueOf(into).Elem()
 	for i, f := range r.fields {
 		if err := assign(v.Field(f.Index).Addr().Interface(), values[i]); err != nil {
-			return fmt.Errorf("table %s, column %s: %w", r.table, f.Name, err)
+			return &unreadableError{r.table, f.Name, err}
 		}
 	}
 	return nil
 }
+
+// unreadableError is a value that this package cannot make sense of, as another program may have left it.
+type unreadableError struct {
+	table, column string
+	cause         error
+}
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("table %s, column %s: %v", e.table, e.column, e.cause)
+}
+
+func (e *unreadableError) Unwrap() error { return e.cause }
 
 // assign puts a driver's value into a model field. NULL is the zero value, and an empty object where one is due.
 func assign(dest, value any) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -59,9 +58,6 @@ func (s Schema) HasColumn(table, name string) bool {
 
 // HasTable reports whether the schema has a table.
 func (s Schema) HasTable(name string) bool { return len(s.tables[name]) > 0 }
-
-// Columns returns the names of a table's columns, sorted.
-func (s Schema) Columns(table string) []string { return slices.Sorted(maps.Keys(s.tables[table])) }
 
 // since reports whether the schema is that of a revision or newer.
 func (s Schema) since(revision string) bool {

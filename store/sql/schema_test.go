@@ -19,8 +19,8 @@ func TestSchemaIsDiscovered(t *testing.T) {
 			t.Errorf("schema %s of %s (%s)", s.Revision, s.Release, s.Series)
 		}
 		if !s.HasColumn("nodes", "shard") || s.HasColumn("nodes", "parent_node") || !s.HasTable("node_inventory") ||
-			s.HasTable("runbooks") || len(s.Columns("alembic_version")) != 1 {
-			t.Errorf("columns of nodes: %v", s.Columns("nodes"))
+			s.HasTable("runbooks") {
+			t.Error("the tables and columns are not those of 21.4")
 		}
 	})
 }
