@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ironmaster/ironmaster/conductor"
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+func newLocksCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "locks",
+		Short: "Show which nodes the conductor of this machine has locked, and what for",
+		Long: `Show which nodes the conductor of this machine has locked, what for, on whose request and since when.
+
+The running conductor is asked at [ironmaster]admin_listen. When none answers, the locks are read from its state file:
+they are what it held when it ended, and goes on with when it starts again.`,
+		Args: cobra.NoArgs,
+	}
+	flags := addOsloFlags(cmd)
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		s, _, err := flags.load(cmd.Context(), config.R2023_1)
+		if err != nil {
+			return err
+		}
+		locks, from, err := findLocks(cmd.Context(), s.Ironmaster)
+		if err != nil {
+			return err
+		}
+		if from != "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), from)
+		}
+		if *asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(locks)
+		}
+		return printLocks(cmd.OutOrStdout(), locks, time.Now())
+	}
+	return cmd
+}
+
+// locksTimeout is how long a running conductor may take to answer.
+const locksTimeout = 5 * time.Second
+
+// findLocks asks the running conductor, or else reads its state file; from then says so.
+func findLocks(ctx context.Context, c config.Ironmaster) (locks []conductor.LockView, from string, err error) {
+	address := dialAddress(c.AdminListen)
+	locks, err = askLocks(ctx, address)
+	if err == nil {
+		return locks, "", nil
+	}
+	if !errors.As(err, new(*net.OpError)) {
+		return nil, "", err
+	}
+	db, err := local.OpenReadOnly(c.StateFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", fmt.Errorf("no conductor answers at %s ([ironmaster]admin_listen), and there is no state file %s: "+
+			"none ran here with this configuration", address, c.StateFile)
+	case errors.Is(err, local.ErrInUse):
+		return nil, "", fmt.Errorf("no conductor answers at %s, but one has %s open: it runs with another "+
+			"[ironmaster]admin_listen, or is just starting or stopping", address, c.StateFile)
+	case errors.Is(err, local.ErrCorrupt):
+		return nil, "", fmt.Errorf("no conductor answers at %s, and %w: move the file away; flows then go on from the "+
+			"shared database", address, err)
+	case err != nil:
+		return nil, "", fmt.Errorf("no conductor answers at %s, and reading %s failed: %w", address, c.StateFile, err)
+	}
+	locks = conductor.ViewLocks(db.Locks())
+	return locks, fmt.Sprintf("No conductor answers at %s. These are the locks that the last one left in %s:", address,
+		c.StateFile), db.Close()
+}
+
+func askLocks(ctx context.Context, address string) ([]conductor.LockView, error) {
+	ctx, cancel := context.WithTimeout(ctx, locksTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/locks", nil)
+	if err != nil {
+		return nil, fmt.Errorf("[ironmaster]admin_listen: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking the conductor for its locks: %w", err)
+	}
+	defer response.Body.Close()
+	var locks []conductor.LockView
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s to a question for locks: it is not a conductor's [ironmaster]admin_listen",
+			address, response.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 64<<20)).Decode(&locks); err != nil {
+		return nil, fmt.Errorf("%s did not answer with locks, it is not a conductor's [ironmaster]admin_listen: %w", address,
+			err)
+	}
+	return locks, nil
+}
+
+// dialAddress is where a listener on this machine is reached: one that listens everywhere is found on loopback.
+func dialAddress(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func printLocks(out io.Writer, locks []conductor.LockView, now time.Time) error {
+	if len(locks) == 0 {
+		_, err := fmt.Fprintln(out, "No node is locked.")
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NODE\tKIND\tPURPOSE\tREQUEST\tSINCE\tHELD FOR\tEPOCH")
+	for _, l := range locks {
+		kind := "exclusive"
+		if l.Shared {
+			kind = "shared"
+		}
+		request := firstOf(l.RequestID, "-")
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", l.Node, kind, l.Purpose, request,
+			l.Since.Local().Format(time.DateTime), span(now.Sub(l.Since)), l.Epoch)
+	}
+	return table.Flush()
+}
