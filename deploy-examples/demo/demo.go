@@ -119,7 +119,7 @@ func (d *demo) startRoom(context.Context) error {
 	inventory := filepath.Join(d.dir, "inventory.json")
 	args := []string{
 		"room", "--count", strconv.Itoa(d.machines), "--dir", filepath.Join(d.dir, "room"),
-		"--api-url", d.lab.IronicURL, "--inventory", inventory,
+		"--inventory", inventory,
 	}
 	fmt.Fprintf(d.out, "  $ %s room --count %d ...\n", d.short(d.program), d.machines)
 	_, err := d.lab.StartService(lab.Command{
