@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/ironmaster/ironmaster/conductor"
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/objects"
+	"github.com/ironmaster/ironmaster/messaging/rabbit"
+	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+func newConductorCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "conductor",
+		Short: "Run the conductor",
+		Args:  cobra.NoArgs,
+	}
+	flags := addOsloFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runConductor(cmd.Context(), flags) }
+	return cmd
+}
+
+// runConductor reads the configuration, opens what a worker stands on and runs it until ctx ends.
+func runConductor(ctx context.Context, flags *osloFlags) error {
+	// The release is known only from the database, and the database only from the settings, whose defaults depend on the
+	// release: they are read twice.
+	first, _, err := flags.load(ctx, config.R2023_1)
+	if err != nil {
+		return err
+	}
+	log, closer, err := openLog(first)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	db, err := sql.Open(ctx, databaseConfig(first, log))
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	defer func() { _ = db.Close() }()
+	release, err := messaging.ParseRelease(db.Schema().Release)
+	if err != nil {
+		return fmt.Errorf("the database has a schema that this build does not know: %w", err)
+	}
+	s, warnings, err := flags.load(ctx, configRelease(release))
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		log.Warn().Msg(w)
+	}
+	w := &workerProcess{settings: s, release: release, db: db, log: log}
+	if err := w.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		log.Error().Err(err).Msg("The conductor ended")
+		return err
+	}
+	return nil
+}
+
+// workerProcess is one conductor with everything that it stands on, from the bottom up: database, local file, hardware,
+// broker, the worker itself, and the address where operators look.
+type workerProcess struct {
+	settings *config.Settings
+	release  messaging.Release
+	db       *sql.DB
+	log      zerolog.Logger
+}
+
+func (p *workerProcess) run(ctx context.Context) error {
+	s := p.settings
+	if s.Default.RPCTransport != "oslo" {
+		return fmt.Errorf("[DEFAULT]rpc_transport is %q: this build speaks oslo (RabbitMQ) only", s.Default.RPCTransport)
+	}
+	cfg, err := workerConfig(s, p.release)
+	if err != nil {
+		return err
+	}
+	codec, err := objects.New(cfg.Release, cfg.PinnedRelease)
+	if err != nil {
+		return fmt.Errorf("[DEFAULT]pin_release_version: %w", err)
+	}
+	p.db.UseVersions(rowVersions(codec))
+	memory, err := local.Open(s.Ironmaster.StateFile, local.Options{Log: p.log})
+	if err != nil {
+		return fmt.Errorf("opening the state file: %w", err)
+	}
+	defer func() {
+		if err := memory.Close(); err != nil {
+			p.log.Error().Err(err).Msg("Closing the state file failed")
+		}
+	}()
+	hw, err := openHardware(ctx, s, p.release, p.db, p.log)
+	if err != nil {
+		return err
+	}
+	defer hw.close()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	bus, publisher, err := p.openBus(s)
+	if err != nil {
+		return err
+	}
+	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Bus: bus, Hardware: hw.enabled, Images: hw.images,
+		Codec: codec, Metrics: registry, Log: p.log})
+	return p.serve(ctx, worker, registry, publisher)
+}
+
+// rowVersions are the object versions that rows are written in.
+func rowVersions(codec *objects.Codec) map[string]string {
+	versions := map[string]string{}
+	for _, name := range []string{"Node", "Port", "Conductor", "Trait", "NodeHistory", "Allocation", "BIOSSetting"} {
+		versions[name] = codec.Version(name)
+	}
+	return versions
+}
+
+// rpcTopic is ironic's topic of conductors.
+const rpcTopic = "ironic.conductor_manager"
+
+func (p *workerProcess) openBus(s *config.Settings) (*conductor.RabbitBus, *rabbit.Publisher, error) {
+	server, err := rabbit.NewServer(rabbit.ServerConfig{Config: brokerConfig(s, "ironmaster server", p.log), Topic: rpcTopic,
+		Host: s.Default.Host, Concurrency: s.Default.ExecutorThreads})
+	if err != nil {
+		return nil, nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
+	}
+	publisher, err := rabbit.NewPublisher(brokerConfig(s, "ironmaster publisher", p.log))
+	if err != nil {
+		return nil, nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
+	}
+	return conductor.NewRabbitBus(server, publisher), publisher, nil
+}
+
+// serve runs the worker beside its publisher and the operators' address. The publisher ends last: it carries the last
+// replies and events.
+func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, registry *prometheus.Registry,
+	publisher *rabbit.Publisher) error {
+	listener, err := net.Listen("tcp", p.settings.Ironmaster.AdminListen)
+	if err != nil {
+		return fmt.Errorf("[ironmaster]admin_listen: %w", err)
+	}
+	admin := &http.Server{Handler: worker.AdminHandler(registry), ReadHeaderTimeout: adminTimeout, WriteTimeout: adminTimeout}
+	var around sync.WaitGroup
+	publishing, stopPublishing := context.WithCancel(context.Background())
+	around.Go(func() { publisher.Run(publishing) })
+	around.Go(func() {
+		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			p.log.Error().Err(err).Msg("The operators' address failed")
+		}
+	})
+	err = worker.Run(ctx)
+	stopPublishing()
+	_ = admin.Close()
+	around.Wait()
+	return err
+}
+
+const adminTimeout = 10 * time.Second

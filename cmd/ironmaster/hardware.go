@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/agent"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// hardware is everything below the conductor that drives machines.
+type hardware struct {
+	enabled *catalog.Enabled
+	images  *imageKinds
+	depot   *image.Depot
+	redfish *redfish.Client
+	log     zerolog.Logger
+}
+
+// openHardware builds every driver of this build and enables those that the settings name.
+func openHardware(ctx context.Context, s *config.Settings, release messaging.Release, db *sql.DB, log zerolog.Logger) (
+	*hardware, error) {
+	depot, err := image.OpenDepot(ctx, imageConfig(s), log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the image service: %w", err)
+	}
+	h := &hardware{depot: depot, redfish: redfish.New(redfishConfig(s), log), log: log}
+	if err := h.enable(s, release, db); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *hardware) enable(s *config.Settings, release messaging.Release, db *sql.DB) error {
+	fakes, err := fakeConfig(s.Fake)
+	if err != nil {
+		return err
+	}
+	agentCfg := agentConfig(s, firstOf(s.Catalog.EndpointOverride, s.API.PublicEndpoint))
+	all := catalog.New(catalog.Parts{
+		Fake: fakes, BIOSSettings: db,
+		Direct:            agent.New(agentCfg, h.depot.Service, agent.NewDepot(h.depot)),
+		AgentPower:        agent.NewPower(agentCfg),
+		RedfishPower:      redfish.NewPower(h.redfish),
+		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
+		Firmware:          release >= messaging.V22_1,
+	})
+	wanted, err := explicitLists(s)
+	if err != nil {
+		return err
+	}
+	enabled, warnings, err := catalog.Enable(all, wanted)
+	for _, w := range warnings {
+		h.log.Warn().Msg(w)
+	}
+	if err != nil {
+		return err
+	}
+	h.enabled, h.images = enabled, &imageKinds{service: h.depot.Service}
+	return nil
+}
+
+const closeTimeout = 10 * time.Second
+
+func (h *hardware) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := h.depot.Close(ctx); err != nil {
+		h.log.Error().Err(err).Msg("Closing the image service failed")
+	}
+	h.redfish.Close(ctx)
+}
+
+// explicitLists tells the lists that an operator wrote from those that nobody did: a list that differs from the default
+// of the release was written.
+func explicitLists(s *config.Settings) (catalog.Config, error) {
+	plain, _, err := config.Load(config.Inputs{Release: s.Release, Root: noFiles{}, Hostname: func() (string, error) {
+		return s.Default.Host, nil
+	}, Address: func() string { return s.Default.MyIP }})
+	if err != nil {
+		return catalog.Config{}, fmt.Errorf("reading the defaults: %w", err)
+	}
+	wanted, defaults := enabledConfig(s.Default), enabledConfig(plain.Default)
+	wanted.HardwareTypes.Explicit = !slices.Equal(wanted.HardwareTypes.Names, defaults.HardwareTypes.Names)
+	for typ, list := range wanted.Interfaces {
+		list.Explicit = !slices.Equal(list.Names, defaults.Interfaces[typ].Names)
+		wanted.Interfaces[typ] = list
+	}
+	return wanted, nil
+}
+
+// imageKinds is conductor.Images: which kind of image a node is to get.
+type imageKinds struct{ service *image.Service }
+
+func (*imageKinds) IsGlance(ref string) bool { return image.IsGlance(ref) }
+
+func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, string) {
+	d, err := k.service.Kind(ctx, t.Node.InstanceInfo, requester(t))
+	if err != nil {
+		return false, err.Error()
+	}
+	return d.Apply(t.Node.InstanceInfo, t.Node.DriverInternalInfo), d.Reason
+}
+
+// requester is who asked for the task, for Glance.
+func requester(t *drivers.Task) image.Requester {
+	return image.Requester{Token: t.AuthToken, RequestID: t.GlobalRequestID}
+}
+
+// noFiles is a file system without files.
+type noFiles struct{}
+
+func (noFiles) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}

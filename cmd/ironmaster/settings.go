@@ -1,0 +1,258 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/conductor"
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/agent"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/fake"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/messaging/rabbit"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// This file turns the settings of ironic.conf into what each part takes.
+
+func databaseConfig(s *config.Settings, log zerolog.Logger) sql.Config {
+	c := sql.Defaults()
+	c.URL, c.MaxPoolSize, c.MaxOverflow = s.Database.Connection, s.Database.MaxPoolSize, s.Database.MaxOverflow
+	c.ConnectionRecycleTime, c.MaxRetries = s.Database.ConnectionRecycleTime, s.Database.MaxRetries
+	c.RetryInterval, c.MySQLSQLMode, c.Log = s.Database.RetryInterval, s.Database.MySQLSQLMode, log
+	return c
+}
+
+func brokerConfig(s *config.Settings, name string, log zerolog.Logger) rabbit.Config {
+	r := s.Rabbit
+	o := rabbit.DefaultOptions()
+	o.TLS, o.TLSVersion, o.KeyFile, o.CertFile, o.CAFile = r.SSL, r.SSLVersion, r.SSLKeyFile, r.SSLCertFile, r.SSLCAFile
+	o.VerifyHostname, o.LoginMethod, o.Heartbeat = r.SSLEnforceHostname, r.LoginMethod, r.HeartbeatTimeoutThreshold
+	o.RetryInterval, o.RetryBackoff, o.RetryMax = r.RetryInterval, r.RetryBackoff, r.IntervalMax
+	o.ReconnectDelay, o.MissingConsumerTimeout = r.KombuReconnectDelay, r.MissingConsumerRetryTimeout
+	o.Prefetch, o.CancelOnFailover, o.DurableQueues = r.QoSPrefetchCount, r.EnableCancelOnFailover, r.AMQPDurableQueues
+	o.AutoDelete, o.HAQueues, o.QuorumQueue = r.AMQPAutoDelete, r.HAQueues, r.QuorumQueue
+	o.QuorumDeliveryLimit, o.QuorumMaxMemoryLength = r.QuorumDeliveryLimit, r.QuorumMaxMemoryLength
+	o.QuorumMaxMemoryBytes, o.TransientQuorumQueue = r.QuorumMaxMemoryBytes, r.TransientQuorumQueue
+	o.TransientTTL, o.StreamFanout, o.QueueManager = r.TransientQueuesTTL, r.StreamFanout, r.UseQueueManager
+	o.QueueManagerHost, o.QueueManagerProcess = r.QueueManagerHostname, r.QueueManagerProcess
+	return rabbit.Config{URL: s.Default.TransportURL, Options: o, Exchange: s.Default.ControlExchange, Name: name, Log: log}
+}
+
+func workerConfig(s *config.Settings, release messaging.Release) (conductor.Config, error) {
+	d, c := s.Default, s.Conductor
+	clean, err := priorities("clean_step_priority_override", c.CleanStepPriorityOverride)
+	if err != nil {
+		return conductor.Config{}, err
+	}
+	verify, err := priorities("verify_step_priority_override", c.VerifyStepPriorityOverride)
+	if err != nil {
+		return conductor.Config{}, err
+	}
+	pin := messaging.Release(0)
+	if d.PinReleaseVersion != "" {
+		if pin, err = messaging.ParseRelease(d.PinReleaseVersion); err != nil {
+			return conductor.Config{}, fmt.Errorf("[DEFAULT]pin_release_version: %w", err)
+		}
+	}
+	return conductor.Config{
+		Host: d.Host, Group: strings.ToLower(c.Group), Release: release, PinnedRelease: pin,
+		WorkersPoolSize: c.WorkersPoolSize, ReservedWorkersPercentage: c.ReservedWorkersPool,
+		PeriodicMaxWorkers: c.PeriodicMaxWorkers,
+		HeartbeatInterval:  c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,
+		NodeLockedRetryAttempts: c.NodeLockedRetryAttempts, NodeLockedRetryInterval: c.NodeLockedRetryInterval,
+		SoftPowerOffTimeout: c.SoftPowerOffTimeout, SyncPowerStateInterval: c.SyncPowerStateInterval,
+		SyncPowerStateWorkers: c.SyncPowerStateWorkers, PowerStateSyncMaxRetries: c.PowerStateSyncMaxRetries,
+		ForcePowerStateDuringSync: c.ForcePowerStateDuringSync, PowerFailureRecoveryInterval: c.PowerFailureRecoveryInterval,
+		CheckProvisionStateInterval: c.CheckProvisionStateInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
+		DeployCallbackTimeout: c.DeployCallbackTimeout, CleanCallbackTimeout: c.CleanCallbackTimeout,
+		AutomatedClean: c.AutomatedClean, CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify,
+		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
+		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
+		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
+		NodeHistory: c.NodeHistory, PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure,
+		PowerOffInCleanFail: c.PoweroffInCleanFail, FastTrack: s.Deploy.FastTrack, FastTrackTimeout: s.Deploy.FastTrackTimeout,
+		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath, LogInDBMaxSize: d.LogInDBMaxSize,
+		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,
+		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
+		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
+		ProgressInterval: s.Ironmaster.ProgressInterval, MaxMessageSize: oslo.DefaultMaxSize,
+		GracefulShutdownTimeout: c.GracefulShutdownTimeout,
+	}, nil
+}
+
+// priorities joins the occurrences of a priority override: "interface.step:priority".
+func priorities(option string, given []map[string]string) (map[string]int, error) {
+	all := map[string]int{}
+	for _, one := range given {
+		for step, text := range one {
+			p, err := strconv.Atoi(text)
+			if err != nil || p < 0 {
+				return nil, fmt.Errorf("[conductor]%s: the priority of %s is %q, not a whole number", option, step, text)
+			}
+			all[step] = p
+		}
+	}
+	return all, nil
+}
+
+func enabledConfig(d config.Default) catalog.Config {
+	// An option that was left out has its default, which may name what this build lacks.
+	list := func(names []string) catalog.List { return catalog.List{Names: names} }
+	return catalog.Config{
+		HardwareTypes: list(d.EnabledHardwareTypes),
+		Interfaces: map[drivers.InterfaceType]catalog.List{
+			drivers.TypeBIOS: list(d.EnabledBIOS), drivers.TypeBoot: list(d.EnabledBoot), drivers.TypeConsole: list(d.EnabledConsole),
+			drivers.TypeDeploy: list(d.EnabledDeploy), drivers.TypeFirmware: list(d.EnabledFirmware),
+			drivers.TypeInspect: list(d.EnabledInspect), drivers.TypeManagement: list(d.EnabledManagement),
+			drivers.TypeNetwork: list(d.EnabledNetwork), drivers.TypePower: list(d.EnabledPower),
+			drivers.TypeRAID: list(d.EnabledRAID), drivers.TypeRescue: list(d.EnabledRescue),
+			drivers.TypeStorage: list(d.EnabledStorage), drivers.TypeVendor: list(d.EnabledVendor),
+		},
+		Defaults: map[drivers.InterfaceType]string{
+			drivers.TypeBIOS: d.DefaultBIOS, drivers.TypeBoot: d.DefaultBoot, drivers.TypeConsole: d.DefaultConsole,
+			drivers.TypeDeploy: d.DefaultDeploy, drivers.TypeFirmware: d.DefaultFirmware, drivers.TypeInspect: d.DefaultInspect,
+			drivers.TypeManagement: d.DefaultManagement, drivers.TypeNetwork: d.DefaultNetwork, drivers.TypePower: d.DefaultPower,
+			drivers.TypeRAID: d.DefaultRAID, drivers.TypeRescue: d.DefaultRescue, drivers.TypeStorage: d.DefaultStorage,
+			drivers.TypeVendor: d.DefaultVendor,
+		},
+	}
+}
+
+func imageConfig(s *config.Settings) image.Config {
+	c := image.DefaultConfig()
+	c.Glance = glanceConfig(s.Glance)
+	c.HTTP = image.HTTPConfig{Verify: s.Default.WebserverVerifyCA.Enabled, CAFile: s.Default.WebserverVerifyCA.CAFile,
+		Timeout: s.Default.WebserverConnectionTimeout}
+	if s.Deploy.ImageServerAuthStrategy == "http_basic" {
+		c.HTTP.User, c.HTTP.Password = s.Deploy.ImageServerUser, s.Deploy.ImageServerPassword
+	}
+	c.File.AllowedPaths = s.Conductor.FileURLAllowedPaths
+	c.Checksum = image.ChecksumConfig{AllowMD5: s.Agent.AllowMD5Checksum,
+		DisableFiles: s.Conductor.DisableSupportForChecksumFiles, DisableVerification: s.Conductor.DisableFileChecksum}
+	c.Safety = image.SafetyConfig{MaxVirtualSize: s.Ironmaster.MaxImageSize * image.MiB,
+		Disable: s.Conductor.DisableDeepImageInspection}
+	for _, f := range s.Conductor.PermittedImageFormats {
+		c.Safety.PermittedFormats = append(c.Safety.PermittedFormats, image.Format(f))
+	}
+	c.Convert.MemoryLimit = int64(s.DiskUtils.ImageConvertMemoryLimit) * image.MiB
+	c.Convert.Attempts, c.Convert.TimeLimit = s.DiskUtils.ImageConvertAttempts, s.Ironmaster.ImageConvertTimeLimit
+	c.Convert.GrowthFactor = s.Default.RawImageGrowthFactor
+	c.Cache = image.CacheConfig{MasterDir: s.PXE.InstanceMasterPath, ImagesDir: s.PXE.ImagesPath,
+		Size: int64(s.PXE.ImageCacheSize) * image.MiB, TTL: s.PXE.ImageCacheTTL, Concurrency: s.Default.ImageDownloadConcurrency}
+	c.Server.Listen, c.Server.BaseURL = s.Ironmaster.ImageServerListen, s.Ironmaster.ImageServerURL
+	if c.Server.BaseURL == "" {
+		_, port, _ := net.SplitHostPort(c.Server.Listen)
+		c.Server.BaseURL = "http://" + net.JoinHostPort(s.Default.MyIP, port)
+	}
+	c.WholeDiskRootOnly = s.Ironmaster.WholeDiskRootOnly
+	return c
+}
+
+func glanceConfig(g config.Glance) image.GlanceConfig {
+	a := g.Auth
+	c := image.GlanceConfig{
+		AuthType: image.AuthType(a.Type), AuthURL: a.URL, Username: a.Username, UserID: a.UserID, Password: a.Password,
+		UserDomainName: a.UserDomainName, UserDomainID: a.UserDomainID, ProjectName: a.ProjectName, ProjectID: a.ProjectID,
+		ProjectDomainName: a.ProjectDomainName, ProjectDomainID: a.ProjectDomainID, DomainName: a.DomainName,
+		DomainID: a.DomainID, SystemScope: a.SystemScope != "", TrustID: a.TrustID,
+		ApplicationCredentialID: a.ApplicationCredentialID, ApplicationCredentialName: a.ApplicationCredentialName,
+		ApplicationCredentialSecret: a.ApplicationCredentialSecret, Token: a.Token, DefaultDomainName: a.DefaultDomainName,
+		DefaultDomainID: a.DefaultDomainID, CAFile: a.CAFile, CertFile: a.CertFile, KeyFile: a.KeyFile, Insecure: a.Insecure,
+		EndpointOverride: firstOf(a.EndpointOverride, a.Endpoint), RegionName: a.RegionName, ServiceType: g.ServiceType,
+		ValidInterfaces: a.ValidInterfaces, Timeout: a.Timeout, Retries: g.NumRetries,
+	}
+	if c.Timeout == 0 {
+		c.Timeout = image.DefaultConfig().Glance.Timeout
+	}
+	return c
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func agentConfig(s *config.Settings, apiURL string) agent.Config {
+	a, d := s.Agent, s.Deploy
+	c := agent.DefaultConfig()
+	c.APIURL, c.VerifyCA = strings.TrimRight(apiURL, "/"), verification(a.VerifyCA)
+	c.CommandTimeout, c.CommandAttempts = a.CommandTimeout, a.MaxCommandAttempts
+	c.WaitAttempts, c.WaitInterval, c.ManageBoot = a.CommandWaitAttempts, a.CommandWaitInterval, a.ManageAgentBoot
+	c.DownloadSource, c.StreamRawImages, c.ForceRawImages = a.ImageDownloadSource, a.StreamRawImages, s.Default.ForceRawImages
+	c.ReservedMemory, c.EphemeralFormat, c.BootMode = int64(a.MemoryConsumedByAgent), s.PXE.DefaultEphemeralFormat, d.DefaultBootMode
+	c.PowerOffRetries, c.PowerOffInterval = a.PostDeployPowerStateRetries, a.PostDeployPowerStateRetryDelay
+	c.FastTrack, c.FastTrackTimeout = d.FastTrack, d.FastTrackTimeout
+	c.Logs = agent.LogsConfig{Collect: agent.LogCollection(a.DeployLogsCollect), Dir: a.DeployLogsLocalPath}
+	c.Erase = agent.EraseConfig{Iterations: d.ShredRandomOverwriteIterations, Zeroize: d.ShredFinalOverwriteWithZeros,
+		ContinueIfSecureFail: d.ContinueIfSecureEraseFails, NVMeSecure: d.EnableNVMeSecureErase, ATASecure: d.EnableATASecureErase,
+		Concurrency: d.DiskErasureConcurrency, SkipReadOnly: d.EraseSkipReadOnly, DevicesPriority: d.EraseDevicesPriority,
+		MetadataPriority: d.EraseDevicesMetadataPriority}
+	return c
+}
+
+// verification is a setting as drivers write it: a boolean as text, or a path.
+func verification(v config.Verification) string {
+	switch {
+	case !v.Enabled:
+		return "False"
+	case v.CAFile != "":
+		return v.CAFile
+	}
+	return "True"
+}
+
+func redfishConfig(s *config.Settings) redfish.Config {
+	r := s.Redfish
+	c := redfish.DefaultConfig()
+	c.ConnectionAttempts, c.RetryInterval, c.CacheSize = r.ConnectionAttempts, r.ConnectionRetryInterval, r.ConnectionCacheSize
+	c.ConnectTimeout, c.ReadTimeout, c.AuthType = r.ConnectTimeout, r.ReadTimeout, r.AuthType
+	c.PowerTimeout = s.Conductor.PowerStateChangeTimeout
+	if v := r.VerifyCA; v != nil {
+		c.VerifyCA = redfish.Verify{Off: !v.Enabled, Path: v.CAFile}
+	}
+	return c
+}
+
+func fakeConfig(f config.Fake) (fake.Config, error) {
+	var c fake.Config
+	for _, o := range []struct {
+		name, text string
+		into       *fake.Delay
+	}{
+		{"power_delay", f.PowerDelay, &c.PowerDelay}, {"boot_delay", f.BootDelay, &c.BootDelay},
+		{"deploy_delay", f.DeployDelay, &c.DeployDelay}, {"management_delay", f.ManagementDelay, &c.ManagementDelay},
+		{"bios_delay", f.BIOSDelay, &c.BIOSDelay},
+	} {
+		d, err := fake.ParseDelay(o.text)
+		if err != nil {
+			return c, fmt.Errorf("[fake]%s: %w", o.name, err)
+		}
+		*o.into = d
+	}
+	return c, nil
+}
+
+// configRelease chooses the release whose defaults apply.
+func configRelease(r messaging.Release) config.Release {
+	switch {
+	case r > messaging.V2025_2:
+		return config.Newest
+	case r >= messaging.V22_0:
+		return config.R2025_1
+	}
+	return config.R2023_1
+}
