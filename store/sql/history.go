@@ -23,7 +23,7 @@ func (db *DB) AddHistory(ctx context.Context, h store.HistoryEntry) error {
 	return db.write(ctx, "writing the history of a node", func(s session) error {
 		_, err := s.exec("INSERT INTO node_history (created_at, version, uuid, conductor, event_type, severity, event, "+
 			db.dialect.quote("user")+", node_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			now, db.version("NodeHistory"), id, h.Conductor, h.EventType, h.Severity, event, nullable(user), h.NodeID)
+			now, nullable(db.version("NodeHistory")), id, h.Conductor, h.EventType, h.Severity, event, nullable(user), h.NodeID)
 		if lost && db.dialect.classify(err).kind == faultDuplicate {
 			return nil
 		}

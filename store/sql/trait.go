@@ -120,7 +120,7 @@ func (s session) replaceTraits(node int64, present, wanted []string) error {
 			return err
 		}
 		_, err = s.exec("INSERT INTO node_traits (created_at, updated_at, version, node_id, trait) VALUES (?, NULL, ?, ?, ?)",
-			s.db.now(), s.db.version("Trait"), node, value)
+			s.db.now(), nullable(s.db.version("Trait")), node, value)
 		if err != nil {
 			return err
 		}
