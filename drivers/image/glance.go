@@ -38,8 +38,7 @@ func newGlanceSource(cfg GlanceConfig, log zerolog.Logger) (*glanceSource, error
 
 func (g *glanceSource) close() { g.session.http.CloseIdleConnections() }
 
-// Show reads an image's metadata. The image must be active, and readable by the requester: Glance decides when the
-// requester's token is used; otherwise it must be public or of the requester's project.
+// Show reads an image's metadata. The image must be active and readable by the requester.
 func (g *glanceSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
 	id, err := glanceID(ref.Href)
 	if err != nil {
@@ -67,11 +66,24 @@ func (g *glanceSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
 		return Metadata{}, store.Errorf(store.ImageUnacceptable,
 			"Image %s is unacceptable: The image is required to be in an active state.", id)
 	}
-	own := ref.Requester.ProjectID != "" && meta.Owner == ref.Requester.ProjectID
-	if ref.Requester.Token == "" && meta.Visibility != "public" && !own {
+	if !g.readable(meta, ref.Requester) {
 		return Metadata{}, store.Errorf(store.ImageNotFound, "Image %s could not be found.", id)
 	}
 	return meta, nil
+}
+
+// readable decides whether the requester may use an image. Glance itself decides when the requester's token is used;
+// otherwise the image must be public or of the requester's project, so that nobody reaches another project's images
+// through this service's credentials. Where neither ironic nor Glance knows users there is nothing to protect: ironic
+// insists on public images there too, but a Glance without Keystone lets nobody make one public.
+func (g *glanceSource) readable(meta Metadata, who Requester) bool {
+	switch {
+	case who.Token != "", meta.Visibility == "public":
+		return true
+	case who.ProjectID == "":
+		return !g.session.keystone()
+	}
+	return meta.Owner == who.ProjectID
 }
 
 // Open starts a download.

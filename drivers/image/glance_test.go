@@ -81,24 +81,33 @@ func TestGlanceErrors(t *testing.T) {
 
 func TestGlanceAvailability(t *testing.T) {
 	glance := newFakeGlance(t)
-	s := newTestService(t, testConfig(t, glance))
+	alone := newTestService(t, testConfig(t, glance))
+	cfg := testConfig(t, glance)
+	cfg.Glance.AuthType, cfg.Glance.AuthURL = AuthPassword, newFakeKeystone(t, glance.URL).URL
+	cfg.Glance.UserID, cfg.Glance.Password = "u", "p"
+	keystone := newTestService(t, cfg)
+	private := map[string]any{"visibility": "private", "owner": "p"}
 	tests := []struct {
-		name   string
-		fields map[string]any
-		who    Requester
-		kind   store.Kind
+		name    string
+		service *Service
+		fields  map[string]any
+		who     Requester
+		kind    store.Kind
 	}{
-		{"queued", map[string]any{"status": "queued"}, Requester{}, store.ImageUnacceptable},
-		{"private", map[string]any{"visibility": "private", "owner": "p"}, Requester{}, store.ImageNotFound},
-		{"private of another project", map[string]any{"visibility": "private", "owner": "p"}, Requester{ProjectID: "q"}, store.ImageNotFound},
-		{"shared without token", map[string]any{"visibility": "shared"}, Requester{}, store.ImageNotFound},
-		{"own", map[string]any{"visibility": "private", "owner": "p"}, Requester{ProjectID: "p"}, ""},
-		{"token", map[string]any{"visibility": "private", "owner": "p"}, Requester{Token: "t"}, ""},
+		{"queued", alone, map[string]any{"status": "queued"}, Requester{}, store.ImageUnacceptable},
+		{"public", keystone, nil, Requester{}, ""},
+		{"private, nobody asks", keystone, private, Requester{}, store.ImageNotFound},
+		{"shared, nobody asks", keystone, map[string]any{"visibility": "shared"}, Requester{}, store.ImageNotFound},
+		{"private of another project", keystone, private, Requester{ProjectID: "q"}, store.ImageNotFound},
+		{"own", keystone, private, Requester{ProjectID: "p"}, ""},
+		{"token", keystone, private, Requester{Token: "t"}, ""},
+		{"nobody knows users", alone, map[string]any{"visibility": "shared", "owner": nil}, Requester{}, ""},
+		{"only ironic knows users", alone, private, Requester{ProjectID: "q"}, store.ImageNotFound},
 	}
 	for _, tt := range tests {
 		glance.add(imageID, []byte("x"), tt.fields)
-		_, err := s.Show(t.Context(), Ref{Href: imageID, Requester: tt.who})
-		if store.KindOf(err) != tt.kind {
+		_, err := tt.service.Show(t.Context(), Ref{Href: imageID, Requester: tt.who})
+		if store.KindOf(err) != tt.kind || (tt.kind == "" && err != nil) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
