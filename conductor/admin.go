@@ -62,7 +62,7 @@ func (c *Conductor) Health() Health {
 	if err := c.mayAct(); err != nil {
 		h.Parts["registration"], h.Ready = err.Error(), false
 	}
-	if b, ok := c.bus.(interface{ Connected() bool }); ok && !b.Connected() {
+	if !c.bus.Connected() {
 		h.Parts["broker"], h.Ready = "not connected", false
 	}
 	return h

@@ -2,6 +2,8 @@ package conductor
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
 )
@@ -20,6 +22,22 @@ func NewRabbitBus(server *rabbit.Server, publisher *rabbit.Publisher) *RabbitBus
 // Serve is Bus.
 func (b *RabbitBus) Serve(ctx context.Context, handle func(context.Context, Message)) {
 	b.server.Serve(ctx, func(ctx context.Context, d *rabbit.Delivery) { handle(ctx, delivery{d}) })
+}
+
+// Connected is Bus: both connections are up.
+func (b *RabbitBus) Connected() bool { return b.server.Connected() && b.Publisher.Connected() }
+
+// readyPoll is how often a starting worker looks whether its queues exist.
+const readyPoll = 20 * time.Millisecond
+
+// Ready is Bus: the queues exist.
+func (b *RabbitBus) Ready(ctx context.Context) error {
+	for !b.server.Connected() {
+		if err := sleep(ctx, readyPoll); err != nil {
+			return fmt.Errorf("waiting for the broker: %w", err)
+		}
+	}
+	return nil
 }
 
 // delivery is a Message.

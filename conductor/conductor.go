@@ -136,6 +136,9 @@ func (c *Conductor) claim(ctx context.Context) error {
 
 // start registers the worker and begins its own work.
 func (c *Conductor) start(ctx context.Context) error {
+	if err := c.bus.Ready(ctx); err != nil {
+		return err
+	}
 	row := &store.Conductor{Hostname: c.cfg.Host, ConductorGroup: c.cfg.Group, Drivers: c.hardware.HardwareTypes(), Online: true}
 	replaced, err := c.db.Register(ctx, row, c.hardware.Rows())
 	if err != nil {

@@ -13,6 +13,10 @@ import (
 type Bus interface {
 	// Serve hands out requests until ctx ends.
 	Serve(ctx context.Context, handle func(context.Context, Message))
+	// Ready waits until requests can arrive; it fails when ctx ends before.
+	Ready(ctx context.Context) error
+	// Connected tells whether the broker can be reached at the moment.
+	Connected() bool
 	// Reply sends to a caller's queue; it gives up when the queue does not appear.
 	Reply(ctx context.Context, replyQueue string, body []byte) error
 	// Notify publishes to the exchange and waits for the broker's confirm. It also makes sure that a queue of that name

@@ -44,6 +44,9 @@ func (b *testBus) Serve(ctx context.Context, handle func(context.Context, Messag
 	<-ctx.Done()
 }
 
+func (b *testBus) Ready(context.Context) error { return nil }
+func (b *testBus) Connected() bool             { return true }
+
 func (b *testBus) Reply(_ context.Context, queue string, body []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -107,7 +107,7 @@ func appendJSONString(dst []byte, s string) []byte {
 			case '\f':
 				dst = append(dst, `\f`...)
 			default:
-				if c < 0x20 {
+				if c < 0x20 || c == 0x7f {
 					dst = appendEscape(dst, rune(c))
 				} else {
 					dst = append(dst, c)

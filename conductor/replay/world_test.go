@@ -76,9 +76,12 @@ func (w *world) startConductor(t *testing.T, extra options) {
 	}
 }
 
-// build makes the program from the tree that the test belongs to.
+// build makes the program from the tree that the test belongs to, unless REPLAY_PROGRAM names one.
 func build(t *testing.T) string {
 	t.Helper()
+	if program := os.Getenv("REPLAY_PROGRAM"); program != "" {
+		return program
+	}
 	program := filepath.Join(t.TempDir(), "ironmaster")
 	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/ironmaster")
 	if output, err := command.CombinedOutput(); err != nil {
@@ -134,7 +137,12 @@ func (w *world) configuration() options {
 
 // own is what belongs to the conductor alone.
 func (w *world) own(extra options) options {
-	all := options{}
+	// The default power of manual-management, as recorded, is the agent's.
+	all := options{"DEFAULT": {"enabled_power_interfaces": "agent,fake,redfish"}}
+	if os.Getenv("REPLAY_TMP") != "" {
+		all["DEFAULT"]["enabled_boot_interfaces"] = "fake"
+		all["DEFAULT"]["enabled_hardware_types"] = "fake-hardware,manual-management"
+	}
 	if w.python {
 		all = w.recordedInterfaces()
 	}
