@@ -17,12 +17,14 @@ type Images interface {
 	Show(ctx context.Context, ref image.Ref) (image.Metadata, error)
 }
 
-// Publisher makes things available to one node at URLs of this worker.
+// Publisher makes images available to nodes at URLs of this worker.
 type Publisher interface {
 	// Serve fetches an image once, checks it, converts it when asked to, and publishes it for the node.
 	Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (Served, error)
+	// Resume publishes again what was published for a node before this worker was restarted, at the same URL.
+	Resume(ctx context.Context, t *drivers.Task) error
 	// Withdraw takes back the image of a node and whatever the worker keeps of it for this node alone.
-	Withdraw(ctx context.Context, node *store.Node) error
+	Withdraw(ctx context.Context, t *drivers.Task) error
 }
 
 // ServeRequest says what to serve.
@@ -32,8 +34,6 @@ type ServeRequest struct {
 	DeclaredFormat string
 	// Raw asks for conversion.
 	Raw bool
-	// HashAlgo is the algorithm in which the hash of the bytes served is wanted.
-	HashAlgo string
 }
 
 // Served is an image that waits for its node. URL is a secret.
@@ -41,8 +41,8 @@ type Served struct {
 	URL string
 	// Format is that of the bytes served.
 	Format image.Format
-	// HashValue is the digest of the bytes served by the algorithm asked for, in hex.
-	HashValue string
+	// HashAlgo and HashValue are the digest of the bytes served, in hex.
+	HashAlgo, HashValue string
 	// Size is in bytes.
 	Size int64
 }
@@ -169,7 +169,7 @@ func (d *Deploy) CleanUp(ctx context.Context, t *drivers.Task) error {
 	if err := t.Hardware.Boot.CleanUpInstance(ctx, t); err != nil {
 		return err
 	}
-	return d.serve.Withdraw(ctx, t.Node)
+	return d.serve.Withdraw(ctx, t)
 }
 
 // TearDown switches the node off and takes it from its networks.
@@ -184,5 +184,11 @@ func (d *Deploy) TearDown(ctx context.Context, t *drivers.Task) error {
 	return t.Hardware.Network.RemoveProvisioningNetwork(ctx, t)
 }
 
-// TakeOver has nothing to do: the agent and its node do not care which worker speaks to them.
-func (*Deploy) TakeOver(context.Context, *drivers.Task) error { return nil }
+// TakeOver publishes the image again that a node is waiting for or reading, after this worker was restarted. The agent and
+// its node do not care otherwise which worker speaks to them.
+func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
+	if t.Node.ProvisionState != store.DeployWait && t.Node.ProvisionState != store.Deploying {
+		return nil
+	}
+	return d.serve.Resume(ctx, t)
+}

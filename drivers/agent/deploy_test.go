@@ -123,7 +123,7 @@ func TestPrepareServesAConvertedImage(t *testing.T) {
 	n := deployNode()
 	n.InstanceInfo["image_download_source"], n.InstanceInfo["image_checksum"] = "local", "0123"
 	g := newRig(t, quick(), n)
-	g.publisher.served = Served{URL: "http://worker/images/x/disk", Format: image.FormatRaw, HashValue: "cd", Size: 5}
+	g.publisher.served = Served{URL: "http://worker/images/x/disk", Format: image.FormatRaw, HashAlgo: "sha256", HashValue: "cd", Size: 5}
 	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestPrepareServesAConvertedImage(t *testing.T) {
 		info.String("image_url") != "http://worker/images/x/disk" {
 		t.Errorf("instance_info %v", info)
 	}
-	if w := g.publisher.wish; !w.Raw || w.DeclaredFormat != "qcow2" || w.HashAlgo != "sha256" {
+	if w := g.publisher.wish; !w.Raw || w.DeclaredFormat != "qcow2" {
 		t.Errorf("asked for %+v", w)
 	}
 }
@@ -141,7 +141,7 @@ func TestPrepareTakesAFileAsItIsDeclared(t *testing.T) {
 	n := deployNode()
 	n.InstanceInfo = store.Dict{"image_source": "file:///srv/disk.raw", "image_checksum": "0123", "image_disk_format": "raw"}
 	g := newRig(t, quick(), n)
-	g.publisher.served = Served{URL: "http://worker/x", Format: image.FormatRaw, HashValue: "cd", Size: 5}
+	g.publisher.served = Served{URL: "http://worker/x", Format: image.FormatRaw, HashAlgo: "sha256", HashValue: "cd", Size: 5}
 	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
 		t.Fatal(err)
 	}
@@ -480,6 +480,17 @@ func TestLogsAreKeptWhenConfigured(t *testing.T) {
 		}
 		if len(files) == 1 && !strings.HasPrefix(files[0].Name(), "n1_1_cleaning_") {
 			t.Errorf("file %s", files[0].Name())
+		}
+	}
+}
+
+func TestTakeOverPublishesForNodesThatStillRead(t *testing.T) {
+	for state, want := range map[string]int{store.DeployWait: 1, store.Deploying: 1, store.Active: 0, store.Adopting: 0} {
+		n := deployNode()
+		n.ProvisionState = state
+		g := newRig(t, quick(), n)
+		if err := g.deploy.TakeOver(t.Context(), g.task); err != nil || len(g.publisher.resumed) != want {
+			t.Errorf("%s: %v, resumed %v", state, err, g.publisher.resumed)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 type worker struct {
 	saves    int
 	power    []string
+	mu       sync.Mutex
 	journal  map[string][]byte
 	reported []string
 	saveErr  error
@@ -29,7 +32,14 @@ func (w *worker) SetPower(_ context.Context, t *drivers.Task, target string) err
 	return nil
 }
 func (w *worker) Report(_ *drivers.Task, p drivers.Progress) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.reported = append(w.reported, p.Doing)
+}
+func (w *worker) said(doing string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.reported, doing)
 }
 func (w *worker) Journal(*drivers.Task) drivers.Journal { return w }
 func (w *worker) Put(_ context.Context, key string, value any) error {
@@ -90,6 +100,7 @@ type publisher struct {
 	wish      ServeRequest
 	served    Served
 	withdrawn []string
+	resumed   []string
 	err       error
 }
 
@@ -97,8 +108,12 @@ func (p *publisher) Serve(_ context.Context, _ *drivers.Task, wish ServeRequest)
 	p.wish = wish
 	return p.served, p.err
 }
-func (p *publisher) Withdraw(_ context.Context, n *store.Node) error {
-	p.withdrawn = append(p.withdrawn, n.UUID)
+func (p *publisher) Resume(_ context.Context, t *drivers.Task) error {
+	p.resumed = append(p.resumed, t.Node.UUID)
+	return nil
+}
+func (p *publisher) Withdraw(_ context.Context, t *drivers.Task) error {
+	p.withdrawn = append(p.withdrawn, t.Node.UUID)
 	return nil
 }
 

@@ -87,20 +87,16 @@ func tags(list []string) []any {
 // serveImage has this worker serve the image. When the bytes served are not in the format that was declared, the checksums
 // of the original are worth nothing, and those of the new bytes take their place.
 func (d *Deploy) serveImage(ctx context.Context, t *drivers.Task, ref image.Ref, info store.Dict) (int64, error) {
-	declared, algo := info.String("image_disk_format"), info.String("image_os_hash_algo")
-	wish := ServeRequest{Ref: ref, DeclaredFormat: declared, HashAlgo: algo, Raw: d.cfg.ForceRawImages && d.cfg.StreamRawImages}
-	if algo == "" || algo == "md5" {
-		wish.HashAlgo = "sha256"
-	}
-	t.Worker.Report(t, drivers.Progress{Doing: "making the image ready"})
-	served, err := d.serve.Serve(ctx, t, wish)
+	declared := info.String("image_disk_format")
+	served, err := d.serve.Serve(ctx, t, ServeRequest{Ref: ref, DeclaredFormat: declared,
+		Raw: d.cfg.ForceRawImages && d.cfg.StreamRawImages})
 	if err != nil {
 		return 0, err
 	}
 	info["image_disk_format"] = string(served.Format)
 	if declared != string(served.Format) {
 		info["image_checksum"] = nil
-		info["image_os_hash_algo"] = wish.HashAlgo
+		info["image_os_hash_algo"] = served.HashAlgo
 		info["image_os_hash_value"] = served.HashValue
 	}
 	info["image_url"] = served.URL

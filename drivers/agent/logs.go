@@ -52,8 +52,8 @@ func (d *Deploy) saveLogs(ctx context.Context, t *drivers.Task, label string) (s
 // logName is ironic's: uuid, name, instance, label and time.
 func logName(n *store.Node, label string, at time.Time) string {
 	parts := []string{n.UUID}
-	if n.Name != nil && *n.Name != "" {
-		parts = append(parts, filepath.Base(*n.Name))
+	if name := nodeName(n); name != "" {
+		parts = append(parts, filepath.Base(name))
 	}
 	for _, part := range []string{n.InstanceUUID, label} {
 		if part != "" {

@@ -40,7 +40,7 @@ func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ sto
 			"Failed to prepare instance for booting: %w", err))
 	}
 	// The image has been taken. What stays published until tear-down would only be in somebody's way.
-	return drivers.Done, d.serve.Withdraw(ctx, t.Node)
+	return drivers.Done, d.serve.Withdraw(ctx, t)
 }
 
 // failed keeps the ramdisk's logs before the step ends in err: afterwards the node is switched off.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -57,7 +58,8 @@ func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task, _ store.
 }
 
 func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
-	drive, err := configDrive(t.Node)
+	drive, err := image.ConfigDrive(image.ConfigDriveNode{UUID: t.Node.UUID, Name: nodeName(t.Node)},
+		t.Node.InstanceInfo[keyConfigDrive])
 	if err != nil {
 		return drivers.Done, err
 	}
@@ -65,10 +67,10 @@ func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.O
 	if err != nil {
 		return drivers.Done, err
 	}
-	if drive != nil {
+	if drive != "" {
 		info[keyConfigDrive] = drive
 	}
-	step := writeImageStep(store.Dict{"image_info": info, keyConfigDrive: drive})
+	step := writeImageStep(store.Dict{"image_info": info, keyConfigDrive: nullable(drive)})
 	if err := t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{SentAt: time.Now()}); err != nil {
 		return drivers.Done, err
 	}
@@ -79,15 +81,11 @@ func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.O
 	return outcome, err
 }
 
-// configDrive returns the config drive as the agent takes it: a URL or base64; nil when there is none.
-func configDrive(n *store.Node) (any, error) {
-	if parts := n.InstanceInfo.Dict(keyConfigDrive); parts != nil {
-		return buildConfigDrive(n, parts)
+func nodeName(n *store.Node) string {
+	if n.Name == nil {
+		return ""
 	}
-	if text := n.InstanceInfo.String(keyConfigDrive); text != "" {
-		return text, nil
-	}
-	return nil, nil
+	return *n.Name
 }
 
 // imageInfo describes the image to the agent (reference/deploy.md §4.1).

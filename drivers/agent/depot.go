@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+const (
+	// diskName is what a node's image is called in the depot.
+	diskName = "disk"
+	// journalImageToken is the key under which this worker remembers the secret part of the URL that a node was given.
+	journalImageToken = "agent.image_token"
+)
+
+// Depot publishes images from an image.Depot and tells the followers of progress events what moves.
+type Depot struct{ images *image.Depot }
+
+// NewDepot returns a Publisher over the depot.
+func NewDepot(images *image.Depot) Depot { return Depot{images} }
+
+var _ Publisher = Depot{}
+
+// Serve fetches, checks, converts and publishes. The URL's secret goes to the journal before the node can know it, so that
+// the URL outlives a restart of this worker.
+func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (Served, error) {
+	watch := watching(t)
+	req := image.FetchRequest{Ref: wish.Ref, Owner: t.Node.UUID, Name: diskName, ForceRaw: wish.Raw,
+		DeclaredFormat: wish.DeclaredFormat, OnProgress: watch.fetched}
+	if !image.IsGlance(wish.Ref.Href) {
+		var err error
+		if req.Checksum, err = d.images.Checksum(ctx, t.Node.InstanceInfo); err != nil {
+			return Served{}, err
+		}
+	}
+	supply, err := d.images.Provide(ctx, req, "", watch.taken)
+	if err != nil {
+		return Served{}, err
+	}
+	if err := t.Worker.Journal(t).Put(ctx, journalImageToken, supply.Token); err != nil {
+		return Served{}, err
+	}
+	return Served{URL: supply.URL, Format: supply.Format, HashAlgo: supply.HashAlgo, HashValue: supply.HashValue,
+		Size: supply.Size}, nil
+}
+
+// Resume publishes again what the node held, under the token that its URL has. A node whose image comes from elsewhere
+// holds nothing.
+func (d Depot) Resume(ctx context.Context, t *drivers.Task) error {
+	var token string
+	found, err := t.Worker.Journal(t).Get(ctx, journalImageToken, &token)
+	if err != nil || !found || token == "" || !strings.Contains(t.Node.InstanceInfo.String("image_url"), token) {
+		return err
+	}
+	_, _, err = d.images.Resume(t.Node.UUID, diskName, token, watching(t).taken)
+	return err
+}
+
+// Withdraw takes back the node's URL and its hold on the image.
+func (d Depot) Withdraw(ctx context.Context, t *drivers.Task) error {
+	if err := d.images.Withdraw(t.Node.UUID, diskName); err != nil {
+		return err
+	}
+	return t.Worker.Journal(t).Put(ctx, journalImageToken, "")
+}
+
+// watch reports progress from other goroutines than the task's, and after the task has ended. It holds a task of its own,
+// with no more of the node than its identity.
+type watch struct{ task *drivers.Task }
+
+func watching(t *drivers.Task) watch {
+	n := t.Node
+	return watch{&drivers.Task{Worker: t.Worker, Log: t.Log, Shared: true, Node: &store.Node{ID: n.ID, UUID: n.UUID,
+		Name: n.Name, Driver: n.Driver, InstanceUUID: n.InstanceUUID, ProvisionState: n.ProvisionState,
+		TargetProvisionState: n.TargetProvisionState}}}
+}
+
+func (w watch) fetched(s image.Snapshot) {
+	doing := map[image.Phase]string{
+		image.PhaseWaiting:  "waiting for other images",
+		image.PhaseDownload: "downloading the image",
+		image.PhaseConvert:  "converting the image to raw",
+		image.PhaseHash:     "computing the image's checksum",
+	}[s.Phase]
+	w.task.Worker.Report(w.task, drivers.Progress{Doing: doing, Waiting: s.Phase == image.PhaseWaiting, Bytes: s.Done,
+		Total: s.Total, At: time.Now()})
+}
+
+func (w watch) taken(tr image.Transfer) {
+	w.task.Worker.Report(w.task, drivers.Progress{Doing: "writing the image", Bytes: tr.Done, Total: tr.Total, At: time.Now()})
+}
