@@ -169,7 +169,24 @@ func (d *Deploy) StepStatus(ctx context.Context, t *drivers.Task, kind drivers.S
 	if kind == drivers.CleanStep {
 		current = t.Node.CleanStep
 	}
-	return stepStatus(t.Node, kind, commands, current)
+	status, err := stepStatus(t.Node, kind, commands, current)
+	status.Error = withoutSecrets(ctx, t, status.Error)
+	return status, err
+}
+
+// withoutSecrets takes the secret parts of the URLs that an agent was given out of what it says about them.
+func withoutSecrets(ctx context.Context, t *drivers.Task, text string) string {
+	secrets := []string{t.Node.DriverInternalInfo.String("agent_secret_token")}
+	var token string
+	if found, err := t.Worker.Journal(t).Get(ctx, journalImageToken, &token); err == nil && found {
+		secrets = append(secrets, token)
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, mask)
+		}
+	}
+	return text
 }
 
 // stepStatus tells from an agent's commands, oldest first, how the step that the node's row names stands.

@@ -165,3 +165,17 @@ func TestSecretsAreMasked(t *testing.T) {
 		t.Error("masking reached the node itself")
 	}
 }
+
+func TestAgentsFailureTellsNoSecretURL(t *testing.T) {
+	failed := cmd("execute_deploy_step", "FAILED")
+	failed["command_error"] = store.Dict{"details": "cannot read http://worker/images/0123abcd/disk"}
+	a := newAgent(t, func(*http.Request, store.Dict) (int, any) { return 200, commandList(failed) })
+	g := newRig(t, quick(), a.node(t))
+	if err := g.worker.Put(t.Context(), journalImageToken, "0123abcd"); err != nil {
+		t.Fatal(err)
+	}
+	status, err := g.deploy.StepStatus(t.Context(), g.task, drivers.DeployStep)
+	if err != nil || status.State != drivers.StepFailed || status.Error != "cannot read http://worker/images/******/disk" {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
