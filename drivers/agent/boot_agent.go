@@ -9,7 +9,7 @@ import (
 
 // bootAgent is the step deploy.deploy: it reboots the node into the agent and leaves the rest to its heartbeats.
 func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-	if err := t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{}); err != nil {
+	if err := forgetWriting(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	running, err := d.fastTrack(ctx, t)

@@ -123,6 +123,9 @@ func (d *Deploy) Prepare(ctx context.Context, t *drivers.Task) error {
 }
 
 func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task) error {
+	if err := forgetWriting(ctx, t); err != nil {
+		return err
+	}
 	if err := t.Hardware.Network.Validate(ctx, t); err != nil {
 		return err
 	}

@@ -270,6 +270,26 @@ func TestWriteImageIsJournaledBeforeItIsSent(t *testing.T) {
 	}
 }
 
+func TestRefusedWriteImageIsSentAgain(t *testing.T) {
+	busy := true
+	a := newAgent(t, func(*http.Request, store.Dict) (int, any) {
+		if busy {
+			return 409, store.Dict{"faultstring": "busy"}
+		}
+		return 200, cmd("execute_deploy_step", "RUNNING")
+	})
+	n := deployNode()
+	a.adopt(t, n)
+	g := newRig(t, quick(), n)
+	if _, err := g.deploy.writeImage(t.Context(), g.task, nil); store.KindOf(err) != store.AgentInProgress {
+		t.Errorf("a busy agent: %v", err)
+	}
+	busy = false
+	if outcome, err := g.deploy.writeImage(t.Context(), g.task, nil); outcome != drivers.Waiting || err != nil || a.gets != 0 {
+		t.Errorf("an idle agent: %v, %v, %d gets", outcome, err, a.gets)
+	}
+}
+
 func bootloaderAgent(t *testing.T, ended store.Dict) *agentServer {
 	return newAgent(t, func(r *http.Request, body store.Dict) (int, any) {
 		if r.Method == http.MethodGet {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -13,9 +14,13 @@ import (
 // journalWriteImage is the key under which this worker remembers that it is about to overwrite the node's disk.
 const journalWriteImage = "agent.write_image"
 
-// writeIntent is written before write_image is sent. bootAgent empties it, because a new agent knows of no command.
+// writeIntent is written before write_image is sent. A new deployment and a new agent begin without one.
 type writeIntent struct {
 	SentAt time.Time `json:"sent_at"`
+}
+
+func forgetWriting(ctx context.Context, t *drivers.Task) error {
+	return t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{})
 }
 
 func writeImageStep(args store.Dict) store.Dict {
@@ -75,6 +80,10 @@ func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.O
 		return drivers.Done, err
 	}
 	outcome, err := d.ExecuteStep(ctx, t, drivers.DeployStep, step)
+	if store.KindOf(err) == store.AgentInProgress {
+		// The agent refused the command for sure. Whatever it is doing instead is not this step, and must not be taken for it.
+		return outcome, errors.Join(err, forgetWriting(ctx, t))
+	}
 	if err == nil {
 		t.Worker.Report(t, drivers.Progress{Doing: "writing the image", Waiting: true})
 	}
