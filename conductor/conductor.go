@@ -152,6 +152,9 @@ func (c *Conductor) start(ctx context.Context) error {
 	if err := c.failLeftovers(ctx); err != nil {
 		return fmt.Errorf("failing nodes that an earlier run left in the middle: %w", err)
 	}
+	if err := c.cleanImages(ctx); err != nil {
+		c.log.Warn().Err(err).Msg("Cleaning up images from before the restart failed")
+	}
 	if err := c.replay(c.workCtx); err != nil {
 		return fmt.Errorf("running requests from before the restart: %w", err)
 	}

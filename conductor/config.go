@@ -40,6 +40,7 @@ type Config struct {
 
 	CheckProvisionStateInterval time.Duration
 	SyncLocalStateInterval      time.Duration
+	CacheCleanUpInterval        time.Duration
 	DeployCallbackTimeout       time.Duration
 	CleanCallbackTimeout        time.Duration
 

@@ -47,4 +47,6 @@ type Images interface {
 	IsGlance(ref string) bool
 	// InferKind records whether the node's image is a whole-disk image; reason says why in a sentence.
 	InferKind(ctx context.Context, t *drivers.Task) (changed bool, reason string)
+	// CleanUp forgets images that no deployment needs; deploying lists the UUIDs of nodes that are being deployed.
+	CleanUp(ctx context.Context, deploying func(context.Context) (map[string]bool, error)) error
 }

@@ -19,6 +19,7 @@ func (c *Conductor) periodics() []periodic {
 		{"power failure recovery", c.cfg.PowerFailureRecoveryInterval, c.recoverPowerFailures},
 		{"orphaned nodes", c.cfg.CheckProvisionStateInterval, c.adoptOrphans},
 		{"node take over", c.cfg.SyncLocalStateInterval, c.takeOverNodes},
+		{"image cache", c.cfg.CacheCleanUpInterval, c.cleanImages},
 	}
 	if c.cfg.DeployCallbackTimeout > 0 {
 		list = append(list, periodic{"deploy callback timeouts", c.cfg.CheckProvisionStateInterval, c.failSilentDeploys})

@@ -113,3 +113,16 @@ func takeOverLocked(_ context.Context, t *task) error {
 	}, nil)
 	return nil
 }
+
+// cleanImages forgets images that no deployment needs any more.
+func (c *Conductor) cleanImages(ctx context.Context) error {
+	return c.images.CleanUp(ctx, func(ctx context.Context) (map[string]bool, error) {
+		nodes, err := c.db.Nodes(ctx, sql.Filter{Columns: []string{"uuid"},
+			ProvisionStates: []string{store.Deploying, store.DeployWait, store.DeployHold}})
+		busy := map[string]bool{}
+		for _, n := range nodes {
+			busy[n.UUID] = true
+		}
+		return busy, err
+	})
+}

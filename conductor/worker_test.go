@@ -108,7 +108,10 @@ func (testMessage) Ack() error     { return nil }
 // noImages knows no image: fake hardware needs none.
 type noImages struct{}
 
-func (noImages) IsGlance(string) bool                                    { return false }
+func (noImages) IsGlance(string) bool { return false }
+func (noImages) CleanUp(context.Context, func(context.Context) (map[string]bool, error)) error {
+	return nil
+}
 func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { return false, "" }
 
 // worker is a conductor at work on a database and a bus of its own.

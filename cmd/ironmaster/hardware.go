@@ -36,19 +36,19 @@ func openHardware(ctx context.Context, s *config.Settings, release messaging.Rel
 		return nil, fmt.Errorf("opening the image service: %w", err)
 	}
 	h := &hardware{depot: depot, redfish: redfish.New(redfishConfig(s), log), log: log}
-	if err := h.enable(s, release, db); err != nil {
+	if err := h.enable(ctx, s, release, db); err != nil {
 		h.close()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *hardware) enable(s *config.Settings, release messaging.Release, db *sql.DB) error {
+func (h *hardware) enable(ctx context.Context, s *config.Settings, release messaging.Release, db *sql.DB) error {
 	fakes, err := fakeConfig(s.Fake)
 	if err != nil {
 		return err
 	}
-	agentCfg := agentConfig(s, firstOf(s.Catalog.EndpointOverride, s.API.PublicEndpoint))
+	agentCfg := agentConfig(s, h.apiURL(ctx, s))
 	all := catalog.New(catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
 		Direct:            agent.New(agentCfg, h.depot.Service, agent.NewDepot(h.depot)),
@@ -68,9 +68,27 @@ func (h *hardware) enable(s *config.Settings, release messaging.Release, db *sql
 	if err != nil {
 		return err
 	}
-	h.enabled, h.images = enabled, &imageKinds{service: h.depot.Service}
+	h.enabled, h.images = enabled, &imageKinds{service: h.depot.Service, cache: h.depot.Cache}
 	return nil
 }
+
+// apiURL is where ramdisks reach ironic-api: as configured, else as the catalogue has it.
+func (h *hardware) apiURL(ctx context.Context, s *config.Settings) string {
+	if url := firstOf(s.Deploy.ExternalCallbackURL, s.Catalog.EndpointOverride, s.API.PublicEndpoint); url != "" {
+		return url
+	}
+	ctx, cancel := context.WithTimeout(ctx, catalogTimeout)
+	defer cancel()
+	url, err := image.FindEndpoint(ctx, serviceConfig(s.Catalog.Auth, s.Catalog.ServiceType, 0))
+	if err != nil {
+		h.log.Warn().Err(err).Msg("The address of ironic-api is not known, so no ramdisk can call back: set " +
+			"[service_catalog]endpoint_override, or its credentials")
+		return ""
+	}
+	return url
+}
+
+const catalogTimeout = 30 * time.Second
 
 const closeTimeout = 10 * time.Second
 
@@ -102,7 +120,10 @@ func explicitLists(s *config.Settings) (catalog.Config, error) {
 }
 
 // imageKinds is conductor.Images: which kind of image a node is to get.
-type imageKinds struct{ service *image.Service }
+type imageKinds struct {
+	service *image.Service
+	cache   *image.Cache
+}
 
 func (*imageKinds) IsGlance(ref string) bool { return image.IsGlance(ref) }
 
@@ -112,6 +133,29 @@ func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, stri
 		return false, err.Error()
 	}
 	return d.Apply(t.Node.InstanceInfo, t.Node.DriverInternalInfo), d.Reason
+}
+
+// CleanUp releases what nodes hold that are no longer being deployed, then what no node needs. The holders are listed
+// before their states are: a node that begins its deployment in between is not among them.
+func (k *imageKinds) CleanUp(ctx context.Context, deploying func(context.Context) (map[string]bool, error)) error {
+	owners, err := k.cache.Owners()
+	if err != nil {
+		return err
+	}
+	busy, err := deploying(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range owners {
+		if busy[node] {
+			continue
+		}
+		if err := k.cache.Release(node); err != nil {
+			return fmt.Errorf("releasing the image of node %s: %w", node, err)
+		}
+	}
+	k.cache.CleanUp()
+	return nil
 }
 
 // requester is who asked for the task, for Glance.

@@ -74,6 +74,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		SyncPowerStateWorkers: c.SyncPowerStateWorkers, PowerStateSyncMaxRetries: c.PowerStateSyncMaxRetries,
 		ForcePowerStateDuringSync: c.ForcePowerStateDuringSync, PowerFailureRecoveryInterval: c.PowerFailureRecoveryInterval,
 		CheckProvisionStateInterval: c.CheckProvisionStateInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
+		CacheCleanUpInterval:  c.CacheCleanUpInterval,
 		DeployCallbackTimeout: c.DeployCallbackTimeout, CleanCallbackTimeout: c.CleanCallbackTimeout,
 		AutomatedClean: c.AutomatedClean, CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify,
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
@@ -159,7 +160,11 @@ func imageConfig(s *config.Settings) image.Config {
 }
 
 func glanceConfig(g config.Glance) image.GlanceConfig {
-	a := g.Auth
+	return serviceConfig(g.Auth, g.ServiceType, g.NumRetries)
+}
+
+// serviceConfig says how to log in for one service.
+func serviceConfig(a config.Auth, serviceType string, retries int) image.GlanceConfig {
 	c := image.GlanceConfig{
 		AuthType: image.AuthType(a.Type), AuthURL: a.URL, Username: a.Username, UserID: a.UserID, Password: a.Password,
 		UserDomainName: a.UserDomainName, UserDomainID: a.UserDomainID, ProjectName: a.ProjectName, ProjectID: a.ProjectID,
@@ -168,8 +173,8 @@ func glanceConfig(g config.Glance) image.GlanceConfig {
 		ApplicationCredentialID: a.ApplicationCredentialID, ApplicationCredentialName: a.ApplicationCredentialName,
 		ApplicationCredentialSecret: a.ApplicationCredentialSecret, Token: a.Token, DefaultDomainName: a.DefaultDomainName,
 		DefaultDomainID: a.DefaultDomainID, CAFile: a.CAFile, CertFile: a.CertFile, KeyFile: a.KeyFile, Insecure: a.Insecure,
-		EndpointOverride: firstOf(a.EndpointOverride, a.Endpoint), RegionName: a.RegionName, ServiceType: g.ServiceType,
-		ValidInterfaces: a.ValidInterfaces, Timeout: a.Timeout, Retries: g.NumRetries,
+		EndpointOverride: firstOf(a.EndpointOverride, a.Endpoint), RegionName: a.RegionName, ServiceType: serviceType,
+		ValidInterfaces: a.ValidInterfaces, Timeout: a.Timeout, Retries: retries,
 	}
 	if c.Timeout == 0 {
 		c.Timeout = image.DefaultConfig().Glance.Timeout
