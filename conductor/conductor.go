@@ -155,6 +155,9 @@ func (c *Conductor) start(ctx context.Context) error {
 	if err := c.cleanImages(ctx); err != nil {
 		c.log.Warn().Err(err).Msg("Cleaning up images from before the restart failed")
 	}
+	if err := c.serveAgain(ctx); err != nil {
+		c.log.Warn().Err(err).Msg("Serving images from before the restart again failed")
+	}
 	if err := c.replay(c.workCtx); err != nil {
 		return fmt.Errorf("running requests from before the restart: %w", err)
 	}

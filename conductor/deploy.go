@@ -195,12 +195,32 @@ func (t *task) runDeploySteps(ctx context.Context, index int) {
 			return
 		}
 		outcome, err := t.runStep(ctx, drivers.DeployStep, step)
-		if !t.deployGoesOn(ctx, step, outcome, err) {
+		if !t.deployGoesOn(ctx, step, outcome, err) || !t.joinAgentSteps(ctx) {
 			return
 		}
 		steps = t.flowSteps(drivers.DeployStep)
 	}
 	t.finishDeploy(ctx)
+}
+
+// joinAgentSteps takes the agent's own steps into the list as soon as they are known. With fast track that is in the middle
+// of the first step, since the agent runs already. It reports whether the flow goes on.
+func (t *task) joinAgentSteps(ctx context.Context) bool {
+	info := t.Node.DriverInternalInfo
+	if info.Bool("steps_validated", false) || len(info.Dict("agent_cached_deploy_steps")) == 0 {
+		return true
+	}
+	if err := t.validateFinalSteps(ctx); err != nil {
+		t.finalStepsInvalid(ctx, err)
+		return false
+	}
+	return true
+}
+
+func (t *task) finalStepsInvalid(ctx context.Context, err error) {
+	if !lost(err) {
+		t.deployFailed(ctx, fmt.Sprintf("Failed to validate the final deploy steps list for node %s: %s", t.Node.UUID, err), true)
+	}
 }
 
 // stepNotSaved handles a row that could not be written: a lost lock ends the work here, anything else the deployment.
@@ -268,10 +288,7 @@ func (t *task) continueDeploy(ctx context.Context) {
 	info := t.Node.DriverInternalInfo
 	if !info.Bool("steps_validated", false) {
 		if err := t.validateFinalSteps(ctx); err != nil {
-			if !lost(err) {
-				t.deployFailed(ctx, fmt.Sprintf("Failed to validate the final deploy steps list for node %s: %s",
-					t.Node.UUID, err), true)
-			}
+			t.finalStepsInvalid(ctx, err)
 			return
 		}
 	}

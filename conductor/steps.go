@@ -35,6 +35,9 @@ func interfaceRank(kind drivers.StepKind, release messaging.Release) map[drivers
 
 // stepDict is a step as driver_internal_info and the step columns hold it.
 func stepDict(kind drivers.StepKind, s drivers.Step) store.Dict {
+	if s.Listed != nil {
+		return s.Listed.Clone()
+	}
 	d := store.Dict{"interface": string(s.Interface), "step": s.Name, "priority": s.Priority}
 	if kind == drivers.VerifyStep {
 		return d

@@ -126,3 +126,19 @@ func (c *Conductor) cleanImages(ctx context.Context) error {
 		return busy, err
 	})
 }
+
+// serveAgain makes what waiting agents were promised before a restart available again, at the same addresses.
+func (c *Conductor) serveAgain(ctx context.Context) error {
+	nodes, err := c.owned(ctx, sql.Filter{ProvisionStates: []string{store.DeployWait}})
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again",
+			func(ctx context.Context, t *task) error { return t.Hardware.Deploy.TakeOver(ctx, t.Task) })
+		if err != nil {
+			c.log.Warn().Err(err).Str("node", n.UUID).Msg("What the node waits for could not be served again")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package replay
+
+import (
+	"slices"
+	"strings"
+)
+
+// The recorded conductor had interfaces that this build lacks. Where a recording names one, the replay uses the nearest that
+// there is, before and after alike.
+
+// nearest maps a hardware type ("" for the others), an interface type and a recorded name.
+var nearest = map[string]map[string]map[string]string{
+	"": {
+		"boot":   {"ipxe": "fake"},
+		"raid":   {"agent": "no-raid"},
+		"rescue": {"agent": "no-rescue"},
+	},
+	"redfish": {
+		"bios":    {"redfish": "no-bios"},
+		"boot":    {"ipxe": "redfish-virtual-media"},
+		"inspect": {"redfish": "no-inspect"},
+		"raid":    {"redfish": "no-raid"},
+		"vendor":  {"redfish": "no-vendor"},
+	},
+}
+
+// lacking are names in lists of what is enabled, by interface type.
+var lacking = map[string][]string{
+	"boot":    {"ipxe", "pxe"},
+	"deploy":  {"anaconda", "custom-agent", "ramdisk"},
+	"raid":    {"agent"},
+	"rescue":  {"agent"},
+	"storage": {"external"},
+}
+
+// validDeploy is the end of the text of InterfaceNotFoundInEntrypoint.
+var validDeploy = strings.NewReplacer(
+	"['anaconda', 'custom-agent', 'direct', 'fake', 'ramdisk']", "['direct', 'fake']",
+)
+
+// adapt replaces the names of interfaces in a decoded recording or setup.
+func adapt(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		driver, _ := v["driver"].(string)
+		for key, inner := range v {
+			kind, isInterface := strings.CutSuffix(key, "_interface")
+			enabled, isList := strings.CutPrefix(strings.TrimSuffix(key, "_interfaces"), "enabled_")
+			list, _ := inner.([]any)
+			switch {
+			case isInterface && list != nil:
+				for i := range list {
+					list[i] = replaced(driver, kind, list[i])
+				}
+			case isInterface:
+				v[key] = replaced(driver, kind, inner)
+			case isList:
+				v[key] = slices.DeleteFunc(list, func(name any) bool { return slices.Contains(lacking[enabled], name.(string)) })
+			case key == "drivers":
+				v[key] = slices.DeleteFunc(list, func(name any) bool { return name == "ipmi" })
+			default:
+				v[key] = adapt(inner)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = adapt(v[i])
+		}
+	}
+	return value
+}
+
+func replaced(driver, kind string, name any) any {
+	s, ok := name.(string)
+	if !ok {
+		return name
+	}
+	if other := nearest[driver][kind][s]; other != "" {
+		return other
+	}
+	if other := nearest[""][kind][s]; other != "" && driver != "redfish" {
+		return other
+	}
+	return name
+}
