@@ -32,8 +32,10 @@ type Offer struct {
 	// Name ends the URL, such as disk or boot.iso; some BMCs look at its extension. One name per node is published at a
 	// time; publishing it again replaces it.
 	Name string
-	// Path is the file to serve. It must not change while it is published. Data is served when Path is empty.
+	// Path is the file to serve. It must not change while it is published. Without it Open gives the content, which must
+	// not change either, and without both Data is served.
 	Path string
+	Open func() (io.ReadSeekCloser, error)
 	Data []byte
 	// Token is the secret part of the URL. Empty means a new one; after a restart the caller passes the old one, so that
 	// the URL which the node already has goes on working.
@@ -175,6 +177,12 @@ func (s *Server) Publish(offer Offer) (Publication, error) {
 			return Publication{}, fmt.Errorf("publishing %s for node %s: not a regular file", offer.Name, offer.Node)
 		}
 		p.size = info.Size()
+	} else if offer.Open != nil {
+		size, err := contentSize(offer.Open)
+		if err != nil {
+			return Publication{}, fmt.Errorf("publishing %s for node %s: %w", offer.Name, offer.Node, err)
+		}
+		p.size = size
 	}
 	p.transfer = Transfer{Node: offer.Node, Name: offer.Name, Snapshot: Snapshot{Phase: PhaseServe, Total: p.size}}
 	p.withdrawn, p.withdraw = context.WithCancel(context.Background())
@@ -280,17 +288,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(counted, r, "", modified, content)
 }
 
-type contentReader interface {
-	io.ReadSeeker
-	io.Closer
+func contentSize(open func() (io.ReadSeekCloser, error)) (int64, error) {
+	content, err := open()
+	if err != nil {
+		return 0, err
+	}
+	defer content.Close()
+	return content.Seek(0, io.SeekEnd)
 }
 
 type bytesContent struct{ *bytes.Reader }
 
 func (bytesContent) Close() error { return nil }
 
-func (p *publication) open() (contentReader, time.Time, error) {
-	if p.Path == "" {
+func (p *publication) open() (io.ReadSeekCloser, time.Time, error) {
+	switch {
+	case p.Path != "":
+	case p.Open != nil:
+		content, err := p.Open()
+		return content, time.Time{}, err
+	default:
 		return bytesContent{bytes.NewReader(p.Data)}, time.Time{}, nil
 	}
 	file, err := os.Open(p.Path)
