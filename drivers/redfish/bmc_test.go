@@ -252,6 +252,8 @@ func (w *worker) SetPower(_ context.Context, _ *drivers.Task, target string) err
 	return nil
 }
 
+func (*worker) Report(*drivers.Task, drivers.Progress) {}
+
 func quick() redfish.Config {
 	cfg := redfish.DefaultConfig()
 	cfg.ConnectionAttempts, cfg.RetryInterval = 2, time.Millisecond

@@ -3,6 +3,7 @@ package redfish
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stmcginnis/gofish/schemas"
@@ -91,10 +92,10 @@ func (s *system) wantsWholeBoot() bool {
 // setBootDevice sends what differs. Most BMCs refuse a BootSourceOverrideEnabled that is set already, Supermicro's want it
 // every time. Continuous has been taken out of the schema; where it is refused, Once is used and renewed at every start.
 func (s *system) setBootDevice(source schemas.BootSource, device string, persistent bool) error {
-	if s.supermicro() && source == schemas.CdBootSource && contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
+	if s.supermicro() && source == schemas.CdBootSource && slices.Contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
 		source = "UsbCd"
 	}
-	if allowed := s.Boot.AllowableBootSourceOverrideTargetValues; len(allowed) > 0 && !contains(allowed, source) {
+	if allowed := s.Boot.AllowableBootSourceOverrideTargetValues; len(allowed) > 0 && !slices.Contains(allowed, source) {
 		return fmt.Errorf("the BMC allows the boot targets %v, and not %s", allowed, source)
 	}
 	enabled := schemas.OnceBootSourceOverrideEnabled

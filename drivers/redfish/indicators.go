@@ -32,7 +32,8 @@ type lamp struct {
 	resource entity
 }
 
-// lamps finds the indicators of a component. Resources without one are left out.
+// lamps finds the indicators of a component. Resources without one are left out. IndicatorLED is deprecated in the schemas,
+// but its successor, a boolean, cannot say that an indicator blinks, which users of ironic may ask for.
 func (s *system) lamps(component string) ([]lamp, error) {
 	var found []lamp
 	add := func(id string, led schemas.IndicatorLED, e entity) {
@@ -42,6 +43,7 @@ func (s *system) lamps(component string) ([]lamp, error) {
 	}
 	switch component {
 	case componentSystem:
+		//lint:ignore SA1019 see above
 		add(cmp.Or(s.UUID, s.ID), s.IndicatorLED, s.ComputerSystem)
 	case componentChassis:
 		all, err := s.Chassis()
@@ -49,6 +51,7 @@ func (s *system) lamps(component string) ([]lamp, error) {
 			return nil, single(err)
 		}
 		for _, c := range all {
+			//lint:ignore SA1019 see above
 			add(cmp.Or(c.UUID, c.ID), c.IndicatorLED, c)
 		}
 	case componentDisk:
@@ -62,6 +65,7 @@ func (s *system) lamps(component string) ([]lamp, error) {
 				return nil, single(err)
 			}
 			for _, d := range drives {
+				//lint:ignore SA1019 see above
 				add(d.ID, d.IndicatorLED, d)
 			}
 		}

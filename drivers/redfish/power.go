@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
@@ -115,12 +116,18 @@ func (p *Power) timeout(asked time.Duration) time.Duration {
 }
 
 // told words a failure of an operation as ironic does; what already is worded, and a caller who gave up, stay as they are.
-func (s *system) told(err error, preface string) error {
+// secrets do not show, even when the BMC quotes them.
+func (s *system) told(err error, preface string, secrets ...string) error {
 	var known *store.Error
 	if errors.As(err, &known) || s.ctx.Err() != nil || statusOf(err) == 401 {
 		return err
 	}
 	text := preface + s.session.explain(err)
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
 	if unreachable(err) {
 		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", s.task.Node.UUID, text)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/stmcginnis/gofish"
 	"github.com/stmcginnis/gofish/schemas"
@@ -100,31 +101,16 @@ func (s *system) reset(types ...schemas.ResetType) error {
 	if err != nil {
 		return err
 	}
-	chosen := types[0]
+	best := 0
 	if len(allowed) > 0 {
-		found := false
-		for _, kind := range types {
-			if found = contains(allowed, kind); found {
-				chosen = kind
-				break
-			}
-		}
-		if !found {
-			return fmt.Errorf("the BMC allows the reset types %v, and not %v", allowed, types)
-		}
+		best = slices.IndexFunc(types, func(kind schemas.ResetType) bool { return slices.Contains(allowed, kind) })
+	}
+	if best < 0 {
+		return fmt.Errorf("the BMC allows the reset types %v, and not %v", allowed, types)
 	}
 	// An ETag belongs to a change of the resource; on an action some BMCs refuse it.
 	s.DisableEtagMatch(true)
 	defer s.DisableEtagMatch(false)
-	_, err = s.Reset(chosen)
+	_, err = s.Reset(types[best])
 	return err
-}
-
-func contains[T comparable](list []T, one T) bool {
-	for _, item := range list {
-		if item == one {
-			return true
-		}
-	}
-	return false
 }

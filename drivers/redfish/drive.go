@@ -1,0 +1,183 @@
+package redfish
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// drive is a VirtualMedia resource: a drive that the BMC shows to the machine.
+type drive struct{ *schemas.VirtualMedia }
+
+func (d *drive) takes(kind schemas.VirtualMediaType) bool { return slices.Contains(d.MediaTypes, kind) }
+
+func (d *drive) optical() bool {
+	return d.takes(schemas.CDVirtualMediaType) || d.takes(schemas.DVDVirtualMediaType)
+}
+
+// occupied believes Inserted where there is one; some BMCs only show the Image.
+func (d *drive) occupied() bool {
+	if d.Inserted != nil {
+		return *d.Inserted
+	}
+	return d.Image != ""
+}
+
+// drives lists the virtual drives of a system. Newer services have them at the system, older ones at its manager.
+func (s *system) drives() ([]*drive, error) {
+	found, err := s.VirtualMedia()
+	if err != nil {
+		return nil, single(err)
+	}
+	managers, err := s.managers()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range managers {
+		more, err := m.VirtualMedia()
+		if err != nil {
+			return nil, single(err)
+		}
+		found = append(found, more...)
+	}
+	drives := make([]*drive, 0, len(found))
+	for _, one := range found {
+		// The same drives may be shown at both places.
+		if !slices.ContainsFunc(drives, func(d *drive) bool { return d.ODataID == one.ODataID }) {
+			drives = append(drives, &drive{one})
+		}
+	}
+	return drives, nil
+}
+
+// managers are the BMCs of a system: those that it names, or else all of the service.
+func (s *system) managers() ([]*schemas.Manager, error) {
+	managers, err := s.ManagedBy()
+	if err == nil && len(managers) == 0 {
+		managers, err = s.api.Service.Managers()
+	}
+	return managers, single(err)
+}
+
+// insert puts the image behind url into a CD drive, or else a DVD drive, and nothing else into any.
+func (s *system) insert(url string) error {
+	drives, err := s.ejectAllBut(url)
+	if err != nil {
+		return err
+	}
+	for _, kind := range []schemas.VirtualMediaType{schemas.CDVirtualMediaType, schemas.DVDVirtualMediaType} {
+		for _, d := range drives {
+			if !d.takes(kind) {
+				continue
+			}
+			if d.occupied() && d.Image == url {
+				s.task.Log.Debug().Str("drive", d.ID).Msg("the boot ISO is inserted already")
+				return nil
+			}
+			if d.occupied() {
+				continue
+			}
+			return s.insertInto(d, url)
+		}
+	}
+	return store.Errorf(store.InvalidParameterValue, "No suitable virtual media device found")
+}
+
+// ejectAllBut empties the CD and DVD drives, apart from one that holds the image to keep.
+func (s *system) ejectAllBut(url string) ([]*drive, error) {
+	drives, err := s.drives()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range drives {
+		if !d.optical() || !d.occupied() || url != "" && d.Image == url {
+			continue
+		}
+		if err := d.eject(); err != nil {
+			return nil, s.told(err, "Ejecting virtual media failed for node "+s.task.Node.UUID+". Error: ", d.Image)
+		}
+		s.task.Log.Info().Str("drive", d.ID).Msg("virtual media ejected")
+		empty := false
+		d.Inserted, d.Image = &empty, ""
+	}
+	return drives, nil
+}
+
+// eject uses the action, or a PATCH where there is none (Lenovo).
+func (d *drive) eject() error {
+	if d.SupportsMediaEject {
+		_, err := d.EjectMedia()
+		return err
+	}
+	return patch(d, map[string]any{"Image": nil, "Inserted": false})
+}
+
+// insertInto inserts, again after a while when the BMC is still busy with the ejection before, as Dell's are.
+func (s *system) insertInto(d *drive, url string) error {
+	for attempt := 1; ; attempt++ {
+		err := d.insert(url)
+		switch {
+		case err == nil:
+			s.task.Log.Info().Str("drive", d.ID).Msg("boot ISO inserted")
+			return nil
+		case statusOf(err) < http.StatusInternalServerError || attempt >= s.session.cfg.InsertAttempts:
+			return s.told(err, "Inserting virtual media failed for node "+s.task.Node.UUID+". Error: ", url)
+		}
+		if err := pause(s.ctx, s.session.cfg.InsertInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// insert sends what BMCs agree on. Inserted and WriteProtected are true by default; Supermicro's refuse them in the action,
+// Lenovo's need them in the PATCH. A BMC that asks for the protocol gets it.
+func (d *drive) insert(url string) error {
+	yes := true
+	if !d.SupportsMediaInsert {
+		return patch(d, map[string]any{"Image": url, "Inserted": yes, "WriteProtected": yes})
+	}
+	parameters := &schemas.VirtualMediaInsertMediaParameters{Image: url}
+	_, err := d.InsertMedia(parameters)
+	if statusOf(err) != http.StatusBadRequest || !strings.Contains(err.Error(), "TransferProtocolType") {
+		return err
+	}
+	protocol := schemas.HTTPTransferProtocolType
+	if strings.HasPrefix(strings.ToLower(url), "https:") {
+		protocol = schemas.HTTPSTransferProtocolType
+	}
+	parameters.TransferProtocolType = &protocol
+	_, err = d.InsertMedia(parameters)
+	return err
+}
+
+// refuseOldDell refuses iDRACs that cannot boot from virtual media through the standard alone.
+func (s *system) refuseOldDell() error {
+	vendor := s.task.Node.Properties.String("vendor")
+	if !slices.Contains(strings.Fields(vendor), "Dell") {
+		return nil
+	}
+	managers, err := s.managers()
+	if err != nil {
+		return err
+	}
+	version := "unknown"
+	for _, m := range managers {
+		if m.ManagerType != schemas.BMCManagerType {
+			continue
+		}
+		version = m.FirmwareVersion
+		major, _, _ := strings.Cut(version, ".")
+		if n, err := strconv.Atoi(major); err == nil && n >= 6 {
+			return nil
+		}
+		break
+	}
+	return store.Errorf(store.InvalidParameterValue, "The redfish-virtual-media boot interface is not suitable for node %s "+
+		"with vendor %s and BMC version %s, upgrade to 6.00.00.00 or newer or use idrac-redfish-virtual-media instead",
+		s.task.Node.UUID, vendor, version)
+}

@@ -1,0 +1,377 @@
+package redfish
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/bootiso"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Publisher serves boot ISOs to BMCs.
+type Publisher interface {
+	// PublishISO makes content readable for the node's BMC under a URL that nobody can guess, until WithdrawISO. The URL
+	// ends in .iso, because some BMCs look at that. A node has one boot ISO; a new one takes the place of the old.
+	PublishISO(ctx context.Context, t *drivers.Task, content Content) (url string, err error)
+	// WithdrawISO takes a node's boot ISO back. That none is published is no error.
+	WithdrawISO(ctx context.Context, node *store.Node) error
+}
+
+// Content is an ISO that is read again and again, from anywhere in it.
+type Content interface {
+	Open() (io.ReadSeekCloser, error)
+}
+
+// VirtualMediaConfig holds the options of booting from virtual media.
+type VirtualMediaConfig struct {
+	// Images are for nodes whose driver_info names none ([conductor]deploy_kernel and so on).
+	Images Images
+	// ImagesByArch win over Images, by properties.cpu_arch ([conductor]deploy_kernel_by_arch and so on).
+	ImagesByArch map[string]Images
+	// KernelAppendParams is [redfish]kernel_append_params.
+	KernelAppendParams string
+	// DefaultBootMode is [deploy]default_boot_mode.
+	DefaultBootMode string
+	// DownloadSource is [deploy]ramdisk_image_download_source: with local a ready-made ISO is served by this worker, with
+	// anything else a BMC that can reach its URL does so.
+	DownloadSource string
+	// CallbackURL is [deploy]external_callback_url: ironic-api's address for agents behind virtual media.
+	CallbackURL string
+	// Debug makes agents log everything.
+	Debug bool
+	// AgentRuns tells whether an agent runs on the node and is to be used again (fast track). Nil stands for never.
+	AgentRuns func(*drivers.Task) bool
+}
+
+// Images are the hrefs of what a ramdisk is booted from.
+type Images struct {
+	DeployKernel, DeployRamdisk string
+	RescueKernel, RescueRamdisk string
+	Bootloader                  string
+}
+
+// VirtualMedia is the boot interface redfish-virtual-media: the ramdisk comes from an ISO that the BMC shows to the machine
+// as a CD. It needs no DHCP and no TFTP, and the agent's token travels on the ISO alone.
+type VirtualMedia struct {
+	client    *Client
+	cfg       VirtualMediaConfig
+	isos      *bootiso.Builder
+	publisher Publisher
+
+	mu sync.Mutex
+	// published are the ISOs that this worker serves, by node. Its own memory of them is all that a restart loses.
+	published map[string]*bootiso.Image
+}
+
+// NewVirtualMedia returns the boot interface redfish-virtual-media.
+func NewVirtualMedia(c *Client, cfg VirtualMediaConfig, isos *bootiso.Builder, publisher Publisher) *VirtualMedia {
+	return &VirtualMedia{client: c, cfg: cfg, isos: isos, publisher: publisher, published: map[string]*bootiso.Image{}}
+}
+
+// Properties describes the images that a node needs.
+func (*VirtualMedia) Properties() map[string]string {
+	return map[string]string{
+		"deploy_kernel": "URL or Glance UUID of the deployment kernel. Required if deploy_iso is not set.",
+		"deploy_ramdisk": "URL or Glance UUID of the ramdisk that is mounted at boot time. Required if deploy_iso is " +
+			"not set.",
+		"deploy_iso": "URL or Glance UUID of the deployment ISO to use. Required if deploy_kernel/deploy_ramdisk are not set.",
+	}
+}
+
+// Steps offers none.
+func (*VirtualMedia) Steps(drivers.StepKind) []drivers.Step { return nil }
+
+// Capabilities are ironic's for this interface.
+func (*VirtualMedia) Capabilities() []string {
+	return []string{"iscsi_volume_boot", "ramdisk_boot", "ramdisk_boot_configdrive"}
+}
+
+// Validate checks that there is something to boot from and a BMC.
+func (v *VirtualMedia) Validate(_ context.Context, t *drivers.Task) error {
+	if _, err := v.media(t.Node); err != nil {
+		return err
+	}
+	_, err := parseDriverInfo(t.Node, v.client.cfg)
+	return err
+}
+
+// bootMedia is what a node boots its ramdisk from: a ready-made ISO, or the parts of one.
+type bootMedia struct {
+	iso                         string
+	kernel, ramdisk, bootloader string
+}
+
+// media chooses a node's images as ironic does: an ISO before kernel and ramdisk, and kernel and ramdisk both from
+// driver_info or both from the configuration.
+func (v *VirtualMedia) media(n *store.Node) (bootMedia, error) {
+	mode := "deploy"
+	switch n.ProvisionState {
+	case store.Rescuing, store.RescueWait, store.RescueFail, store.Unrescuing, store.UnrescueFail:
+		mode = "rescue"
+	}
+	info := n.DriverInfo
+	if iso := cmp.Or(info.String(mode+"_iso"), info.String("redfish_"+mode+"_iso")); iso != "" {
+		return bootMedia{iso: iso}, nil
+	}
+	arch := v.cfg.ImagesByArch[n.Properties.String("cpu_arch")]
+	m := bootMedia{kernel: info.String(mode + "_kernel"), ramdisk: info.String(mode + "_ramdisk"),
+		bootloader: cmp.Or(info.String("bootloader"), arch.Bootloader, v.cfg.Images.Bootloader)}
+	if m.kernel == "" || m.ramdisk == "" {
+		m.kernel = cmp.Or(arch.DeployKernel, v.cfg.Images.DeployKernel)
+		m.ramdisk = cmp.Or(arch.DeployRamdisk, v.cfg.Images.DeployRamdisk)
+		if mode == "rescue" {
+			m.kernel = cmp.Or(arch.RescueKernel, v.cfg.Images.RescueKernel)
+			m.ramdisk = cmp.Or(arch.RescueRamdisk, v.cfg.Images.RescueRamdisk)
+		}
+	}
+	var missing []string
+	if m.kernel == "" {
+		missing = append(missing, "'"+mode+"_kernel'")
+	}
+	if m.ramdisk == "" {
+		missing = append(missing, "'"+mode+"_ramdisk'")
+	}
+	if len(missing) > 0 {
+		return bootMedia{}, store.Errorf(store.MissingParameterValue, "Error validating Redfish virtual media. Some "+
+			"parameters were missing in node's driver_info. Missing are: [%s]", strings.Join(missing, ", "))
+	}
+	return m, nil
+}
+
+// PrepareRamdisk switches the machine off, puts the ramdisk's ISO into its virtual drive and sets it to boot from there once.
+// It may run again at any time: what is there already stays.
+func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, params map[string]string) error {
+	if !slices.Contains(ramdiskStates, t.Node.ProvisionState) {
+		return nil
+	}
+	media, err := v.media(t.Node)
+	if err != nil {
+		return err
+	}
+	ready, err := v.ready(ctx, t)
+	if err != nil || ready {
+		return err
+	}
+	params = maps.Clone(params)
+	if params == nil {
+		params = map[string]string{}
+	}
+	if media.iso == "" {
+		if params["ipa-agent-token"], err = agentToken(ctx, t); err != nil {
+			return err
+		}
+	}
+	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
+		return err
+	}
+	url, err := v.provide(ctx, t, media, v.parameters(t, params))
+	if err != nil {
+		return err
+	}
+	err = v.client.onSystem(ctx, t, func(s *system) error { return s.insert(url) })
+	if err != nil {
+		return err
+	}
+	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
+		return err
+	}
+	return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, false)
+}
+
+// ramdiskStates are those in which a node is on its way to a ramdisk. In every other, such as a takeover of a running node,
+// virtual media stay as they are.
+var ramdiskStates = []string{store.Deploying, store.DeployWait, store.Cleaning, store.CleanWait, store.Rescuing,
+	store.RescueWait, store.Inspecting, store.InspectWait}
+
+// ready refuses machines that cannot boot this way, and tells whether an agent runs already, from an ISO still inserted.
+func (v *VirtualMedia) ready(ctx context.Context, t *drivers.Task) (ready bool, err error) {
+	err = v.client.onSystem(ctx, t, func(s *system) error {
+		if err := s.refuseOldDell(); err != nil {
+			return err
+		}
+		if !v.agentRuns(t) {
+			return nil
+		}
+		drives, err := s.drives()
+		if err != nil {
+			return err
+		}
+		ready = slices.ContainsFunc(drives, func(d *drive) bool { return d.optical() && d.occupied() })
+		if !ready {
+			t.Log.Warn().Msg("an agent runs but no ISO is inserted; booting anew")
+		}
+		return nil
+	})
+	return ready, err
+}
+
+func (v *VirtualMedia) agentRuns(t *drivers.Task) bool {
+	return v.cfg.AgentRuns != nil && v.cfg.AgentRuns(t)
+}
+
+// The keys of driver_internal_info that tell ironic-api about the agent's token.
+const (
+	keyAgentToken        = "agent_secret_token"
+	keyTokenPregenerated = "agent_secret_token_pregenerated"
+)
+
+// agentToken returns the secret that the agent proves itself with. It is on the ISO and in the database, nowhere else; a
+// token made earlier for the same flow goes on being good.
+func agentToken(ctx context.Context, t *drivers.Task) (string, error) {
+	info := t.Node.DriverInternalInfo
+	if info == nil {
+		info = store.Dict{}
+		t.Node.DriverInternalInfo = info
+	}
+	token := info.String(keyAgentToken)
+	if token != "" && info.Bool(keyTokenPregenerated, false) {
+		return token, nil
+	}
+	if token == "" {
+		var raw [32]byte
+		_, _ = rand.Read(raw[:]) // crypto/rand.Read never fails
+		token = base64.RawURLEncoding.EncodeToString(raw[:])
+	}
+	info[keyAgentToken], info[keyTokenPregenerated] = token, true
+	return token, t.Worker.Save(ctx, t)
+}
+
+// parameters builds the kernel command line: what the node or else the configuration appends, and then the agent's.
+func (v *VirtualMedia) parameters(t *drivers.Task, params map[string]string) string {
+	line := v.cfg.KernelAppendParams
+	for _, place := range []store.Dict{t.Node.InstanceInfo, t.Node.DriverInfo} {
+		if value, given := place["kernel_append_params"].(string); given {
+			line = strings.ReplaceAll(value, "%default%", line)
+			break
+		}
+	}
+	words := []string{strings.NewReplacer("\n", "", "\r", "", "\x00", "").Replace(line)}
+	params["boot_method"] = "vmedia"
+	if v.cfg.CallbackURL != "" {
+		params["ipa-api-url"] = strings.TrimRight(v.cfg.CallbackURL, "/")
+	}
+	if _, given := params["ipa-debug"]; !given && v.cfg.Debug {
+		params["ipa-debug"] = "1"
+	}
+	if t.GlobalRequestID != "" {
+		params["ipa-global-request-id"] = t.GlobalRequestID
+	}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		words = append(words, name+"="+params[name])
+	}
+	return strings.TrimSpace(strings.Join(words, " "))
+}
+
+// provide returns the URL that the BMC is to take the ISO from.
+func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootMedia, parameters string) (string, error) {
+	var image *bootiso.Image
+	var err error
+	switch scheme, _, _ := strings.Cut(strings.ToLower(media.iso), "://"); {
+	case media.iso == "":
+		image, err = v.build(ctx, t, media, parameters)
+	case v.cfg.DownloadSource != "local" && (scheme == "http" || scheme == "https"):
+		return media.iso, nil
+	default:
+		t.Log.Debug().Msg("using a ready-made ISO: what this worker would tell the agent is not on it")
+		image, err = v.isos.Fetch(ctx, media.iso)
+	}
+	if err != nil {
+		return "", err
+	}
+	url, err := v.publisher.PublishISO(ctx, t, image)
+	if err != nil {
+		image.Close()
+		return "", fmt.Errorf("publishing the boot ISO: %w", err)
+	}
+	v.hold(t.Node, image)
+	return url, nil
+}
+
+func (v *VirtualMedia) build(ctx context.Context, t *drivers.Task, media bootMedia, parameters string) (*bootiso.Image, error) {
+	mode, err := drivers.BootMode(t.Node, v.cfg.DefaultBootMode)
+	if err != nil {
+		return nil, err
+	}
+	request := bootiso.Request{Kernel: media.kernel, Ramdisk: media.ramdisk, Bootloader: media.bootloader, Mode: mode,
+		Parameters: parameters}
+	if len(t.Node.NetworkData) > 0 {
+		if request.NetworkData, err = store.AppendJSON(nil, map[string]any(t.Node.NetworkData)); err != nil {
+			return nil, fmt.Errorf("encoding network_data: %w", err)
+		}
+	}
+	t.Worker.Report(t, drivers.Progress{Doing: "building the boot ISO"})
+	return v.isos.Build(ctx, request)
+}
+
+// hold keeps an image alive for as long as it is published, and lets go of the one before. nil lets go only.
+func (v *VirtualMedia) hold(n *store.Node, image *bootiso.Image) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if old := v.published[n.UUID]; old != nil {
+		old.Close()
+	}
+	delete(v.published, n.UUID)
+	if image != nil {
+		v.published[n.UUID] = image
+	}
+}
+
+// CleanUpRamdisk ejects the ISO and stops serving it. An agent that is to be used again keeps it.
+func (v *VirtualMedia) CleanUpRamdisk(ctx context.Context, t *drivers.Task) error {
+	if t.Node.ProvisionState == store.Adopting || v.agentRuns(t) {
+		return nil
+	}
+	return v.eject(ctx, t)
+}
+
+// eject empties the drives. The ISO is withdrawn also when the BMC does not do its part: the token on it has served.
+func (v *VirtualMedia) eject(ctx context.Context, t *drivers.Task) error {
+	err := v.client.onSystem(ctx, t, func(s *system) error {
+		_, err := s.ejectAllBut("")
+		return err
+	})
+	if withdrawn := v.publisher.WithdrawISO(ctx, t.Node); err == nil {
+		err = withdrawn
+	}
+	v.hold(t.Node, nil)
+	return err
+}
+
+// PrepareInstance makes the machine boot from its disk from now on.
+func (v *VirtualMedia) PrepareInstance(ctx context.Context, t *drivers.Task) error {
+	if t.Node.ProvisionState == store.Adopting {
+		return nil
+	}
+	if err := v.eject(ctx, t); err != nil {
+		return err
+	}
+	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
+		return err
+	}
+	if err := drivers.SetSecureBootIfWanted(ctx, t, true); err != nil {
+		return err
+	}
+	return drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true)
+}
+
+// CleanUpInstance undoes what PrepareInstance did for one instance alone.
+func (v *VirtualMedia) CleanUpInstance(ctx context.Context, t *drivers.Task) error {
+	if t.Node.ProvisionState == store.Adopting {
+		return nil
+	}
+	if err := v.eject(ctx, t); err != nil {
+		return err
+	}
+	return drivers.SetSecureBootIfWanted(ctx, t, false)
+}
+
+var _ drivers.Boot = (*VirtualMedia)(nil)
