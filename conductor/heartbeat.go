@@ -205,14 +205,19 @@ func rebootFlag(kind drivers.StepKind) string {
 
 // stepFailed ends the flow with what the agent said.
 func (t *task) stepFailed(ctx context.Context, kind drivers.StepKind, text string) {
+	label := ""
 	if kind == drivers.CleanStep {
-		if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok {
-			agent.CollectLogs(ctx, t.Task, "cleaning", true)
-		}
+		label = "cleaning"
+	}
+	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok {
+		agent.CollectLogs(ctx, t.Task, label, true)
+	}
+	if kind == drivers.CleanStep {
 		t.cleanFailed(ctx, cleanFailure{text: text})
 		return
 	}
-	t.agentDeployFailed(ctx, text, true)
+	// The node stays on, as with any failed step; only a heartbeat that can't be worked on switches it off.
+	t.deployFailed(ctx, text, true)
 }
 
 // resume leaves the wait state and goes on with the next step under the same lock. Ironic casts a message to itself

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -56,6 +57,10 @@ func decodeArgs(r *oslo.Request, into any) error {
 		raw, ok := r.Args[name]
 		if !ok {
 			continue
+		}
+		if _, err := strconv.ParseInt(string(raw), 10, 64); err == nil && name == "node_id" {
+			// Ironic-api names nodes by row number in the calls for traits.
+			raw = json.RawMessage(strconv.Quote(string(raw)))
 		}
 		dec := json.NewDecoder(bytes.NewReader(raw))
 		dec.UseNumber()

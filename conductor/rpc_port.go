@@ -41,6 +41,11 @@ func (c *Conductor) updatePort(ctx context.Context, rq oslo.Context, a portObjAr
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(changes, "node_id") || slices.Contains(changes, "node_uuid") {
+		// Upstream tries, and fails with a database error that reaches the user as KeyError.
+		return nil, store.Errorf(store.InvalidParameterValue, "Port %s can not be moved to another node; delete it and "+
+			"create it anew", port.UUID)
+	}
 	err = c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port update"},
 		func(ctx context.Context, t *task) error {
 			if err := t.mayUpdatePort(port, changes); err != nil {

@@ -3,6 +3,7 @@ package conductor
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -155,6 +156,8 @@ func checkUserSteps(user, offered []store.Dict, r stepRules) ([]store.Dict, erro
 	var accepted []store.Dict
 	var problems []string
 	for _, step := range user {
+		// The node's own list stays as the user wrote it while any step is refused.
+		step = maps.Clone(step)
 		known := findStep(offered, step)
 		if known == nil {
 			if !r.skipUnknown {
