@@ -139,10 +139,6 @@ func (w *world) configuration() options {
 func (w *world) own(extra options) options {
 	// The default power of manual-management, as recorded, is the agent's.
 	all := options{"DEFAULT": {"enabled_power_interfaces": "agent,fake,redfish"}}
-	if os.Getenv("REPLAY_TMP") != "" {
-		all["DEFAULT"]["enabled_boot_interfaces"] = "fake"
-		all["DEFAULT"]["enabled_hardware_types"] = "fake-hardware,manual-management"
-	}
 	if w.python {
 		all = w.recordedInterfaces()
 	}
