@@ -92,7 +92,7 @@ func followEvents(ctx context.Context, sub subscription, nodes []string, sink ev
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var watching sync.WaitGroup
-	watching.Go(func() { watchBroker(ctx, sub, sink.notice) })
+	watching.Go(func() { watchBroker(ctx, sub, nodes, sink.notice) })
 	var failed error
 	sub.Run(ctx, func(_ string, body []byte) {
 		event, err := decodeEvent(body)
@@ -114,21 +114,24 @@ func followEvents(ctx context.Context, sub subscription, nodes []string, sink ev
 
 const brokerWatchInterval = 200 * time.Millisecond
 
-// watchBroker tells when the broker comes and goes.
-func watchBroker(ctx context.Context, sub subscription, notice func(string)) {
+// watchBroker tells when the following begins, and when the broker goes and comes back.
+func watchBroker(ctx context.Context, sub subscription, nodes []string, notice func(string)) {
 	ticker := time.NewTicker(brokerWatchInterval)
 	defer ticker.Stop()
-	away, lost := false, false
+	up, away := false, false
 	for {
-		status := sub.Status()
-		switch {
-		case status.Connected && lost:
-			notice("Connected to the broker " + status.Host + ".")
-			away, lost = false, false
+		switch status := sub.Status(); {
+		case status.Connected && !up:
+			whose := "all nodes"
+			if len(nodes) > 0 {
+				whose = strings.Join(nodes, ", ")
+			}
+			notice(fmt.Sprintf("Following the events of %s at %s.", whose, status.Host))
+			up, away = true, false
 		case !status.Connected && status.Err != nil && !away:
 			notice(fmt.Sprintf("The broker %s is away: %s. Trying again; what happens until then is not seen here.", status.Host,
 				oneLine(status.Err.Error())))
-			away, lost = true, true
+			up, away = false, true
 		}
 		select {
 		case <-ctx.Done():

@@ -66,7 +66,7 @@ func (s *barSink) show(e nodeEvent) error {
 	}
 	row = &barRow{title: e.title(), began: now, stepped: now}
 	s.update(row, e, now)
-	bar, err := s.screen.Add(0, s.filler(row))
+	bar, err := s.screen.Add(0, s.filler(row), mpb.BarFillerTrim())
 	if err != nil {
 		return fmt.Errorf("drawing: %w", err)
 	}
@@ -151,20 +151,30 @@ func (r *barRow) detail(width int, now time.Time) string {
 	case p.Percent == nil:
 		return strings.TrimSpace(since + "  " + reason)
 	}
+	if silent := now.Sub(r.told); silent > silence {
+		return fmt.Sprintf("%5.1f %%  no news for %s", *p.Percent, span(silent))
+	}
 	rate, eta := "", ""
 	if p.Rate != nil {
 		rate = byteSize(*p.Rate).String() + "/s"
 	}
 	if p.ETA != nil {
 		// The estimate goes on between two events; the bytes do not.
-		eta = span(seconds(*p.ETA)-now.Sub(r.told)) + " left"
+		eta = clock(seconds(*p.ETA)-now.Sub(r.told)) + " left"
 	}
-	numbers := fmt.Sprintf("%5.1f %%  %10s  %s", *p.Percent, rate, eta)
-	if bar := width - 24 - 12; bar >= 6 {
-		return drawBar(*p.Percent, bar) + numbers
+	numbers := fmt.Sprintf("%5.1f %%  %10s  %-10s", *p.Percent, rate, eta)
+	if bar := min(width-utf8.RuneCountInString(numbers), maxBar); bar >= minBar {
+		numbers = drawBar(*p.Percent, bar) + numbers
 	}
-	return numbers
+	return strings.TrimRight(numbers+"  "+reason, " ")
 }
+
+// silence is how long no event may come while bytes flow until the numbers are not worth showing any more: several times
+// [ironmaster]progress_interval.
+const silence = 30 * time.Second
+
+// minBar and maxBar are how many columns a bar takes, brackets and blank included.
+const minBar, maxBar = 8, 35
 
 // drawBar is a bar of a width, with a blank behind it.
 func drawBar(percent float64, width int) string {
