@@ -110,7 +110,7 @@ func Open(cfg Config, files Files, log zerolog.Logger) (*Builder, error) {
 		info, err := entry.Info()
 		switch key, whole := strings.CutSuffix(entry.Name(), suffix); {
 		case err != nil:
-		case whole && info.Mode().IsRegular():
+		case whole && info.Mode().IsRegular() && isKey(key):
 			b.ready[key] = &template{path: path, used: info.ModTime()}
 		case strings.HasPrefix(entry.Name(), workspace):
 			// Left by a worker that died while it built.
@@ -169,6 +169,15 @@ func (b *Builder) Fetch(ctx context.Context, href string) (*Image, error) {
 	return &Image{builder: b, template: t}, nil
 }
 
+// isKey keeps files of others, who were not to write here, from being taken for templates and removed.
+func isKey(name string) bool {
+	sum, err := hex.DecodeString(name)
+	return err == nil && len(sum) == keyLength
+}
+
+// keyLength is that of a template's name, in bytes.
+const keyLength = 16
+
 // layout changes whenever templates of an older build of this program cannot be used.
 const layout = "1"
 
@@ -201,7 +210,7 @@ func (b *Builder) key(ctx context.Context, p *plan) (string, error) {
 		add(fmt.Sprint(p.slots[path]))
 	}
 	add(p.boot.mode + p.label)
-	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
+	return hex.EncodeToString(sum.Sum(nil)[:keyLength]), nil
 }
 
 // obtain returns a template for use, and has it made when there is none. One caller makes it, the others wait; they share

@@ -92,7 +92,8 @@ func (s *system) wantsWholeBoot() bool {
 // setBootDevice sends what differs. Most BMCs refuse a BootSourceOverrideEnabled that is set already, Supermicro's want it
 // every time. Continuous has been taken out of the schema; where it is refused, Once is used and renewed at every start.
 func (s *system) setBootDevice(source schemas.BootSource, device string, persistent bool) error {
-	if s.supermicro() && source == schemas.CdBootSource && slices.Contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
+	// Supermicro's boards show virtual media as a USB drive, and boot nothing from their Cd.
+	if strings.EqualFold(s.Manufacturer, "supermicro") && source == schemas.CdBootSource && slices.Contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
 		source = "UsbCd"
 	}
 	if allowed := s.Boot.AllowableBootSourceOverrideTargetValues; len(allowed) > 0 && !slices.Contains(allowed, source) {

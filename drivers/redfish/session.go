@@ -68,7 +68,8 @@ func newSession(t target, cfg Config) (*session, error) {
 			TLSHandshakeTimeout:   cfg.ConnectTimeout,
 			ResponseHeaderTimeout: cfg.ReadTimeout,
 			MaxIdleConns:          1,
-			IdleConnTimeout:       time.Minute,
+			// Longer than the pauses of polling; a fleet's connections are not worth keeping for more.
+			IdleConnTimeout: 10 * time.Second,
 		},
 		turn:       make(chan struct{}, 1),
 		connecting: make(chan struct{}, 1),

@@ -282,6 +282,9 @@ func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootM
 		return media.iso, nil
 	default:
 		t.Log.Debug().Msg("using a ready-made ISO: what this worker would tell the agent is not on it")
+		if t.Node.DriverInfo.Bool("config_via_removable", t.Node.DriverInfo.Bool("config_via_floppy", false)) {
+			t.Log.Warn().Msg("config_via_removable has no effect: the agent of a ready-made ISO is not told anything")
+		}
 		image, err = v.isos.Fetch(ctx, media.iso)
 	}
 	if err != nil {
