@@ -54,6 +54,7 @@ type Conductor struct {
 	ownership   ownership
 	progress    progressBoard
 	powerCounts powerCounts
+	postponed   postponed
 	metrics     metrics
 	conductorID int64
 
@@ -71,6 +72,7 @@ func New(cfg Config, p Parts) *Conductor {
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
 		powerCounts: powerCounts{count: map[string]int{}},
+		postponed:   postponed{beats: map[string]heartbeat{}},
 	}
 	if c.now == nil {
 		c.now = time.Now

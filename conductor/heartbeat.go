@@ -16,6 +16,7 @@ import (
 // heartbeat is one sign of life of an agent (reference/deploy.md §4.2).
 type heartbeat struct {
 	callbackURL   string
+	token         string
 	version       string
 	verifyCA      string // PEM as sent, then the path where it was stored
 	status        string
@@ -31,15 +32,13 @@ var heartbeatRecords = []string{store.Deploying, store.Cleaning, store.Rescuing,
 
 var heartbeatFastTrack = []string{store.Enroll, store.Manageable, store.Available}
 
-// beat takes a heartbeat in the background. A node that is locked or waits for nobody is left alone: the agent comes
-// again.
+// beat takes a heartbeat in the background. A node that waits for nobody is left alone.
 func (t *task) beat(ctx context.Context, h heartbeat) {
 	if !t.wantsHeartbeat() {
 		t.Log.Warn().Str("state", t.Node.ProvisionState).Msg("Heartbeat in a provision state that waits for none")
 		return
 	}
-	if err := t.upgrade(ctx, "heartbeat", 1); err != nil {
-		t.Log.Debug().Err(err).Msg("Heartbeat skipped; the agent will repeat it")
+	if !t.lockForHeartbeat(ctx, h) {
 		return
 	}
 	info := t.Node.DriverInternalInfo

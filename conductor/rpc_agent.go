@@ -63,7 +63,7 @@ func (c *Conductor) heartbeatRPC(ctx context.Context, rq oslo.Context, a heartbe
 		if c.cfg.RequireAgentTLS && a.CallbackURL != "" && !strings.HasPrefix(a.CallbackURL, "https://") {
 			return store.Errorf(store.InvalidParameterValue, "TLS is required by configuration")
 		}
-		h := heartbeat{callbackURL: a.CallbackURL, version: text(a.AgentVersion), status: text(a.AgentStatus),
+		h := heartbeat{callbackURL: a.CallbackURL, token: text(a.AgentToken), version: text(a.AgentVersion), status: text(a.AgentStatus),
 			statusMessage: text(a.AgentStatusMessage)}
 		if pem := text(a.AgentVerifyCA); pem != "" {
 			path, err := c.storeAgentCertificate(t.Node, pem)

@@ -172,6 +172,7 @@ func (t *task) release(ctx context.Context) error {
 	if err != nil {
 		t.Log.Error().Err(err).Str("purpose", t.purpose).Msg("Releasing the node failed")
 	}
+	t.c.beatAgain(t.Node.UUID)
 	return err
 }
 
