@@ -25,15 +25,15 @@ type commits struct {
 }
 
 type change struct {
-	fn   func(*Tx) error
+	fn   func(*transaction) error
 	done chan error
 }
 
 // errAlone tells a change that it failed in company, and must run alone to learn its own error.
 var errAlone = errors.New("run again, alone")
 
-// Tx is a transaction that is going to be committed. It is valid only within the function given to Update.
-type Tx struct {
+// transaction is going to be committed. It is valid only within the function given to commit.
+type transaction struct {
 	db    *DB
 	bolt  *bbolt.Tx
 	after []func() // what to do in memory once the commit is durable, in order
@@ -41,14 +41,10 @@ type Tx struct {
 	appended int // durable events added
 }
 
-// Update makes several changes in one commit: all of them are durable when it returns nil, and none is made when it
-// returns an error. fn may run more than once and on another goroutine, together with the changes of others, so it must
-// touch nothing but tx and variables that it sets anew each time; it must not call methods of DB.
-func (d *DB) Update(fn func(*Tx) error) error {
-	return d.commit(fn)
-}
-
-func (d *DB) commit(fn func(*Tx) error) error {
+// commit makes several changes at once: all of them are durable when it returns nil, and none is made when it returns an
+// error. fn may run more than once and on another goroutine, together with the changes of others, so it must touch
+// nothing but tx and variables that it sets anew each time; it must not call methods of DB.
+func (d *DB) commit(fn func(*transaction) error) error {
 	if d.readOnly {
 		return ErrReadOnly
 	}
@@ -71,7 +67,7 @@ func (d *DB) commit(fn func(*Tx) error) error {
 	}
 	q.lead <- struct{}{}
 	defer func() { <-q.lead }()
-	_, err = d.apply([]*change{c}, func(tx *Tx, c *change) error { return c.fn(tx) })
+	_, err = d.apply([]*change{c}, func(tx *transaction, c *change) error { return c.fn(tx) })
 	return err
 }
 
@@ -106,7 +102,7 @@ func (d *DB) commitGroup(group []*change) {
 
 // inCompany runs a change on behalf of another goroutine. A panic is that goroutine's to have: the change fails here and
 // panics again when it runs alone.
-func inCompany(tx *Tx, c *change) (err error) {
+func inCompany(tx *transaction, c *change) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("change panicked: %v", p)
@@ -117,7 +113,7 @@ func inCompany(tx *Tx, c *change) (err error) {
 
 // apply runs changes in one transaction and commits it. It returns the index of the change that failed, or -1. The
 // caller leads.
-func (d *DB) apply(group []*change, run func(*Tx, *change) error) (failed int, err error) {
+func (d *DB) apply(group []*change, run func(*transaction, *change) error) (failed int, err error) {
 	if d.commits.failed != nil {
 		return -1, d.commits.failed
 	}
@@ -131,7 +127,7 @@ func (d *DB) apply(group []*change, run func(*Tx, *change) error) (failed int, e
 	defer btx.Rollback()
 	defer d.outbox.reveal()
 
-	tx := &Tx{db: d, bolt: btx}
+	tx := &transaction{db: d, bolt: btx}
 	for i, c := range group {
 		if err := run(tx, c); err != nil {
 			return i, err

@@ -14,44 +14,37 @@ import (
 	"time"
 )
 
-func TestUpdateIsAllOrNothing(t *testing.T) {
+func TestACommitIsAllOrNothing(t *testing.T) {
 	d := open(t, testPath(t), Options{})
 	accept(t, d, "call", true)
-	l := lock(t, d, Lock{Node: "node", Purpose: "deploying"})
 	must(t, d.Put("node", "attempts", 1))
 	must(t, d.Put("old", "key", 1))
 
-	step := func(tx *Tx) error {
-		var n int
-		if ok, err := tx.Get("node", "attempts", &n); !ok || err != nil {
-			return fmt.Errorf("attempts: %v, %w", ok, err)
-		}
+	step := func(tx *transaction) error {
 		return errors.Join(
-			tx.Put("node", "attempts", n+1),
-			tx.Put("node", "result", "written"),
-			tx.Forget("old"),
-			tx.Append(Event{ID: "end"}, Event{ID: "progress", Volatile: true}),
-			tx.Unlock(l.Holder),
-			tx.Finish("call"),
+			tx.put("node", "attempts", []byte("2")),
+			tx.forget("old"),
+			tx.append(Event{ID: "end"}, Event{ID: "progress", Volatile: true}),
+			tx.finish("call"),
 		)
 	}
 	state := func(d *DB) string {
 		var n int
 		_, err := d.Get("node", "attempts", &n)
 		must(t, err)
-		nodes, err := d.Nodes()
+		old, err := d.Get("old", "key", new(int))
 		must(t, err)
 		calls, err := d.Pending()
 		must(t, err)
 		events, err := d.Peek(0, 9)
 		must(t, err)
-		return fmt.Sprintf("attempts %d, nodes %v, %d calls, %d locks, events %q", n, nodes, len(calls), len(d.Locks()), ids(events))
+		return fmt.Sprintf("attempts %d, old %v, %d calls, events %q", n, old, len(calls), ids(events))
 	}
-	before := "attempts 1, nodes [node old], 1 calls, 1 locks, events \"\""
-	after := `attempts 2, nodes [node], 0 calls, 0 locks, events "end progress"`
+	before := "attempts 1, old true, 1 calls, events \"\""
+	after := `attempts 2, old false, 0 calls, events "end progress"`
 
 	refused := errors.New("refused")
-	if err := d.Update(func(tx *Tx) error { return errors.Join(step(tx), refused) }); !errors.Is(err, refused) {
+	if err := d.commit(func(tx *transaction) error { return errors.Join(step(tx), refused) }); !errors.Is(err, refused) {
 		t.Errorf("got %v", err)
 	}
 	for _, d := range []*DB{d, crashed(t, d)} {
@@ -59,7 +52,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 			t.Errorf("after a failure: %s", got)
 		}
 	}
-	must(t, d.Update(step))
+	must(t, d.commit(step))
 	if got := state(d); got != after {
 		t.Errorf("got %s", got)
 	}
@@ -67,7 +60,6 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 		t.Errorf("after a crash: %s", got)
 	}
 	accept(t, d, "call", false)
-	lock(t, d, Lock{Node: "node"})
 }
 
 // One change that fails or panics harms none of those that share its commit.
@@ -83,8 +75,8 @@ func TestChangesDoNotHarmEachOther(t *testing.T) {
 					t.Errorf("change %d: recovered %v", i, p)
 				}
 			}()
-			err := d.Update(func(tx *Tx) error {
-				if err := tx.Put(node, "key", i); err != nil {
+			err := d.commit(func(tx *transaction) error {
+				if err := tx.put(node, "key", []byte(fmt.Sprint(i))); err != nil {
 					return err
 				}
 				switch i % 3 {
@@ -220,9 +212,9 @@ func TestKilledChild(t *testing.T) {
 				say("ack accepted %s", id)
 				l := lock(t, d, Lock{Node: id})
 				say("ack locked %s", id)
-				must(t, d.Update(func(tx *Tx) error {
-					return errors.Join(tx.Append(Event{ID: id}), tx.Unlock(l.Holder), tx.Finish(id))
-				}))
+				must(t, d.Append(Event{ID: id}))
+				must(t, d.Unlock(l.Holder))
+				must(t, d.Finish(id))
 				say("ack finished %s", id)
 			}
 		})

@@ -93,7 +93,7 @@ func (d *DB) Accept(id string, body []byte, at time.Time) (fresh bool, err error
 		return false, state.err
 	}
 	value := frame(header, body)
-	err = d.commit(func(tx *Tx) error {
+	err = d.commit(func(tx *transaction) error {
 		b := tx.bolt.Bucket(callsBucket)
 		n, err := b.NextSequence()
 		if err != nil {
@@ -130,11 +130,10 @@ func (in *inbox) disown(id string) {
 
 // Finish takes a call out of the inbox and remembers its id, so that it never runs again. Finishing twice is no error.
 func (d *DB) Finish(id string) error {
-	return d.commit(func(tx *Tx) error { return tx.Finish(id) })
+	return d.commit(func(tx *transaction) error { return tx.finish(id) })
 }
 
-// Finish is DB.Finish within a transaction.
-func (tx *Tx) Finish(id string) error {
+func (tx *transaction) finish(id string) error {
 	in := &tx.db.inbox
 	in.mu.Lock()
 	state, known := in.calls[id]
@@ -193,7 +192,7 @@ func (d *DB) Pending() ([]Call, error) {
 
 // forgetFinished prunes the ids of finished calls in passing: those beyond the bound, and those that are older than
 // asked for and not among the newest few thousand. It goes by the order in which calls finished, not by the clock.
-func (tx *Tx) forgetFinished() error {
+func (tx *transaction) forgetFinished() error {
 	in, o := &tx.db.inbox, &tx.db.options
 	in.mu.Lock()
 	count, oldest := in.finished, in.oldest

@@ -132,9 +132,9 @@ func TestFinishedIDsAreForgotten(t *testing.T) {
 				}
 			}
 			all.Wait()
-			must(t, d.Update(func(tx *Tx) error {
+			must(t, d.commit(func(tx *transaction) error {
 				for i := range c.calls {
-					if err := tx.Finish(id(i)); err != nil {
+					if err := tx.finish(id(i)); err != nil {
 						return err
 					}
 				}

@@ -14,7 +14,7 @@ func (d *DB) Put(node, key string, value any) error {
 	if err != nil {
 		return fmt.Errorf("encoding journal entry %s of node %s: %w", key, node, err)
 	}
-	return d.commit(func(tx *Tx) error { return tx.put(node, key, data) })
+	return d.commit(func(tx *transaction) error { return tx.put(node, key, data) })
 }
 
 // Get reads what Put wrote into value, which is left alone when there is nothing; ok says whether there was.
@@ -24,58 +24,24 @@ func (d *DB) Get(node, key string, value any) (ok bool, err error) {
 		data = journalEntry(tx, node, key)
 		return nil
 	})
-	return decodeEntry(node, key, data, err, value)
-}
-
-// Node returns everything that is remembered about a node, by key.
-func (d *DB) Node(node string) (map[string]json.RawMessage, error) {
-	entries := make(map[string]json.RawMessage)
-	err := d.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(journalBucket).Bucket([]byte(node))
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(k, v []byte) error {
-			entries[string(k)] = bytes.Clone(v)
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the journal of node %s: %w", node, err)
+	if err == nil && data == nil {
+		return false, nil
 	}
-	return entries, nil
-}
-
-// Nodes returns the nodes about which anything is remembered, in order.
-func (d *DB) Nodes() ([]string, error) {
-	var nodes []string
-	err := d.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket(journalBucket).ForEachBucket(func(k []byte) error {
-			nodes = append(nodes, string(k))
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the nodes in the journal: %w", err)
+	if err == nil {
+		err = json.Unmarshal(data, value)
 	}
-	return nodes, nil
+	if err != nil {
+		return false, fmt.Errorf("reading journal entry %s of node %s: %w", key, node, err)
+	}
+	return true, nil
 }
 
 // Forget removes everything that is remembered about a node.
 func (d *DB) Forget(node string) error {
-	return d.commit(func(tx *Tx) error { return tx.Forget(node) })
+	return d.commit(func(tx *transaction) error { return tx.forget(node) })
 }
 
-// Put is DB.Put within a transaction.
-func (tx *Tx) Put(node, key string, value any) error {
-	data, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("encoding journal entry %s of node %s: %w", key, node, err)
-	}
-	return tx.put(node, key, data)
-}
-
-func (tx *Tx) put(node, key string, data []byte) error {
+func (tx *transaction) put(node, key string, data []byte) error {
 	b, err := tx.bolt.Bucket(journalBucket).CreateBucketIfNotExists([]byte(node))
 	if err == nil {
 		err = b.Put([]byte(key), data)
@@ -86,13 +52,7 @@ func (tx *Tx) put(node, key string, data []byte) error {
 	return nil
 }
 
-// Get is DB.Get within a transaction: it sees what the transaction has written.
-func (tx *Tx) Get(node, key string, value any) (ok bool, err error) {
-	return decodeEntry(node, key, journalEntry(tx.bolt, node, key), nil, value)
-}
-
-// Forget is DB.Forget within a transaction.
-func (tx *Tx) Forget(node string) error {
+func (tx *transaction) forget(node string) error {
 	journal := tx.bolt.Bucket(journalBucket)
 	if journal.Bucket([]byte(node)) == nil {
 		return nil
@@ -110,17 +70,4 @@ func journalEntry(tx *bbolt.Tx, node, key string) []byte {
 		return nil
 	}
 	return bytes.Clone(b.Get([]byte(key)))
-}
-
-func decodeEntry(node, key string, data []byte, err error, value any) (bool, error) {
-	if err == nil && data == nil {
-		return false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, value)
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading journal entry %s of node %s: %w", key, node, err)
-	}
-	return true, nil
 }

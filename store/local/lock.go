@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,34 +26,27 @@ type Lock struct {
 	Epoch     uint64    `json:"epoch"` // of the run of the worker that took it
 }
 
-// Locked is the error of a lock that somebody else has.
+// Locked is the error of an exclusive lock that somebody else has.
 type Locked struct {
-	Node    string
-	Holders []Lock
+	Node   string
+	Holder Lock
 }
 
-// Error names the holders: what for and since when.
+// Error names the holder: what for and since when.
 func (e *Locked) Error() string {
-	holders := make([]string, len(e.Holders))
-	for i, l := range e.Holders {
-		kind := "exclusively"
-		if l.Shared {
-			kind = "shared"
-		}
-		holders[i] = fmt.Sprintf("%s for %q since %s", kind, l.Purpose, l.Since.UTC().Format(time.RFC3339))
-		if l.RequestID != "" {
-			holders[i] += " by request " + l.RequestID
-		}
+	text := fmt.Sprintf("node %s is locked for %q since %s", e.Node, e.Holder.Purpose, e.Holder.Since.UTC().Format(time.RFC3339))
+	if e.Holder.RequestID != "" {
+		text += " by request " + e.Holder.RequestID
 	}
-	return fmt.Sprintf("node %s is locked: %s", e.Node, strings.Join(holders, "; "))
+	return text
 }
 
 // lockTable answers conflicts from memory. An exclusive lock is there before it is on disk and leaves it after, so two
 // callers never both believe that they have it.
 //
 // Exclusive locks are durable because hardware is changed under them: after a crash the record says which nodes were
-// being worked on, and keeps others off until that is settled. Shared locks only keep the readers of this process apart
-// from its writers; a crash ends every reader, so they never touch the disk.
+// being worked on, and keeps others off until that is settled. A shared lock hinders nobody, as ironic's does not: it
+// shows to operators who reads a node and for what. A crash ends every reader, so it never touches the disk.
 type lockTable struct {
 	mu      sync.Mutex
 	nodes   map[string][]*Lock
@@ -102,14 +94,14 @@ func (t *lockTable) get(holder string) (Lock, error) {
 }
 
 // find returns the lock of a holder that is alive or, when stale is set, of one that died in an earlier run. A stale lock
-// is good for nothing but to be reclaimed or dropped. It needs mu.
+// is good for nothing but to be dropped. It needs mu.
 func (t *lockTable) find(holder string, stale bool) (*Lock, error) {
 	l, ok := t.holders[holder]
 	if !ok || (!stale && l.Epoch != t.epoch) {
 		return nil, ErrNotHeld
 	}
 	if stale && l.Epoch == t.epoch {
-		return nil, t.locked([]*Lock{l})
+		return nil, &Locked{Node: l.Node, Holder: *l}
 	}
 	return l, nil
 }
@@ -132,9 +124,9 @@ func (t *lockTable) change(holder string, edit func(*Lock)) {
 	}
 }
 
-// TryLock takes the lock of a node, or fails at once with *Locked. Many may hold it shared, or one exclusively; an
-// exclusive lock is durable when TryLock returns. Node, Shared, Purpose and RequestID are the caller's, the rest is
-// filled in; the Holder returned is what the other methods want.
+// TryLock takes the lock of a node, or fails at once with *Locked. One may hold it exclusively, while any number hold it
+// shared; an exclusive lock is durable when TryLock returns. Node, Shared, Purpose and RequestID are the caller's, the
+// rest is filled in; the Holder returned is what the other methods want.
 func (d *DB) TryLock(want Lock) (Lock, error) {
 	if d.readOnly {
 		return Lock{}, ErrReadOnly
@@ -146,7 +138,7 @@ func (d *DB) TryLock(want Lock) (Lock, error) {
 	if err != nil || l.Shared {
 		return l, err
 	}
-	if err := d.commit(func(tx *Tx) error { return tx.recordLock(l.Holder) }); err != nil {
+	if err := d.commit(func(tx *transaction) error { return tx.recordLock(l.Holder) }); err != nil {
 		// The record may have reached the disk all the same. The next lock of this node overwrites it; otherwise a
 		// restart finds it stale, with no reservation in the shared database beside it.
 		d.locks.release(l.Holder)
@@ -159,27 +151,23 @@ func (d *DB) TryLock(want Lock) (Lock, error) {
 func (t *lockTable) reserve(l Lock, now time.Time) (Lock, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if others := t.nodes[l.Node]; len(others) > 0 && (!l.Shared || !others[0].Shared) {
-		return Lock{}, t.locked(others)
+	if other := t.exclusive(l.Node); other != nil && !l.Shared {
+		return Lock{}, &Locked{Node: l.Node, Holder: *other}
 	}
-	t.sign(&l)
-	l.Since = now
+	t.count++
+	l.Holder, l.Epoch, l.Since = fmt.Sprintf("%d-%d", t.epoch, t.count), t.epoch, now
 	t.add(&l)
 	return l, nil
 }
 
-// sign makes a lock one of this run. It needs mu.
-func (t *lockTable) sign(l *Lock) {
-	t.count++
-	l.Holder, l.Epoch = fmt.Sprintf("%d-%d", t.epoch, t.count), t.epoch
-}
-
-func (t *lockTable) locked(holders []*Lock) *Locked {
-	err := &Locked{Node: holders[0].Node}
-	for _, l := range holders {
-		err.Holders = append(err.Holders, *l)
+// exclusive returns the exclusive lock of a node, nil when it has none. It needs mu.
+func (t *lockTable) exclusive(node string) *Lock {
+	for _, l := range t.nodes[node] {
+		if !l.Shared {
+			return l
+		}
 	}
-	return err
+	return nil
 }
 
 // Unlock gives a lock up. The node is free for others when it returns, even with an error: that only says that the
@@ -194,14 +182,14 @@ func (d *DB) Unlock(holder string) error {
 	if l.Shared {
 		return nil
 	}
-	if err := d.commit(func(tx *Tx) error { return tx.eraseLock(l) }); err != nil {
+	if err := d.commit(func(tx *transaction) error { return tx.eraseLock(l) }); err != nil {
 		return fmt.Errorf("removing the record of the lock of node %s: %w", l.Node, err)
 	}
 	return nil
 }
 
 // Upgrade makes a shared lock exclusive, for a new purpose if one is given, and fails with *Locked, changing nothing,
-// when there are other holders. It is durable when Upgrade returns. Upgrading an exclusive lock does nothing.
+// when somebody else has it exclusively. It is durable when Upgrade returns. Upgrading an exclusive lock does nothing.
 func (d *DB) Upgrade(holder, purpose string) error {
 	before, err := d.locks.upgrade(holder, purpose)
 	if err != nil {
@@ -210,7 +198,7 @@ func (d *DB) Upgrade(holder, purpose string) error {
 	if !before.Shared {
 		return nil
 	}
-	if err := d.commit(func(tx *Tx) error { return tx.recordLock(holder) }); err != nil {
+	if err := d.commit(func(tx *transaction) error { return tx.recordLock(holder) }); err != nil {
 		d.locks.change(holder, func(l *Lock) { *l = before })
 		return fmt.Errorf("recording the lock of node %s: %w", before.Node, err)
 	}
@@ -224,21 +212,29 @@ func (t *lockTable) upgrade(holder, purpose string) (before Lock, err error) {
 	if err != nil {
 		return Lock{}, err
 	}
-	others := slices.DeleteFunc(slices.Clone(t.nodes[l.Node]), func(other *Lock) bool { return other == l })
-	if len(others) > 0 {
-		return Lock{}, t.locked(others)
-	}
 	before = *l
 	if l.Shared {
+		if other := t.exclusive(l.Node); other != nil {
+			return Lock{}, &Locked{Node: l.Node, Holder: *other}
+		}
 		l.Shared, l.Purpose = false, cmp.Or(purpose, l.Purpose)
 	}
 	return before, nil
 }
 
-// Downgrade makes an exclusive lock shared. The reservation in the shared database must have been given up before. After
-// an error the lock is still exclusive.
+// Downgrade makes an exclusive lock shared, as it was before an Upgrade whose reservation in the shared database was not
+// to be had. The node is free for others when it returns, even with an error: that only says that the record could not be
+// removed, and will be found stale after a restart.
 func (d *DB) Downgrade(holder string) error {
-	return d.commit(func(tx *Tx) error { return tx.Downgrade(holder) })
+	l, err := d.locks.get(holder)
+	if err != nil {
+		return fmt.Errorf("downgrading a lock: %w", err)
+	}
+	defer d.locks.change(holder, func(l *Lock) { l.Shared = true })
+	if err := d.commit(func(tx *transaction) error { return tx.eraseLock(l) }); err != nil {
+		return fmt.Errorf("removing the record of the lock of node %s: %w", l.Node, err)
+	}
+	return nil
 }
 
 // Locks returns every lock, by node and then by age, those that a crash left included.
@@ -256,46 +252,9 @@ func (d *DB) Locks() []Lock {
 }
 
 // Stale returns the locks that earlier runs of the worker held when they died. Each keeps its node locked until it is
-// either reclaimed, to go on with the work, or dropped.
+// dropped.
 func (d *DB) Stale() []Lock {
 	return slices.DeleteFunc(d.Locks(), func(l Lock) bool { return l.Epoch >= d.epoch })
-}
-
-// Reclaim takes a stale lock over: it has a new holder and the present epoch when Reclaim returns, durably, and its old
-// purpose, request and time. Of two that try, one gets it.
-func (d *DB) Reclaim(holder string) (Lock, error) {
-	before, l, err := d.locks.reclaim(holder)
-	if err != nil {
-		return Lock{}, fmt.Errorf("reclaiming a lock: %w", err)
-	}
-	if err := d.commit(func(tx *Tx) error { return tx.recordLock(l.Holder) }); err != nil {
-		d.locks.replace(l.Holder, before)
-		return Lock{}, fmt.Errorf("recording the lock of node %s: %w", l.Node, err)
-	}
-	return l, nil
-}
-
-func (t *lockTable) reclaim(holder string) (before, after Lock, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l, err := t.find(holder, true)
-	if err != nil {
-		return before, after, err
-	}
-	before, after = *l, *l
-	t.sign(&after)
-	t.remove(l)
-	t.add(&after)
-	return before, after, nil
-}
-
-func (t *lockTable) replace(holder string, by Lock) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l, ok := t.holders[holder]; ok {
-		t.remove(l)
-		t.add(&by)
-	}
 }
 
 // Drop removes a stale lock whose work is settled. It refuses, with *Locked, to remove one of this run.
@@ -305,7 +264,7 @@ func (d *DB) Drop(holder string) error {
 	d.locks.mu.Unlock()
 	if err == nil {
 		// Nobody edits a stale lock, so it may be read here.
-		err = d.commit(func(tx *Tx) error { return tx.eraseLock(*l) })
+		err = d.commit(func(tx *transaction) error { return tx.eraseLock(*l) })
 	}
 	if err != nil {
 		return fmt.Errorf("dropping a stale lock: %w", err)
@@ -314,39 +273,8 @@ func (d *DB) Drop(holder string) error {
 	return nil
 }
 
-// Unlock gives a lock up within a transaction, for instance together with the result and the events of the work. Unlike
-// DB.Unlock it leaves the lock held when the transaction fails.
-//
-// Taking a lock has no such form, since nothing may be written about a node before its lock is held.
-func (tx *Tx) Unlock(holder string) error {
-	t := &tx.db.locks
-	l, err := t.get(holder)
-	if err != nil {
-		return fmt.Errorf("unlocking: %w", err)
-	}
-	if err := tx.eraseLock(l); err != nil {
-		return fmt.Errorf("removing the record of the lock of node %s: %w", l.Node, err)
-	}
-	tx.after = append(tx.after, func() { t.release(holder) })
-	return nil
-}
-
-// Downgrade is DB.Downgrade within a transaction.
-func (tx *Tx) Downgrade(holder string) error {
-	t := &tx.db.locks
-	l, err := t.get(holder)
-	if err != nil {
-		return fmt.Errorf("downgrading a lock: %w", err)
-	}
-	if err := tx.eraseLock(l); err != nil {
-		return fmt.Errorf("removing the record of the lock of node %s: %w", l.Node, err)
-	}
-	tx.after = append(tx.after, func() { t.change(holder, func(l *Lock) { l.Shared = true }) })
-	return nil
-}
-
 // recordLock writes the lock of a holder that is in the table.
-func (tx *Tx) recordLock(holder string) error {
+func (tx *transaction) recordLock(holder string) error {
 	l, err := tx.db.locks.get(holder)
 	if err != nil {
 		return err
@@ -359,7 +287,7 @@ func (tx *Tx) recordLock(holder string) error {
 }
 
 // eraseLock removes the record of a lock, but not that of somebody who took the node since.
-func (tx *Tx) eraseLock(l Lock) error {
+func (tx *transaction) eraseLock(l Lock) error {
 	b := tx.bolt.Bucket(locksBucket)
 	value := b.Get([]byte(l.Node))
 	if value == nil {

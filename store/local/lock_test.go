@@ -26,15 +26,18 @@ func TestLockConflicts(t *testing.T) {
 		ok              bool
 	}{
 		{"", "s", true}, {"", "x", true},
-		{"s", "s", true}, {"ss", "s", true}, {"s", "x", false}, {"ss", "x", false},
-		{"x", "s", false}, {"x", "x", false},
+		{"s", "s", true}, {"ss", "s", true}, {"s", "x", true}, {"ss", "x", true},
+		{"x", "s", true}, {"x", "x", false}, {"xs", "x", false}, {"sx", "x", false},
 	} {
 		t.Run(c.present+"+"+c.wanted, func(t *testing.T) {
 			d := open(t, testPath(t), Options{})
+			var exclusive Lock
 			for i, kind := range c.present {
-				lock(t, d, Lock{Node: "n", Shared: kind == 's', Purpose: fmt.Sprint("purpose ", i), RequestID: "req-1"})
+				l := lock(t, d, Lock{Node: "n", Shared: kind == 's', Purpose: fmt.Sprint("purpose ", i), RequestID: "req-1"})
+				if !l.Shared {
+					exclusive = l
+				}
 			}
-			before := d.Locks()
 			got, err := d.TryLock(Lock{Node: "n", Shared: c.wanted == "s", Purpose: "wanted"})
 			if (err == nil) != c.ok {
 				t.Fatalf("got %v, %v", got, err)
@@ -44,11 +47,11 @@ func TestLockConflicts(t *testing.T) {
 				return
 			}
 			var locked *Locked
-			if !errors.As(err, &locked) || locked.Node != "n" || !slices.Equal(locked.Holders, before) {
-				t.Errorf("error %#v does not name the holders %v", err, before)
+			if !errors.As(err, &locked) || locked.Node != "n" || locked.Holder != exclusive {
+				t.Errorf("error %#v does not name the holder %v", err, exclusive)
 			}
-			since := before[0].Since.Format(time.RFC3339)
-			for _, part := range []string{"node n is locked", `"purpose 0"`, since, "req-1"} {
+			since := exclusive.Since.Format(time.RFC3339)
+			for _, part := range []string{"node n is locked", exclusive.Purpose, since, "req-1"} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%q does not say %q", err, part)
 				}
@@ -77,53 +80,45 @@ func TestLockOutlivesACrash(t *testing.T) {
 	if len(stale) != 2 || stale[0] != held || stale[1].Node != "upgraded" || stale[1].Purpose != "deploying" {
 		t.Fatalf("stale locks %v", stale)
 	}
-	_, err := after.TryLock(Lock{Node: "held", Shared: true})
-	if locked := (*Locked)(nil); !errors.As(err, &locked) || locked.Holders[0] != held {
+	_, err := after.TryLock(Lock{Node: "held"})
+	if locked := (*Locked)(nil); !errors.As(err, &locked) || locked.Holder != held {
 		t.Errorf("a stale lock gave way: %v", err)
 	}
-	lock(t, after, Lock{Node: "reader"})
-
-	mine, err := after.Reclaim(held.Holder)
-	must(t, err)
-	if mine.Epoch != after.Epoch() || mine.Holder == held.Holder || mine.Since != held.Since || mine.Purpose != "cleaning" {
-		t.Errorf("reclaimed as %+v", mine)
-	}
-	if _, err := after.Reclaim(held.Holder); !errors.Is(err, ErrNotHeld) {
-		t.Errorf("reclaimed twice: %v", err)
-	}
-	if _, err := after.Reclaim(mine.Holder); !errors.As(err, new(*Locked)) {
-		t.Errorf("reclaimed from a running holder: %v", err)
-	}
+	mine := lock(t, after, Lock{Node: "reader"})
 	if err := after.Drop(mine.Holder); !errors.As(err, new(*Locked)) {
 		t.Errorf("dropped from a running holder: %v", err)
 	}
-	must(t, after.Drop(stale[1].Holder))
+	for _, l := range stale {
+		must(t, after.Drop(l.Holder))
+		if err := after.Drop(l.Holder); !errors.Is(err, ErrNotHeld) {
+			t.Errorf("dropped twice: %v", err)
+		}
+	}
 	if len(after.Stale()) != 0 {
 		t.Errorf("still stale: %v", after.Stale())
 	}
 
-	again := crashed(t, after)
-	if stale := again.Stale(); len(stale) != 2 || stale[0] != mine || stale[1].Node != "reader" {
+	if stale := crashed(t, after).Stale(); len(stale) != 1 || stale[0] != mine {
 		t.Errorf("after a second crash: %v", stale)
 	}
 	must(t, after.Unlock(mine.Holder))
-	if stale := crashed(t, after).Stale(); len(stale) != 1 {
+	if stale := crashed(t, after).Stale(); len(stale) != 0 {
 		t.Errorf("a released lock came back: %v", stale)
 	}
 }
 
-func TestUpgradeNeedsASoleHolder(t *testing.T) {
+func TestUpgradeNeedsThatNobodyElseWrites(t *testing.T) {
 	d := open(t, testPath(t), Options{})
 	one := lock(t, d, Lock{Node: "n", Shared: true, Purpose: "one"})
-	two := lock(t, d, Lock{Node: "n", Shared: true, Purpose: "two"})
+	two := lock(t, d, Lock{Node: "n", Purpose: "two"})
 	err := d.Upgrade(one.Holder, "more")
-	if locked := (*Locked)(nil); !errors.As(err, &locked) || len(locked.Holders) != 1 || locked.Holders[0] != two {
+	if locked := (*Locked)(nil); !errors.As(err, &locked) || locked.Holder != two {
 		t.Errorf("upgraded beside another: %v", err)
 	}
 	if got := d.Locks(); !slices.Equal(got, []Lock{one, two}) {
 		t.Errorf("a refused upgrade changed %v", got)
 	}
-	must(t, d.Unlock(two.Holder))
+	must(t, d.Downgrade(two.Holder))
 	must(t, d.Upgrade(one.Holder, ""))
 	if got := d.Locks(); got[0].Shared || got[0].Purpose != "one" {
 		t.Errorf("upgraded to %v", got)
@@ -148,31 +143,6 @@ func TestLocksOnAFullDisk(t *testing.T) {
 	d := open(t, testPath(t), Options{})
 	exclusive := lock(t, d, Lock{Node: "exclusive"})
 	shared := lock(t, d, Lock{Node: "shared", Shared: true})
-	ballast := make([]byte, 1<<20)
-	full := func(fn func()) {
-		t.Helper()
-		d.bolt.MaxSize = 1
-		defer func() { d.bolt.MaxSize = 0 }()
-		fn()
-	}
-	// Small changes fit into free pages, so the failure is forced by a change that shares the commit.
-	failing := func(fn func(*Tx) error) error {
-		return d.Update(func(tx *Tx) error {
-			return errors.Join(fn(tx), tx.Put("ballast", "key", ballast))
-		})
-	}
-	full(func() {
-		if err := failing(func(tx *Tx) error { return tx.Unlock(exclusive.Holder) }); err == nil {
-			t.Error("unlocked in a transaction that failed")
-		}
-		if err := failing(func(tx *Tx) error { return tx.Downgrade(exclusive.Holder) }); err == nil {
-			t.Error("downgraded in a transaction that failed")
-		}
-	})
-	if got := d.Locks(); !slices.Equal(got, []Lock{exclusive, shared}) {
-		t.Errorf("failed transactions left %v", got)
-	}
-
 	broken := errors.New("disk is gone")
 	d.commits.failed = broken
 	if _, err := d.TryLock(Lock{Node: "new"}); !errors.Is(err, broken) {
@@ -184,6 +154,13 @@ func TestLocksOnAFullDisk(t *testing.T) {
 	if got := d.Locks(); !slices.Equal(got, []Lock{exclusive, shared}) {
 		t.Errorf("failures left %v", got)
 	}
+	if err := d.Downgrade(exclusive.Holder); !errors.Is(err, broken) {
+		t.Errorf("Downgrade: %v", err)
+	}
+	if got := d.Locks(); !got[0].Shared {
+		t.Errorf("a downgrade was lost: %v", got)
+	}
+	d.locks.change(exclusive.Holder, func(l *Lock) { l.Shared = false })
 	if err := d.Unlock(exclusive.Holder); !errors.Is(err, broken) {
 		t.Errorf("Unlock: %v", err)
 	}
@@ -195,9 +172,6 @@ func TestLocksOnAFullDisk(t *testing.T) {
 
 	after := crashed(t, d)
 	after.commits.failed = broken
-	if _, err := after.Reclaim(again.Holder); !errors.Is(err, broken) {
-		t.Errorf("Reclaim: %v", err)
-	}
 	if err := after.Drop(again.Holder); !errors.Is(err, broken) {
 		t.Errorf("Drop: %v", err)
 	}
@@ -223,7 +197,6 @@ func TestLockModel(t *testing.T) {
 			"unlock":    m.unlock,
 			"upgrade":   m.upgrade,
 			"downgrade": m.downgrade,
-			"reclaim":   m.reclaim,
 			"drop":      m.drop,
 			"restart":   m.restart,
 		})
@@ -243,17 +216,14 @@ func (m *lockModel) open(t *rapid.T) {
 	}
 }
 
-func (m *lockModel) others(node, holder string) (shared, exclusive int) {
+// taken tells whether a node is held exclusively by somebody other than holder.
+func (m *lockModel) taken(node, holder string) bool {
 	for _, l := range m.held {
-		switch {
-		case l.Node != node || l.Holder == holder:
-		case l.Shared:
-			shared++
-		default:
-			exclusive++
+		if l.Node == node && l.Holder != holder && !l.Shared {
+			return true
 		}
 	}
-	return shared, exclusive
+	return false
 }
 
 // any draws a holder, sometimes one that holds nothing, and says whether it is one of this run.
@@ -279,9 +249,9 @@ func (m *lockModel) lock(t *rapid.T) {
 		Node:   rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "node"),
 		Shared: rapid.Bool().Draw(t, "shared"),
 	}
-	shared, exclusive := m.others(want.Node, "")
+	taken := m.taken(want.Node, "")
 	l, err := m.db.TryLock(want)
-	m.expect(t, err, exclusive == 0 && (want.Shared || shared == 0))
+	m.expect(t, err, want.Shared || !taken)
 	if err == nil {
 		if _, known := m.held[l.Holder]; known {
 			t.Fatalf("holder %s is not unique", l.Holder)
@@ -292,11 +262,7 @@ func (m *lockModel) lock(t *rapid.T) {
 
 func (m *lockModel) unlock(t *rapid.T) {
 	l, ok := m.any(t)
-	if rapid.Bool().Draw(t, "in a transaction") {
-		m.expect(t, m.db.Update(func(tx *Tx) error { return tx.Unlock(l.Holder) }), ok)
-	} else {
-		m.expect(t, m.db.Unlock(l.Holder), ok)
-	}
+	m.expect(t, m.db.Unlock(l.Holder), ok)
 	if ok {
 		delete(m.held, l.Holder)
 	}
@@ -304,9 +270,8 @@ func (m *lockModel) unlock(t *rapid.T) {
 
 func (m *lockModel) upgrade(t *rapid.T) {
 	l, ok := m.any(t)
-	shared, _ := m.others(l.Node, l.Holder)
 	err := m.db.Upgrade(l.Holder, "")
-	m.expect(t, err, ok && shared == 0)
+	m.expect(t, err, ok && (!l.Shared || !m.taken(l.Node, l.Holder)))
 	if err == nil {
 		l.Shared = false
 		m.held[l.Holder] = l
@@ -319,16 +284,6 @@ func (m *lockModel) downgrade(t *rapid.T) {
 	if ok {
 		l.Shared = true
 		m.held[l.Holder] = l
-	}
-}
-
-func (m *lockModel) reclaim(t *rapid.T) {
-	l, alive := m.any(t)
-	mine, err := m.db.Reclaim(l.Holder)
-	m.expect(t, err, l.Holder != "" && !alive)
-	if err == nil {
-		delete(m.held, l.Holder)
-		m.held[mine.Holder] = mine
 	}
 }
 
@@ -355,20 +310,17 @@ func (m *lockModel) restart(t *rapid.T) {
 }
 
 func (m *lockModel) check(t *rapid.T) {
-	nodes := map[string][2]int{}
+	writers := map[string]int{}
 	listed := m.db.Locks()
 	for _, l := range listed {
 		if m.held[l.Holder] != l {
 			t.Fatalf("listed %+v, model has %+v", l, m.held[l.Holder])
 		}
-		n := nodes[l.Node]
-		if l.Shared {
-			n[0]++
-		} else {
-			n[1]++
+		if !l.Shared {
+			writers[l.Node]++
 		}
-		if nodes[l.Node] = n; n[1] > 1 || (n[1] == 1 && n[0] > 0) {
-			t.Fatalf("two holders of node %s: %v", l.Node, listed)
+		if writers[l.Node] > 1 {
+			t.Fatalf("two writers of node %s: %v", l.Node, listed)
 		}
 	}
 	if len(listed) != len(m.held) {
@@ -378,7 +330,7 @@ func (m *lockModel) check(t *rapid.T) {
 
 func TestLockConcurrently(t *testing.T) {
 	d := open(t, testPath(t), Options{})
-	var readers, writers [4]atomic.Int32
+	var writers [4]atomic.Int32
 	var all sync.WaitGroup
 	for worker := range 32 {
 		all.Go(func() {
@@ -394,15 +346,9 @@ func TestLockConcurrently(t *testing.T) {
 				if l.Shared && i%2 == 0 && d.Upgrade(l.Holder, "") == nil {
 					l.Shared = false
 				}
-				if l.Shared {
-					readers[n].Add(1)
-					if writers[n].Load() != 0 {
-						t.Error("a reader beside a writer")
-					}
-					readers[n].Add(-1)
-				} else {
-					if writers[n].Add(1) != 1 || readers[n].Load() != 0 {
-						t.Error("a writer is not alone")
+				if !l.Shared {
+					if writers[n].Add(1) != 1 {
+						t.Error("two writers")
 					}
 					writers[n].Add(-1)
 				}

@@ -73,11 +73,10 @@ func (d *DB) Append(events ...Event) error {
 		d.outbox.addVolatile(d.options.VolatileMax, events)
 		return nil
 	}
-	return d.commit(func(tx *Tx) error { return tx.Append(events...) })
+	return d.commit(func(tx *transaction) error { return tx.append(events...) })
 }
 
-// Append is DB.Append within a transaction.
-func (tx *Tx) Append(events ...Event) error {
+func (tx *transaction) append(events ...Event) error {
 	o, b := &tx.db.outbox, tx.bolt.Bucket(outboxBucket)
 	for _, e := range events {
 		e.Seq = o.take()
@@ -258,7 +257,7 @@ func (d *DB) Delete(seqs ...uint64) error {
 	if len(durable) == 0 {
 		return nil
 	}
-	if err := d.commit(func(tx *Tx) error { return tx.deleteEvents(durable) }); err != nil {
+	if err := d.commit(func(tx *transaction) error { return tx.deleteEvents(durable) }); err != nil {
 		return fmt.Errorf("deleting %d events from the outbox: %w", len(durable), err)
 	}
 	return nil
@@ -278,7 +277,7 @@ func (o *outbox) deleteVolatile(seqs []uint64) (others []uint64) {
 	return others
 }
 
-func (tx *Tx) deleteEvents(seqs []uint64) error {
+func (tx *transaction) deleteEvents(seqs []uint64) error {
 	b := tx.bolt.Bucket(outboxBucket)
 	var gone []uint64
 	for _, seq := range seqs {
@@ -312,7 +311,7 @@ func (o *outbox) removeDurable(seqs []uint64, dropped bool) {
 }
 
 // trimOutbox keeps the outbox within its bound, at the end of a transaction that added to it.
-func (tx *Tx) trimOutbox() error {
+func (tx *transaction) trimOutbox() error {
 	o := &tx.db.outbox
 	o.mu.Lock()
 	excess := o.durable + tx.appended - tx.db.options.OutboxMax

@@ -162,8 +162,8 @@ func TestNextWaits(t *testing.T) {
 // the later number would never come back for the earlier one.
 func TestNothingAppearsOutOfOrder(t *testing.T) {
 	d := open(t, testPath(t), Options{})
-	must(t, d.Update(func(tx *Tx) error {
-		must(t, tx.Append(Event{ID: "durable"}))
+	must(t, d.commit(func(tx *transaction) error {
+		must(t, tx.append(Event{ID: "durable"}))
 		must(t, d.Append(Event{ID: "volatile", Volatile: true}))
 		wantEvents(t, d, "")
 		return nil
@@ -171,8 +171,8 @@ func TestNothingAppearsOutOfOrder(t *testing.T) {
 	wantEvents(t, d, "durable volatile")
 
 	refused := errors.New("refused")
-	err := d.Update(func(tx *Tx) error {
-		return errors.Join(tx.Append(Event{ID: "never", Volatile: true}, Event{ID: "never"}), refused)
+	err := d.commit(func(tx *transaction) error {
+		return errors.Join(tx.append(Event{ID: "never", Volatile: true}, Event{ID: "never"}), refused)
 	})
 	if !errors.Is(err, refused) {
 		t.Error(err)
@@ -194,7 +194,7 @@ func TestReaderMissesNothing(t *testing.T) {
 				e := Event{ID: fmt.Sprint(i), Node: fmt.Sprint(w), Volatile: (i+w)%3 == 0}
 				var err error
 				if i%5 == 0 {
-					err = d.Update(func(tx *Tx) error { return tx.Append(e) })
+					err = d.commit(func(tx *transaction) error { return tx.append(e) })
 				} else {
 					err = d.Append(e)
 				}
