@@ -51,8 +51,8 @@ they are what it held when it ended, and goes on with when it starts again.`,
 	return cmd
 }
 
-// locksTimeout is how long a running conductor may take to answer.
-const locksTimeout = 5 * time.Second
+// operatorsTimeout is how long a running conductor may take to answer.
+const operatorsTimeout = 5 * time.Second
 
 // findLocks asks the running conductor, or else reads its state file; from then says so.
 func findLocks(ctx context.Context, c config.Ironmaster) (locks []conductor.LockView, from string, err error) {
@@ -83,28 +83,40 @@ func findLocks(ctx context.Context, c config.Ironmaster) (locks []conductor.Lock
 		c.StateFile), db.Close()
 }
 
-func askLocks(ctx context.Context, address string) ([]conductor.LockView, error) {
-	ctx, cancel := context.WithTimeout(ctx, locksTimeout)
+func askLocks(ctx context.Context, address string) (locks []conductor.LockView, err error) {
+	err = askOperators(ctx, address, "locks", &locks)
+	return locks, err
+}
+
+// askHealth asks how a running conductor is doing.
+func askHealth(ctx context.Context, address string) (health conductor.Health, err error) {
+	err = askOperators(ctx, address, "healthz", &health)
+	return health, err
+}
+
+// askOperators reads an answer of [ironmaster]admin_listen.
+func askOperators(ctx context.Context, address, what string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, operatorsTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/locks", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/"+what, nil)
 	if err != nil {
-		return nil, fmt.Errorf("[ironmaster]admin_listen: %w", err)
+		return fmt.Errorf("[ironmaster]admin_listen: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking the conductor for its locks: %w", err)
+		return fmt.Errorf("asking the conductor: %w", err)
 	}
 	defer response.Body.Close()
-	var locks []conductor.LockView
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s to a question for locks: it is not a conductor's [ironmaster]admin_listen",
-			address, response.Status)
+	decoder := json.NewDecoder(io.LimitReader(response.Body, 64<<20))
+	// A conductor that is not ready says so with 503, and why.
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
+		return fmt.Errorf("%s answers %s: it is no conductor's [ironmaster]admin_listen", address, response.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 64<<20)).Decode(&locks); err != nil {
-		return nil, fmt.Errorf("%s did not answer with locks, it is not a conductor's [ironmaster]admin_listen: %w", address,
-			err)
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("%s answers, but is no conductor's [ironmaster]admin_listen: %w", address, err)
 	}
-	return locks, nil
+	return nil
 }
 
 // dialAddress is where a listener on this machine is reached: one that listens everywhere is found on loopback.

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/agent"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/messaging"
+)
+
+// checkHardware works out what would be enabled.
+func (c *checker) checkHardware(ctx context.Context) []finding {
+	s, _, release, err := c.settings(ctx)
+	if err != nil {
+		return configProblems(err)
+	}
+	wanted, err := explicitLists(s)
+	if err != nil {
+		return configProblems(err)
+	}
+	enabled, warnings, err := catalog.Enable(catalog.New(nominalParts(release)), wanted)
+	var all []finding
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			all = append(all, finding{levelFail, line, "take the name out of the option, after moving its nodes to another driver " +
+				"or interface, or keep a Python conductor for them in a conductor group of its own"})
+		}
+	} else {
+		for _, hardware := range enabled.HardwareTypes() {
+			all = append(all, okay("%s", describeHardware(enabled, hardware)))
+		}
+	}
+	for _, w := range warnings {
+		all = append(all, finding{levelWarn, w, "none needed if no node uses them; naming the others in the option ends this line"})
+	}
+	return all
+}
+
+// nominalParts stand for the drivers of this build where only their names are asked for.
+func nominalParts(release messaging.Release) catalog.Parts {
+	return catalog.Parts{
+		Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
+		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
+	}
+}
+
+// describeHardware names the interfaces of a hardware type, without those that do nothing.
+func describeHardware(e *catalog.Enabled, hardware string) string {
+	var parts []string
+	for _, typ := range []drivers.InterfaceType{drivers.TypePower, drivers.TypeManagement, drivers.TypeBoot,
+		drivers.TypeDeploy, drivers.TypeNetwork, drivers.TypeStorage, drivers.TypeBIOS, drivers.TypeRAID, drivers.TypeInspect,
+		drivers.TypeRescue, drivers.TypeConsole, drivers.TypeFirmware, drivers.TypeVendor} {
+		names := slices.DeleteFunc(e.Interfaces(hardware, typ), func(name string) bool {
+			return name == "noop" || strings.HasPrefix(name, "no-")
+		})
+		if len(names) > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", typ, strings.Join(names, ", ")))
+		}
+	}
+	return hardware + ": " + strings.Join(parts, "; ")
+}
+
+// checkImageServer tells whether the image server could listen and be reached.
+func (c *checker) checkImageServer(ctx context.Context) []finding {
+	s := c.first.Ironmaster
+	base, err := url.Parse(s.ImageServerURL)
+	if err != nil || base.Host == "" {
+		return []finding{{levelFail, "[ironmaster]image_server_url is not a URL", "give it as http://address:port"}}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.ImageServerListen)
+	switch {
+	case err == nil:
+		_ = listener.Close() // Nothing was accepted.
+	case errors.Is(err, syscall.EADDRINUSE):
+		if _, err := askHealth(ctx, dialAddress(s.AdminListen)); err != nil {
+			return []finding{{levelFail, fmt.Sprintf("another program listens at %s", s.ImageServerListen),
+				"end it, or set [ironmaster]image_server_listen to a free port"}}
+		}
+	default:
+		return []finding{{levelFail, err.Error(), "set [ironmaster]image_server_listen to an address of this machine"}}
+	}
+	if ip := net.ParseIP(base.Hostname()); base.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+		return []finding{{levelWarn, fmt.Sprintf("machines are told to fetch images from %s, which is reached from this machine only",
+			base.Host), "set [DEFAULT]my_ip or [ironmaster]image_server_url to an address that machines and BMCs reach; a " +
+			"simulated room needs nothing"}}
+	}
+	return []finding{okay("machines fetch images from %s", s.ImageServerURL)}
+}
+
+// checkDirectories tells whether every directory can be written to.
+func (c *checker) checkDirectories(context.Context) []finding {
+	s := c.first
+	state := filepath.Dir(s.Ironmaster.StateFile)
+	var all []finding
+	if _, err := os.Stat(state); err != nil {
+		all = append(all, finding{levelFail, fmt.Sprintf("the directory of [ironmaster]state_file: %v", err),
+			fmt.Sprintf("make %s and give it to the conductor's user", state)})
+	}
+	dirs := conductorDirs(s)
+	for _, d := range dirs {
+		if err := tryWriting(d.path); err != nil {
+			all = append(all, finding{levelFail, fmt.Sprintf("%s: %v", d.option, err),
+				fmt.Sprintf("let the conductor's user write to %s, or set the option to another directory", d.path)})
+		}
+	}
+	master, images := s.PXE.InstanceMasterPath, s.PXE.ImagesPath
+	if device(master) != device(images) {
+		all = append(all, finding{levelFail, fmt.Sprintf("%s and %s lie on different file systems", master, images),
+			"set [pxe]instance_master_path and [pxe]images_path to directories of one file system"})
+	}
+	if len(all) == 0 {
+		all = []finding{okay("all %d can be written to", len(dirs))}
+	}
+	return all
+}
+
+type namedDir struct{ option, path string }
+
+// conductorDirs are the directories that the conductor writes to.
+func conductorDirs(s *config.Settings) []namedDir {
+	dirs := []namedDir{
+		{"[ironmaster]state_file", filepath.Dir(s.Ironmaster.StateFile)},
+		{"[pxe]instance_master_path", s.PXE.InstanceMasterPath}, {"[pxe]images_path", s.PXE.ImagesPath},
+		{"[deploy]iso_master_path", s.Deploy.ISOMasterPath}, {"[DEFAULT]tempdir", s.Default.TempDir},
+		{"[agent]certificates_path", s.Agent.CertificatesPath},
+	}
+	if s.Agent.DeployLogsCollect != string(agent.CollectNever) {
+		dirs = append(dirs, namedDir{"[agent]deploy_logs_local_path", s.Agent.DeployLogsLocalPath})
+	}
+	if path := logPath(s.Log); path != "" {
+		dirs = append(dirs, namedDir{"[DEFAULT]log_dir", filepath.Dir(path)})
+	}
+	return dirs
+}
+
+// existing is the nearest directory at or above path that exists: the others are made when they are needed.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// tryWriting makes a file in a directory, or where the directory would be made, and removes it.
+func tryWriting(dir string) error {
+	file, err := os.CreateTemp(existing(dir), ".ironmaster-check-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
+// device identifies the file system of a directory; 0 when it cannot be told.
+func device(dir string) uint64 {
+	var stat syscall.Stat_t
+	if err := syscall.Stat(existing(dir), &stat); err != nil {
+		return 0
+	}
+	return uint64(stat.Dev)
+}
+
+// checkPrograms looks for the programs that conversion runs.
+func (c *checker) checkPrograms(ctx context.Context) []finding {
+	cfg := imageConfig(c.first).Convert
+	missing := func(program, debianPackage string) []finding {
+		f := finding{levelFail, program + " is not installed, so no image can be converted to raw",
+			"install the package " + debianPackage}
+		if !c.first.Default.ForceRawImages {
+			f.level = levelWarn
+		}
+		return []finding{f}
+	}
+	path, err := exec.LookPath(cfg.QemuImg)
+	if err != nil {
+		return missing(cfg.QemuImg, "qemu-utils")
+	}
+	if _, err := exec.LookPath(cfg.Prlimit); err != nil {
+		return missing(cfg.Prlimit, "util-linux")
+	}
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return []finding{{levelFail, fmt.Sprintf("%s does not run: %v", path, err), "install the package qemu-utils anew"}}
+	}
+	version, _, _ := strings.Cut(string(out), "\n")
+	return []finding{okay("%s", version)}
+}
