@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -32,7 +33,9 @@ func (c *checker) checkHardware(ctx context.Context) []finding {
 	if err != nil {
 		return configProblems(err)
 	}
-	enabled, warnings, err := catalog.Enable(catalog.New(nominalParts(release)), wanted)
+	built := catalog.New(nominalParts(release))
+	left := trimDefaults(built, &wanted)
+	enabled, warnings, err := catalog.Enable(built, wanted)
 	var all []finding
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -45,9 +48,42 @@ func (c *checker) checkHardware(ctx context.Context) []finding {
 		}
 	}
 	for _, w := range warnings {
-		all = append(all, finding{levelWarn, w, "none needed if no node uses them; naming the others in the option ends this line"})
+		all = append(all, finding{levelWarn, w, "correct the option"})
+	}
+	if len(left) > 0 {
+		all = append(all, finding{levelWarn, "left out of ironic's defaults, for this build lacks them: " + strings.Join(left, "; "),
+			"none needed if no node uses them; to end this line name in the enabled_* options what is wanted"})
 	}
 	return all
+}
+
+// trimDefaults takes out of lists that no operator wrote what this build does not have, and returns it by list.
+func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
+	trim := func(what string, list catalog.List, known []string) catalog.List {
+		if list.Explicit {
+			return list
+		}
+		var has, lacks []string
+		for _, name := range list.Names {
+			if slices.Contains(known, name) {
+				has = append(has, name)
+			} else {
+				lacks = append(lacks, name)
+			}
+		}
+		if len(lacks) > 0 {
+			left = append(left, what+" "+strings.Join(lacks, ", "))
+		}
+		return catalog.List{Names: has}
+	}
+	c.HardwareTypes = trim("hardware types", c.HardwareTypes, slices.Collect(maps.Keys(built.Types)))
+	for _, typ := range slices.Sorted(maps.Keys(c.Interfaces)) {
+		// An empty list would stand for another choice.
+		if list := trim(string(typ), c.Interfaces[typ], built.Names(typ)); len(list.Names) > 0 {
+			c.Interfaces[typ] = list
+		}
+	}
+	return left
 }
 
 // nominalParts stand for the drivers of this build where only their names are asked for.

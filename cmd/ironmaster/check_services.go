@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -114,6 +115,9 @@ func (c *checker) checkAPI(ctx context.Context) []finding {
 func apiAddress(ctx context.Context, s *config.Settings) (string, error) {
 	if url := firstOf(s.Deploy.ExternalCallbackURL, s.Catalog.EndpointOverride, s.API.PublicEndpoint); url != "" {
 		return url, nil
+	}
+	if s.Catalog.Auth.URL == "" {
+		return "", errors.New("[service_catalog] has neither endpoint_override nor credentials to look it up with")
 	}
 	return image.FindEndpoint(ctx, serviceConfig(s.Catalog.Auth, s.Catalog.ServiceType, 0))
 }

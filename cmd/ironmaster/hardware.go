@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/conductor/config"
@@ -49,12 +50,17 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		return err
 	}
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
+	media, err := openVirtualMedia(h.redfish, s, h.depot, h.log)
+	if err != nil {
+		return err
+	}
 	all := catalog.New(catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
 		Direct:            agent.New(agentCfg, h.depot.Service, agent.NewDepot(h.depot)),
 		AgentPower:        agent.NewPower(agentCfg),
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
+		VirtualMedia:      media,
 		Firmware:          release >= messaging.V22_1,
 	})
 	wanted, err := explicitLists(s)
@@ -147,7 +153,8 @@ func (k *imageKinds) CleanUp(ctx context.Context, deploying func(context.Context
 		return err
 	}
 	for _, node := range owners {
-		if busy[node] {
+		if _, err := uuid.Parse(node); busy[node] || err != nil {
+			// What is not named after a node was put there by somebody else.
 			continue
 		}
 		if err := k.cache.Release(node); err != nil {

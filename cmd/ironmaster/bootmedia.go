@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/bootiso"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// openVirtualMedia builds the boot interface redfish-virtual-media: boot ISOs come from the builder and reach BMCs through
+// the image server.
+func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.Depot, log zerolog.Logger) (
+	*redfish.VirtualMedia, error) {
+	isos, err := bootiso.Open(bootiso.Config{
+		Dir: filepath.Join(s.Deploy.ISOMasterPath, "ironmaster"), Keep: keptTemplates, GrubConfigPath: s.Default.GrubConfigPath,
+		IsolinuxBin: s.Default.IsolinuxBin, LdlinuxC32: s.Default.Ldlinux, AgentCAFile: s.Agent.APICAFile,
+	}, bootFiles{depot}, log)
+	if err != nil {
+		return nil, err
+	}
+	c, byArch := s.Conductor, map[string]redfish.Images{}
+	for _, arch := range architectures(c) {
+		byArch[arch] = redfish.Images{DeployKernel: c.DeployKernelByArch[arch], DeployRamdisk: c.DeployRamdiskByArch[arch],
+			RescueKernel: c.RescueKernelByArch[arch], RescueRamdisk: c.RescueRamdiskByArch[arch],
+			Bootloader: c.BootloaderByArch[arch]}
+	}
+	return redfish.NewVirtualMedia(client, redfish.VirtualMediaConfig{
+		Images: redfish.Images{DeployKernel: c.DeployKernel, DeployRamdisk: c.DeployRamdisk, RescueKernel: c.RescueKernel,
+			RescueRamdisk: c.RescueRamdisk, Bootloader: firstOf(c.Bootloader, s.Default.ESPImage)},
+		ImagesByArch: byArch, KernelAppendParams: s.Redfish.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
+		DownloadSource: s.Deploy.RamdiskImageDownloadSource, CallbackURL: s.Deploy.ExternalCallbackURL, Debug: s.Log.Debug,
+	}, isos, isoPublisher{depot.Server}), nil
+}
+
+// keptTemplates is how many boot ISO templates stay for nodes to come; each is as large as a ramdisk.
+const keptTemplates = 4
+
+func architectures(c config.Conductor) []string {
+	seen := map[string]bool{}
+	var all []string
+	for _, m := range []map[string]string{c.DeployKernelByArch, c.DeployRamdiskByArch, c.RescueKernelByArch,
+		c.RescueRamdiskByArch, c.BootloaderByArch} {
+		for arch := range m {
+			if !seen[arch] {
+				seen[arch] = true
+				all = append(all, arch)
+			}
+		}
+	}
+	return all
+}
+
+// isoName is what a node's boot ISO is called on the image server.
+const isoName = "boot.iso"
+
+// isoPublisher is redfish.Publisher over the image server.
+type isoPublisher struct{ server *image.Server }
+
+func (p isoPublisher) PublishISO(_ context.Context, t *drivers.Task, content redfish.Content) (string, error) {
+	published, err := p.server.Publish(image.Offer{Node: t.Node.UUID, Name: isoName, Open: content.Open})
+	return published.URL, err
+}
+
+func (p isoPublisher) WithdrawISO(_ context.Context, node *store.Node) error {
+	p.server.Withdraw(node.UUID, isoName)
+	return nil
+}
+
+// bootFiles is bootiso.Files over the image service.
+type bootFiles struct{ depot *image.Depot }
+
+// Revision joins what the source tells about the file's age and content.
+func (f bootFiles) Revision(ctx context.Context, href string) (string, error) {
+	m, err := f.depot.Show(ctx, image.Ref{Href: href})
+	if err != nil {
+		return "", err
+	}
+	if m.Checksum == "" && m.HashValue == "" && m.UpdatedAt.IsZero() {
+		return "", nil
+	}
+	return fmt.Sprintf("%s %s %s %d", m.Checksum, m.HashValue, m.UpdatedAt.UTC(), m.Size), nil
+}
+
+func (f bootFiles) Fetch(ctx context.Context, href string, w io.Writer) error {
+	_, err := f.depot.Download(ctx, image.Ref{Href: href}, w, nil)
+	return err
+}
