@@ -18,8 +18,8 @@ import (
 
 // openVirtualMedia builds the boot interface redfish-virtual-media: boot ISOs come from the builder and reach BMCs through
 // the image server.
-func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.Depot, log zerolog.Logger) (
-	*redfish.VirtualMedia, error) {
+func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.Depot,
+	running func(context.Context, *drivers.Task) bool, log zerolog.Logger) (*redfish.VirtualMedia, error) {
 	isos, err := bootiso.Open(bootiso.Config{
 		Dir: filepath.Join(s.Deploy.ISOMasterPath, "ironmaster"), Keep: keptTemplates, GrubConfigPath: s.Default.GrubConfigPath,
 		IsolinuxBin: s.Default.IsolinuxBin, LdlinuxC32: s.Default.Ldlinux, AgentCAFile: s.Agent.APICAFile,
@@ -38,6 +38,7 @@ func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.D
 			RescueRamdisk: c.RescueRamdisk, Bootloader: firstOf(c.Bootloader, s.Default.ESPImage)},
 		ImagesByArch: byArch, KernelAppendParams: s.Redfish.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
 		DownloadSource: s.Deploy.RamdiskImageDownloadSource, CallbackURL: s.Deploy.ExternalCallbackURL, Debug: s.Log.Debug,
+		AgentRuns: running,
 	}, isos, isoPublisher{depot.Server}), nil
 }
 

@@ -50,13 +50,14 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		return err
 	}
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
-	media, err := openVirtualMedia(h.redfish, s, h.depot, h.log)
+	direct := agent.New(agentCfg, h.depot, agent.NewDepot(h.depot))
+	media, err := openVirtualMedia(h.redfish, s, h.depot, direct.Running, h.log)
 	if err != nil {
 		return err
 	}
 	all := catalog.New(catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
-		Direct:            agent.New(agentCfg, h.depot.Service, agent.NewDepot(h.depot)),
+		Direct:            direct,
 		AgentPower:        agent.NewPower(agentCfg),
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),

@@ -41,3 +41,9 @@ func (d *Deploy) fastTrack(ctx context.Context, t *drivers.Task) (bool, error) {
 	state, err := t.Hardware.Power.PowerState(ctx, t)
 	return err == nil && state == store.PowerOn && d.cfg.alive(t.Node, time.Now()), err
 }
+
+// Running reports whether an agent runs on the node that the next flow will use again, so that its ramdisk must stay.
+func (d *Deploy) Running(ctx context.Context, t *drivers.Task) bool {
+	on, err := d.fastTrack(ctx, t)
+	return err == nil && on
+}

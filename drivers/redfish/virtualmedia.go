@@ -49,7 +49,7 @@ type VirtualMediaConfig struct {
 	// Debug makes agents log everything.
 	Debug bool
 	// AgentRuns tells whether an agent runs on the node and is to be used again (fast track). Nil stands for never.
-	AgentRuns func(*drivers.Task) bool
+	AgentRuns func(context.Context, *drivers.Task) bool
 }
 
 // Images are the hrefs of what a ramdisk is booted from.
@@ -198,7 +198,7 @@ func (v *VirtualMedia) ready(ctx context.Context, t *drivers.Task) (ready bool, 
 		if err := s.refuseOldDell(); err != nil {
 			return err
 		}
-		if !v.agentRuns(t) {
+		if !v.agentRuns(ctx, t) {
 			return nil
 		}
 		drives, err := s.drives()
@@ -214,8 +214,8 @@ func (v *VirtualMedia) ready(ctx context.Context, t *drivers.Task) (ready bool, 
 	return ready, err
 }
 
-func (v *VirtualMedia) agentRuns(t *drivers.Task) bool {
-	return v.cfg.AgentRuns != nil && v.cfg.AgentRuns(t)
+func (v *VirtualMedia) agentRuns(ctx context.Context, t *drivers.Task) bool {
+	return v.cfg.AgentRuns != nil && v.cfg.AgentRuns(ctx, t)
 }
 
 // The keys of driver_internal_info that tell ironic-api about the agent's token.
@@ -330,7 +330,7 @@ func (v *VirtualMedia) hold(n *store.Node, image *bootiso.Image) {
 
 // CleanUpRamdisk ejects the ISO and stops serving it. An agent that is to be used again keeps it.
 func (v *VirtualMedia) CleanUpRamdisk(ctx context.Context, t *drivers.Task) error {
-	if t.Node.ProvisionState == store.Adopting || v.agentRuns(t) {
+	if t.Node.ProvisionState == store.Adopting || v.agentRuns(ctx, t) {
 		return nil
 	}
 	return v.eject(ctx, t)

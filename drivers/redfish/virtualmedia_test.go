@@ -374,7 +374,7 @@ func TestARunningAgentKeepsItsISO(t *testing.T) {
 	medium := b.cd(true, "CD")
 	medium["Image"], medium["Inserted"] = "http://old/one.iso", true
 	cfg := mediaConfig()
-	cfg.AgentRuns = func(*drivers.Task) bool { return true }
+	cfg.AgentRuns = func(context.Context, *drivers.Task) bool { return true }
 	x, w, p := vmedia(t, b, cfg)
 	boot := x.Hardware.Boot
 	err := errors.Join(boot.PrepareRamdisk(t.Context(), x, nil), boot.CleanUpRamdisk(t.Context(), x))
