@@ -20,14 +20,16 @@ const (
 // message id, by which a consumer can tell.
 func (c *Conductor) publish(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := c.publishFrom(ctx); err != nil && ctx.Err() == nil {
+		err := c.publishAll(ctx)
+		if ctx.Err() == nil {
 			c.log.Warn().Err(err).Msg("Publishing events failed; they wait in the outbox")
 			_ = sleep(ctx, outboxPause)
 		}
 	}
 }
 
-func (c *Conductor) publishFrom(ctx context.Context) error {
+// publishAll sends events from the oldest on until one can't be sent, and says why.
+func (c *Conductor) publishAll(ctx context.Context) error {
 	last := uint64(0)
 	for {
 		events, err := c.local.Next(ctx, last, outboxBatch)
