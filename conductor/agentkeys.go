@@ -16,9 +16,6 @@ const (
 	keyTokenPregenerated = "agent_secret_token_pregenerated"
 	keyAgentVerifyCA     = "agent_verify_ca"
 	keyAgentHeartbeat    = "agent_last_heartbeat"
-
-	// keyEpoch names the worker's run that began the flow; a worker that finds another epoch there was fenced.
-	keyEpoch = "ironmaster_epoch"
 )
 
 // wipeOnPowerOff forgets what does not survive an agent's end. A token made before boot, which stands on the ramdisk's
@@ -49,7 +46,7 @@ func (t *task) wipeDeploy() {
 	info := t.Node.DriverInternalInfo
 	info["deploy_steps"] = nil
 	for _, key := range []string{"user_deploy_steps", "agent_cached_deploy_steps", "deploy_step_index",
-		"deployment_reboot", "deployment_polling", "skip_current_deploy_step", "steps_validated", keyEpoch} {
+		"deployment_reboot", "deployment_polling", "skip_current_deploy_step", "steps_validated"} {
 		delete(info, key)
 	}
 }
@@ -62,7 +59,7 @@ func (t *task) wipeClean() {
 	info := t.Node.DriverInternalInfo
 	info["clean_steps"] = nil
 	for _, key := range []string{"agent_cached_clean_steps", "clean_step_index", "cleaning_reboot", "cleaning_polling",
-		"cleaning_disable_ramdisk", "skip_current_clean_step", "steps_validated", keyEpoch} {
+		"cleaning_disable_ramdisk", "skip_current_clean_step", "steps_validated"} {
 		delete(info, key)
 	}
 }

@@ -35,7 +35,6 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	}
 	t.wipeClean()
 	info := t.Node.DriverInternalInfo
-	info[keyEpoch] = t.c.local.Epoch()
 	if r.manual {
 		info["clean_steps"] = anyList(r.steps)
 		info["cleaning_disable_ramdisk"] = r.disableRamdisk

@@ -128,7 +128,6 @@ func checkInstanceTraits(n *store.Node) error {
 func (t *task) deploy(ctx context.Context, r deployRequest) {
 	t.reportFlow(ctx, flowDeploy, flowStart, "")
 	t.wipeDeploy()
-	t.Node.DriverInternalInfo[keyEpoch] = t.c.local.Epoch()
 	if !emptyConfigDrive(r.configDrive) {
 		t.Node.InstanceInfo["configdrive"] = r.configDrive
 	}

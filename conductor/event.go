@@ -34,6 +34,7 @@ func (t *task) processEvent(ctx context.Context, event string, o eventOptions) e
 		return err
 	}
 	node.ProvisionState, node.TargetProvisionState = tr.State, tr.Target
+	t.markEpoch()
 	if tr.ClearsError || o.lastError != "" {
 		node.LastError = o.lastError
 	}
@@ -57,6 +58,7 @@ func (t *task) undoProvision(ctx context.Context, before Moment, err error) {
 		return
 	}
 	t.Node.ProvisionState, t.Node.TargetProvisionState = before.State, before.Target
+	t.markEpoch()
 	t.record(ctx, historyProvisioning, noFreeWorkers)
 	if err := t.save(ctx); err != nil {
 		t.Log.Error().Err(err).Msg("Recording that no worker was free failed")
@@ -88,7 +90,6 @@ const (
 	historyMonitoring   = "monitoring"
 	historyConductor    = "conductor"
 	historyTransition   = "transition"
-	historyStartup      = "startup failure"
 	historyUnknown      = "UNKNOWN"
 )
 

@@ -93,7 +93,7 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 	case store.Cleaning, store.CleanWait, store.CleanFail:
 		node.CleanStep = store.Dict{}
 		for _, key := range []string{"clean_step_index", "cleaning_reboot", "cleaning_polling",
-			"skip_current_clean_step", keyEpoch} {
+			"skip_current_clean_step"} {
 			delete(node.DriverInternalInfo, key)
 		}
 		wipeAgent(node)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -22,7 +23,7 @@ type task struct {
 	c       *Conductor
 	request oslo.Context
 	purpose string
-	// held names the exclusive lock in the worker's file; "" for a shared task.
+	// held names the lock in the worker's file, shared or exclusive as the task is; "" when there is none (any more).
 	held string
 
 	// background runs after the RPC was answered and inherits the lock; spawnFailed undoes what was done for it when no
@@ -71,8 +72,13 @@ func (c *Conductor) lockShared(ctx context.Context, rq oslo.Context, ident, purp
 	}
 	t := c.newTask(rq, node, purpose)
 	t.Shared = true
-	if err := t.loadHardware(ctx); err != nil {
+	lock, err := c.local.TryLock(local.Lock{Node: node.UUID, Shared: true, Purpose: purpose, RequestID: t.RequestID})
+	if err != nil {
 		return nil, err
+	}
+	t.held = lock.Holder
+	if err := t.loadHardware(ctx); err != nil {
+		return nil, errors.Join(err, t.release(ctx))
 	}
 	return t, nil
 }
@@ -88,7 +94,7 @@ func (c *Conductor) newTask(rq oslo.Context, node *store.Node, purpose string) *
 	}
 }
 
-// reserve takes the local record, then nodes.reservation; each attempt that fails leaves neither.
+// reserve takes the local record, then nodes.reservation; each attempt that fails leaves things as they were.
 func (t *task) reserve(ctx context.Context, attempts int) error {
 	if attempts == 0 {
 		attempts = t.c.cfg.NodeLockedRetryAttempts
@@ -108,9 +114,7 @@ func (t *task) tryReserve(ctx context.Context) error {
 	if err := t.c.mayAct(); err != nil {
 		return err
 	}
-	lock, err := t.c.local.TryLock(local.Lock{
-		Node: t.Node.UUID, Purpose: t.purpose, RequestID: t.RequestID, Since: t.c.now(),
-	})
+	undo, err := t.takeRecord()
 	if err != nil {
 		var locked *local.Locked
 		if errors.As(err, &locked) {
@@ -119,19 +123,31 @@ func (t *task) tryReserve(ctx context.Context) error {
 		return err
 	}
 	node, err := t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
-	if err != nil {
-		return joinUnlock(err, t.c.local.Unlock(lock.Holder))
+	if err == nil && t.c.fenced(node) {
+		err = errors.Join(store.Errorf(store.TemporaryFailure, "Conductor %s was started anew, and this run of it lets go of "+
+			"node %s", t.c.cfg.Host, node.UUID), t.c.db.Release(ctx, node.ID, t.c.cfg.Host))
 	}
-	t.Node, t.held, t.Shared = node, lock.Holder, false
+	if err != nil {
+		return errors.Join(err, undo())
+	}
+	t.Node, t.Shared = node, false
 	return nil
 }
 
-// joinUnlock keeps the reason why a node could not be reserved as it is, unless undoing the local record failed as well.
-func joinUnlock(reason, unlock error) error {
-	if unlock == nil {
-		return reason
+// takeRecord takes the lock in the worker's file: a new one, or a reader's own made exclusive. undo takes it back.
+func (t *task) takeRecord() (undo func() error, err error) {
+	if t.held != "" {
+		return func() error { return t.c.local.Downgrade(t.held) }, t.c.local.Upgrade(t.held, t.purpose)
 	}
-	return errors.Join(reason, unlock)
+	lock, err := t.c.local.TryLock(local.Lock{Node: t.Node.UUID, Purpose: t.purpose, RequestID: t.RequestID})
+	t.held = lock.Holder
+	return t.dropRecord, err
+}
+
+func (t *task) dropRecord() error {
+	err := t.c.local.Unlock(t.held)
+	t.held = ""
+	return err
 }
 
 // upgrade turns a shared task into an exclusive one; the node is read again.
@@ -160,6 +176,9 @@ func (t *task) release(ctx context.Context) error {
 	if t.held == "" {
 		return nil
 	}
+	if t.Shared {
+		return t.dropRecord()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
@@ -167,8 +186,7 @@ func (t *task) release(ctx context.Context) error {
 		// The row is gone, or somebody else took the reservation from us: there is nothing left to give back.
 		err = nil
 	}
-	err = errors.Join(err, t.c.local.Unlock(t.held))
-	t.held = ""
+	err = errors.Join(err, t.dropRecord())
 	if err != nil {
 		t.Log.Error().Err(err).Str("purpose", t.purpose).Msg("Releasing the node failed")
 	}
@@ -209,14 +227,35 @@ func (t *task) finish(ctx context.Context, err error) error {
 	return nil
 }
 
-// runBackground does work that nobody waits for. An error that left no trace in the row is written there.
+// runBackground does work that nobody waits for and releases the node. Work reports its own failures; what is caught here
+// is a bug, which fails the flow that it hit.
 func (t *task) runBackground(ctx context.Context, work func(context.Context, *task)) {
 	defer func() {
 		if err := t.release(ctx); err != nil {
 			t.Log.Error().Err(err).Msg("A node stays reserved")
 		}
 	}()
-	work(ctx, t)
+	err := t.contain(func() error { work(ctx, t); return nil })
+	if err == nil || t.Shared {
+		return
+	}
+	t.record(ctx, historyConductor, fmt.Sprintf("Async execution of %s failed with error: %s", t.purpose, err))
+	if store.Unstable(t.Node.ProvisionState) && t.c.machine.Allows(t.Node.ProvisionState, eventFail) {
+		t.failEvent(ctx, manualTarget(t.Node))
+		return
+	}
+	_ = t.saveOrLose(ctx)
+}
+
+// contain makes an error of a panic in fn: a bug that one node brings to light must not end the work on all the others.
+func (t *task) contain(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("purpose", t.purpose).Msg("A bug was hit")
+			err = fmt.Errorf("internal error in %s: %v", t.purpose, p)
+		}
+	}()
+	return fn()
 }
 
 // withNode runs fn on an exclusively locked node and releases or hands on the lock.
@@ -226,7 +265,7 @@ func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string,
 	if err != nil {
 		return err
 	}
-	return t.finish(ctx, fn(ctx, t))
+	return t.finish(ctx, t.contain(func() error { return fn(ctx, t) }))
 }
 
 // readNode runs fn on a node that is only read.
@@ -236,7 +275,7 @@ func (c *Conductor) readNode(ctx context.Context, rq oslo.Context, ident, purpos
 	if err != nil {
 		return err
 	}
-	return t.finish(ctx, fn(ctx, t))
+	return t.finish(ctx, t.contain(func() error { return fn(ctx, t) }))
 }
 
 // after asks for background work; undo is called when no worker is free for it.

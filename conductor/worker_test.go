@@ -305,9 +305,7 @@ func TestFakeNodeGoesFromEnrollToActiveAndBack(t *testing.T) {
 		t.Errorf("the tear-down left instance_info %v, deploy_step %v, driver_internal_info %v", got.InstanceInfo,
 			got.DeployStep, got.DriverInternalInfo)
 	}
-	if locks := w.local.Locks(); len(locks) != 0 {
-		t.Errorf("locks are left: %v", locks)
-	}
+	waitUntil(t, "no lock is left", func() bool { return len(w.local.Locks()) == 0 })
 	w.bus.waitFor(t, func(types []string) bool {
 		count := 0
 		for _, typ := range types {

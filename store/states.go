@@ -93,7 +93,7 @@ func Unstable(state string) bool { return slices.Contains(unstableStates, state)
 // FailedState reports whether the provision state is one of the failures, in which a power action keeps last_error.
 func FailedState(state string) bool {
 	switch state {
-	case DeployFail, CleanFail, InspectFail, AdoptFail, RescueFail, UnrescueFail, ServiceFail, ErrorState:
+	case DeployFail, CleanFail, InspectFail, AdoptFail, RescueFail, UnrescueFail, ServiceFail:
 		return true
 	}
 	return false
