@@ -36,16 +36,26 @@ func (c *Conductor) publishAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range events {
-			if err := c.send(ctx, e); err != nil {
-				return err
-			}
-			if err := c.local.Delete(e.Seq); err != nil {
-				return err
-			}
-			last = e.Seq
+		sent, sendErr := c.sendAll(ctx, events)
+		if err := c.local.Delete(sent...); err != nil {
+			return err
 		}
+		if sendErr != nil {
+			return sendErr
+		}
+		last = sent[len(sent)-1]
 	}
+}
+
+// sendAll sends a batch in order and returns what went out, which is then deleted in one commit.
+func (c *Conductor) sendAll(ctx context.Context, events []local.Event) (sent []uint64, err error) {
+	for _, e := range events {
+		if err := c.send(ctx, e); err != nil {
+			return sent, err
+		}
+		sent = append(sent, e.Seq)
+	}
+	return sent, nil
 }
 
 func (c *Conductor) send(ctx context.Context, e local.Event) error {
@@ -62,14 +72,13 @@ func (c *Conductor) drainOutbox(ctx context.Context) {
 		if err != nil || len(events) == 0 {
 			return
 		}
-		for _, e := range events {
-			if err := c.send(ctx, e); err != nil {
-				c.log.Info().Int("events", c.local.Outbox().Durable).Msg("Events wait in the outbox for the next start")
-				return
-			}
-			if err := c.local.Delete(e.Seq); err != nil {
-				return
-			}
+		sent, sendErr := c.sendAll(ctx, events)
+		if err := c.local.Delete(sent...); err != nil {
+			return
+		}
+		if sendErr != nil {
+			c.log.Info().Int("events", c.local.Outbox().Durable).Msg("Events wait in the outbox for the next start")
+			return
 		}
 	}
 }
