@@ -65,9 +65,18 @@ func (t *task) prepareInstanceInfo(ctx context.Context, event string) error {
 	return nil
 }
 
+// journalImageReason is the journal's key of why the node's image counts as what it does.
+const journalImageReason = "image.kind_reason"
+
 // inferImageKind updates the row's image type; it reports whether anything was written.
 func (t *task) inferImageKind(ctx context.Context) bool {
 	changed, reason := t.c.images.InferKind(ctx, t.Task)
+	if reason != "" && !t.Shared {
+		t.imageReason = reason
+		if err := t.c.local.Put(t.Node.UUID, journalImageReason, reason); err != nil {
+			t.Log.Warn().Err(err).Msg("Keeping the reason for the image's kind failed")
+		}
+	}
 	if reason != "" {
 		t.Log.Info().Str("reason", reason).Str("image_type", t.Node.InstanceInfo.String("image_type")).
 			Msg("Inferred the kind of the image")
@@ -126,7 +135,7 @@ func checkInstanceTraits(n *store.Node) error {
 
 // deploy is the flow's first part, up to the first step that waits.
 func (t *task) deploy(ctx context.Context, r deployRequest) {
-	t.reportFlow(ctx, flowDeploy, flowStart, "")
+	t.reportFlow(ctx, flowDeploy, flowStart, t.imageReason)
 	t.wipeDeploy()
 	if !emptyConfigDrive(r.configDrive) {
 		t.Node.InstanceInfo["configdrive"] = r.configDrive

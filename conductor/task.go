@@ -26,6 +26,9 @@ type task struct {
 	// held names the lock in the worker's file, shared or exclusive as the task is; "" when there is none (any more).
 	held string
 
+	// imageReason says why the node's image counts as a whole-disk or a partition image.
+	imageReason string
+
 	// background runs after the RPC was answered and inherits the lock; spawnFailed undoes what was done for it when no
 	// worker is free.
 	background  func(context.Context, *task)
