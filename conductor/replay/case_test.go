@@ -13,13 +13,7 @@ import (
 type recording struct {
 	name string
 
-	HTTP []struct {
-		Request  *httpRequest
-		Response struct {
-			Status int
-			Body   any
-		}
-	}
+	HTTP          []exchange
 	Request       *message
 	Replies       []message
 	Kind          string
@@ -28,9 +22,19 @@ type recording struct {
 	Changes map[string]any `json:"db_changes"`
 }
 
+// exchange is one request to ironic-api with its answer.
+type exchange struct {
+	Request  *httpRequest `json:"request"`
+	Response struct {
+		Status int
+		Body   any
+	} `json:"response"`
+}
+
 type httpRequest struct {
-	Method, Path string
-	Body         any
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	Body   any    `json:"body"`
 }
 
 // message is one message on the broker, with its decoded inner oslo.message.

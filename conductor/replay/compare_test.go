@@ -39,8 +39,9 @@ type nothing struct{}
 var absent = nothing{}
 
 var (
-	times  = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?`)
-	tokens = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	times   = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?`)
+	objects = regexp.MustCompile(`object at 0x[0-9a-f]+`)
+	tokens  = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 )
 
 // unordered tells that a list comes from a Python set, so that its order means nothing.
@@ -96,7 +97,7 @@ func plainText(key, v string) any {
 	if (key == "agent_secret_token" || key == "agent_token") && tokens.MatchString(v) {
 		return "<token>"
 	}
-	return times.ReplaceAllString(v, "<time>")
+	return objects.ReplaceAllString(times.ReplaceAllString(v, "<time>"), "object at <address>")
 }
 
 // compare returns where two plain values differ.

@@ -21,20 +21,45 @@ const (
 	endless = 40 * time.Second
 )
 
-func TestRecordedCases(t *testing.T) {
+func TestReplay(t *testing.T) {
 	w := start(t, nil)
+	t.Run("recorded", w.replayRecorded)
+	t.Run("further", func(t *testing.T) {
+		if w.python {
+			// The interfaces of this build, so that what upstream says of them can be compared.
+			w.restart(t, options{"DEFAULT": {"enabled_hardware_types": "fake-hardware,redfish"}}, false)
+		}
+		w.replayOwn(t)
+	})
+}
+
+func (w *world) replayRecorded(t *testing.T) {
 	var s setups
 	w.read(t, "setup.json", &s)
-	differences := w.differences(t)
-	same, total := 0, 0
+	differences, all := w.differences(t), map[string]recording{}
+	var names []string
 	for _, r := range w.recordings(t) {
+		all[r.name] = r
+		names = append(names, r.name)
+	}
+	tally{what: "cases"}.run(t, names, func(name string) bool { return w.replay(t, s, all[name], differences[name]) })
+}
+
+// tally counts the cases that are the same.
+type tally struct{ what string }
+
+func (c tally) run(t *testing.T, names []string, same func(name string) bool) {
+	count, total := 0, 0
+	for _, name := range names {
+		if !selected(name) {
+			continue
+		}
 		total++
-		if w.replay(t, s, r, differences[r.name]) {
-			same++
+		if same(name) {
+			count++
 		}
 	}
-	t.Logf("%d of %d cases same", same, total)
-	fmt.Printf("%d of %d cases same\n", same, total)
+	fmt.Printf("%d of %d %s same\n", count, total, c.what)
 }
 
 // replay tells whether a case is the same, or differs only as it should.
@@ -118,18 +143,18 @@ func (w *world) ask(t *testing.T, r recording) []mismatch {
 	t.Helper()
 	var found []mismatch
 	direct := true
-	for i, exchange := range r.HTTP {
-		if exchange.Request == nil {
+	for i, e := range r.HTTP {
+		if e.Request == nil {
 			continue
 		}
 		direct = false
-		status, body := w.request(t, *exchange.Request)
+		status, body := w.request(t, *e.Request)
 		at := "http"
 		if i > 0 {
 			at = fmt.Sprintf("http%d", i)
 		}
-		found = append(found, compare(at+".status", json.Number(fmt.Sprint(exchange.Response.Status)), json.Number(fmt.Sprint(status)))...)
-		found = append(found, compare(at+".body", dropIDs(r, plain("", exchange.Response.Body)), dropIDs(r, plain("", body)))...)
+		found = append(found, compare(at+".status", json.Number(fmt.Sprint(e.Response.Status)), json.Number(fmt.Sprint(status)))...)
+		found = append(found, compare(at+".body", dropIDs(r, plain("", e.Response.Body)), dropIDs(r, plain("", body)))...)
 	}
 	if direct {
 		if err := w.tap.publish(t.Context(), w.direct(*r.Request)); err != nil {

@@ -56,14 +56,27 @@ func start(t *testing.T, extra options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })
-	w.startConductor(t, extra)
+	w.startConductor(t, w.own(extra))
 	return w
+}
+
+// restart ends the conductor in order and starts it with other options; recorded says whether these complete those of the
+// recorded conductor.
+func (w *world) restart(t *testing.T, extra options, recorded bool) {
+	t.Helper()
+	if err := w.conductor.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if recorded {
+		extra = w.own(extra)
+	}
+	w.startConductor(t, extra)
 }
 
 func (w *world) startConductor(t *testing.T, extra options) {
 	t.Helper()
 	file := filepath.Join(w.lab.Dir, "conductor.conf")
-	if err := w.lab.WriteConf(file, hostname, w.own(extra)); err != nil {
+	if err := w.lab.WriteConf(file, hostname, extra); err != nil {
 		t.Fatal(err)
 	}
 	program, arguments := "/usr/bin/ironic-conductor", []string(nil)
