@@ -121,7 +121,7 @@ func (l *life) checkDeployed(t *testing.T) {
 		t.Errorf("is_whole_disk_image is %v", n.DriverInternalInfo["is_whole_disk_image"])
 	}
 	for _, key := range []string{"agent_secret_token", "deploy_steps", "deploy_step_index"} {
-		if value, left := n.DriverInternalInfo[key]; left {
+		if value := n.DriverInternalInfo[key]; value != nil {
 			t.Errorf("driver_internal_info still has %s: %v", key, value)
 		}
 	}

@@ -80,6 +80,8 @@ func start(t *testing.T, s setup) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "imw-")
 	must(t, err)
+	// Database servers refuse to run as root and must be let in.
+	must(t, os.Chmod(dir, 0o755))
 	// Registered before the lab's own cleanup, so that it runs after it.
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	w := &world{wares: filepath.Join(dir, "wares")}

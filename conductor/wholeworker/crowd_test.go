@@ -1,0 +1,143 @@
+package wholeworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+)
+
+const (
+	crowd = 300
+	// hands is how many requests a client of the API has under way while it prepares nodes.
+	hands     = 8
+	crowdTime = 4 * time.Minute
+	// spareConnections is by how much the pools of connections to the database and the broker may have grown.
+	spareConnections = 20
+)
+
+// TestCrowd orders 300 deployments at once from a worker with the default pool, and looks whether it leaves anything.
+func TestCrowd(t *testing.T) {
+	w := start(t, setup{database: "mariadb", extra: options{
+		"api": {"api_workers": "2", "ramdisk_heartbeat_timeout": "40"},
+		// Ironic refuses more than 250 at once unless told otherwise. Power sync would add noise to what is counted.
+		"conductor": {"max_concurrent_deploy": "1000", "sync_power_state_interval": "0"},
+		"redfish":   {"connect_timeout": "30", "read_timeout": "60"},
+		"DEFAULT":   {"debug": "false"},
+	}})
+	machines := w.openRoom(t, room.Config{Count: crowd, DiskSize: 16 * mebibyte, HeartbeatSpacing: 2 * time.Second}).Machines()
+	img := makeImage(t, w.wares, 8, 1)
+	web := startWebServer(t)
+	instance := map[string]any{"image_source": web.put("disk.raw", serveFile(img.raw)), "image_disk_format": "raw",
+		"image_os_hash_algo": "sha256", "image_os_hash_value": img.sum}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*crowdTime)
+	defer cancel()
+
+	before, err := w.metrics(ctx)
+	must(t, err)
+	began := time.Now()
+	nodes := make([]string, crowd)
+	must(t, each(ctx, hands, machines, func(ctx context.Context, i int, m *room.Machine) (err error) {
+		nodes[i], err = w.api.enrol(ctx, m.Info(), w.ramdisk, map[string]any{"automated_clean": false, "instance_info": instance})
+		return err
+	}))
+	for _, step := range []struct{ verb, state string }{{"manage", "manageable"}, {"provide", "available"}} {
+		must(t, each(ctx, hands, nodes, func(ctx context.Context, _ int, uuid string) error {
+			return w.api.provision(ctx, uuid, step.verb)
+		}))
+		w.awaitCrowd(t, step.state)
+	}
+	t.Logf("%d nodes are available after %s", crowd, time.Since(began).Round(time.Second))
+
+	began = time.Now()
+	must(t, each(ctx, crowd, nodes, func(ctx context.Context, _ int, uuid string) error {
+		return w.api.provision(ctx, uuid, "active")
+	}))
+	ordered := time.Since(began)
+	w.awaitCrowd(t, "active")
+	peak, err := peakMemory(w.conductor.PID())
+	must(t, err)
+	t.Logf("%d deployments: ordered in %s, all active after %s; the conductor's memory peaked at %d MiB", crowd,
+		ordered.Round(100*time.Millisecond), time.Since(began).Round(100*time.Millisecond), peak)
+
+	must(t, each(ctx, hands, machines, func(ctx context.Context, _ int, m *room.Machine) error {
+		return checkCrowdMember(m, img)
+	}))
+	w.checkNothingHeld(t)
+	w.checkNothingLeft(t, before)
+}
+
+// each calls do for every item, so many at a time.
+func each[T any](ctx context.Context, atOnce int, items []T, do func(context.Context, int, T) error) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(atOnce)
+	for i, item := range items {
+		all.Go(func() error { return do(ctx, i, item) })
+	}
+	return all.Wait()
+}
+
+// awaitCrowd waits until all nodes are in a state, and fails when one cannot get there any more.
+func (w *world) awaitCrowd(t *testing.T, state string) {
+	t.Helper()
+	deadline := time.Now().Add(crowdTime)
+	for {
+		nodes, err := w.api.all(t.Context())
+		must(t, err)
+		counts := map[string]int{}
+		for _, n := range nodes {
+			counts[n.ProvisionState]++
+			if n.LastError != "" && !slices.Contains(transient, n.ProvisionState) {
+				t.Fatalf("node %s ended in %q: %s", n.Name, n.ProvisionState, n.LastError)
+			}
+		}
+		if counts[state] == crowd {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not all nodes became %s within %s: %v", state, crowdTime, counts)
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+func checkCrowdMember(m *room.Machine, img diskImage) error {
+	got := m.Snapshot()
+	if got.Booted != room.BootDisk || got.Writes != 1 || got.Media != "" {
+		return fmt.Errorf("%s is %+v", m.Info().Name, got)
+	}
+	sum, err := m.DiskSHA256(img.size)
+	if err == nil && sum != img.sum {
+		err = errors.New(m.Info().Name + ": the disk differs from the image")
+	}
+	return err
+}
+
+// checkNothingLeft waits until the worker has as few goroutines and descriptors as before, apart from connections that are
+// kept: one idle connection a minute per BMC with its two goroutines, and the pools.
+func (w *world) checkNothingLeft(t *testing.T, before map[string]float64) {
+	t.Helper()
+	eventually(t, "the worker is as it was before", func() error {
+		now, err := w.metrics(t.Context())
+		if err != nil {
+			return err
+		}
+		if busy := now["ironmaster_workers_busy"] + now["ironmaster_locks_held"] + now["ironmaster_outbox_events"]; busy > 0 {
+			return fmt.Errorf("workers busy, locks held and events waiting: %v", busy)
+		}
+		for name, spare := range map[string]float64{"go_goroutines": 2 * spareConnections, "process_open_fds": spareConnections} {
+			if now[name] > before[name]+spare {
+				return fmt.Errorf("%s is %v, it was %v", name, now[name], before[name])
+			}
+		}
+		t.Logf("goroutines %v, then %v; descriptors %v, then %v", before["go_goroutines"], now["go_goroutines"],
+			before["process_open_fds"], now["process_open_fds"])
+		return nil
+	})
+}
