@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -36,8 +35,8 @@ type barRow struct {
 	began, stepped, told time.Time
 }
 
-func newBarSink(out *os.File) *barSink {
-	return &barSink{screen: mpb.New(mpb.WithOutput(out)), rows: map[string]*barRow{}}
+func newBarSink(out io.Writer) *barSink {
+	return &barSink{screen: mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh()), rows: map[string]*barRow{}}
 }
 
 func (s *barSink) notice(text string) {
@@ -54,6 +53,13 @@ func (s *barSink) show(e nodeEvent) error {
 	row := s.rows[e.uuid]
 	if status := e.status(); status == "end" || status == "error" {
 		return s.finish(row, e, now)
+	}
+	if e.progress.Flow == "" {
+		// A sign of life without a flow, as after a worker's restart: it is no reason to begin a line.
+		if row == nil {
+			return nil
+		}
+		e.progress.Flow = row.progress.Flow
 	}
 	if row != nil && row.progress.Flow != e.progress.Flow {
 		// The end of the earlier flow was missed.
@@ -138,18 +144,16 @@ func (r *barRow) line(l barLayout, now time.Time) string {
 	return cut(head+r.detail(left, now), l.width)
 }
 
-// detail fills the rest of a line: a bar when the number of bytes is known, and else what is being done, and for how long.
+// detail fills the rest of a line: a bar when the number of bytes is known, and else for how long the step runs, and what
+// it is about.
 func (r *barRow) detail(width int, now time.Time) string {
 	p := r.progress
-	since := span(now.Sub(r.stepped))
 	reason := oneLine(value(p.Reason))
 	switch {
-	case p.Waiting:
-		return fmt.Sprintf("waiting %s: %s", since, firstOf(reason, "no reason given"))
 	case p.Percent == nil && p.BytesDone != nil:
 		return bytesText(p)
 	case p.Percent == nil:
-		return strings.TrimSpace(since + "  " + reason)
+		return strings.TrimRight(fmt.Sprintf("%-6s  %s", span(now.Sub(r.stepped)), reason), " ")
 	}
 	if silent := now.Sub(r.told); silent > silence {
 		return fmt.Sprintf("%5.1f %%  no news for %s", *p.Percent, span(silent))
@@ -166,7 +170,10 @@ func (r *barRow) detail(width int, now time.Time) string {
 	if bar := min(width-utf8.RuneCountInString(numbers), maxBar); bar >= minBar {
 		numbers = drawBar(*p.Percent, bar) + numbers
 	}
-	return strings.TrimRight(numbers+"  "+reason, " ")
+	if with := numbers + "  " + reason; utf8.RuneCountInString(with) <= width {
+		numbers = with
+	}
+	return strings.TrimRight(numbers, " ")
 }
 
 // silence is how long no event may come while bytes flow until the numbers are not worth showing any more: several times

@@ -49,13 +49,13 @@ func (e nodeEvent) describe() (subject, text string) {
 }
 
 func describeProgress(p conductor.ProgressPayload, status string) string {
-	switch reason := value(p.Reason); status {
+	switch status {
 	case "start":
 		return "begins"
 	case "end":
 		return "done"
 	case "error":
-		return "FAILED: " + firstOf(reason, "no reason given")
+		return "FAILED: " + firstOf(value(p.Reason), "no reason given")
 	}
 	var parts []string
 	if p.Step != nil {
@@ -64,10 +64,8 @@ func describeProgress(p conductor.ProgressPayload, status string) string {
 	if p.BytesDone != nil {
 		parts = append(parts, bytesText(p))
 	}
-	if reason := value(p.Reason); p.Waiting {
-		parts = append(parts, "waiting: "+firstOf(reason, "no reason given"))
-	} else if reason != "" {
-		parts = append(parts, reason)
+	if p.Reason != nil {
+		parts = append(parts, *p.Reason)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/messaging"
+)
+
+func TestChecksRunAtOnceAndPrintInOrder(t *testing.T) {
+	second := make(chan struct{})
+	checks := []check{
+		{"first", func(ctx context.Context) []finding {
+			select {
+			case <-second:
+			case <-ctx.Done():
+				return []finding{{levelFail, "the second check did not run meanwhile", ""}}
+			}
+			return []finding{okay("all %s", "well")}
+		}},
+		{"second", func(context.Context) []finding {
+			defer close(second)
+			return []finding{{levelFail, "broken\nin two lines", "mend it"}, {levelWarn, "odd", "look at it"}}
+		}},
+	}
+	var out strings.Builder
+	err := runChecks(t.Context(), checks, &out)
+	want := `ok    first          all well
+FAIL  second         broken in two lines
+             remedy: mend it
+warn  second         odd
+             remedy: look at it
+`
+	if out.String() != want || err == nil || err.Error() != "1 check failed" {
+		t.Errorf("%v, printed\n%s want\n%s", err, out.String(), want)
+	}
+}
+
+func TestChecksThatOnlyWarnDoNotFail(t *testing.T) {
+	checks := []check{{"one", func(context.Context) []finding { return []finding{{levelWarn, "odd", "look at it"}} }}}
+	if err := runChecks(t.Context(), checks, new(strings.Builder)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNothingOfTheBuildIsMissingInTheCheck(t *testing.T) {
+	parts := reflect.ValueOf(nominalParts(messaging.Newest))
+	for i := range parts.NumField() {
+		field := parts.Type().Field(i)
+		if field.Type.Kind() == reflect.Interface && field.Name != "BIOSSettings" && parts.Field(i).IsNil() {
+			t.Errorf("%s is part of the build and not of the check", field.Name)
+		}
+	}
+}
+
+func TestDefaultsAreTrimmedAndWishesAreNot(t *testing.T) {
+	built := catalog.New(nominalParts(messaging.V2023_1))
+	c := catalog.Config{
+		HardwareTypes: catalog.List{Names: []string{"ipmi", "redfish"}},
+		Interfaces: map[drivers.InterfaceType]catalog.List{
+			drivers.TypeBoot:    {Names: []string{"ipxe", "redfish-virtual-media"}},
+			drivers.TypeDeploy:  {Names: []string{"direct", "anaconda"}, Explicit: true},
+			drivers.TypeNetwork: {Names: []string{"flat"}},
+		},
+	}
+	left := trimDefaults(built, &c)
+	if want := []string{"hardware types ipmi", "boot ipxe", "network flat"}; !slices.Equal(left, want) {
+		t.Errorf("left out %q, want %q", left, want)
+	}
+	if !slices.Equal(c.HardwareTypes.Names, []string{"redfish"}) || len(c.Interfaces[drivers.TypeDeploy].Names) != 2 ||
+		!slices.Equal(c.Interfaces[drivers.TypeBoot].Names, []string{"redfish-virtual-media"}) {
+		t.Errorf("what stays is %+v", c)
+	}
+}
+
+func TestDirectoriesAreTriedWithoutMakingThem(t *testing.T) {
+	base := t.TempDir()
+	state := filepath.Join(base, "state")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(base, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &config.Settings{}
+	s.Ironmaster.StateFile = filepath.Join(state, "ironmaster.db")
+	s.PXE.InstanceMasterPath, s.PXE.ImagesPath = filepath.Join(base, "a", "b"), filepath.Join(base, "c")
+	s.Deploy.ISOMasterPath, s.Default.TempDir, s.Agent.CertificatesPath = base, base, base
+	s.Agent.DeployLogsCollect = "never"
+	c := &checker{first: s}
+	if got := c.checkDirectories(t.Context()); len(got) != 1 || got[0].level != levelOK {
+		t.Errorf("found %+v", got)
+	}
+	if entries, err := os.ReadDir(base); err != nil || len(entries) != 2 {
+		t.Errorf("the check left %v, %v", entries, err)
+	}
+	s.PXE.ImagesPath = filepath.Join(file, "below")
+	s.Ironmaster.StateFile = filepath.Join(base, "missing", "ironmaster.db")
+	got := c.checkDirectories(t.Context())
+	var text strings.Builder
+	for _, f := range got {
+		text.WriteString(f.text + "\n")
+	}
+	if !strings.Contains(text.String(), "[pxe]images_path: ") || !strings.Contains(text.String(), "[ironmaster]state_file") {
+		t.Errorf("found %s", text.String())
+	}
+}
+
+func TestTheImageServersAddress(t *testing.T) {
+	busy := operators(t, 200, "another program")
+	for _, c := range []struct {
+		name, listen, url string
+		level             level
+		text              string
+	}{
+		{"free", "127.0.0.1:0", "http://192.0.2.1:8182", levelOK, "http://192.0.2.1:8182"},
+		{"loopback", "127.0.0.1:0", "http://127.0.0.1:8182", levelWarn, "127.0.0.1:8182"},
+		{"in use", busy, "http://192.0.2.1:8182", levelFail, "another program listens at " + busy},
+		{"not ours", "192.0.2.1:1", "http://192.0.2.1:8182", levelFail, "192.0.2.1:1"},
+		{"no URL", "127.0.0.1:0", "192.0.2.1", levelFail, "[ironmaster]image_server_url"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &config.Settings{}
+			s.Ironmaster = config.Ironmaster{ImageServerListen: c.listen, ImageServerURL: c.url, AdminListen: nobody(t)}
+			got := (&checker{first: s}).checkImageServer(t.Context())
+			if len(got) != 1 || got[0].level != c.level || !strings.Contains(got[0].text, c.text) ||
+				(got[0].remedy == "") != (c.level == levelOK) {
+				t.Errorf("found %+v", got)
+			}
+		})
+	}
+}
