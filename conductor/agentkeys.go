@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
-	"time"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -68,16 +67,6 @@ func (t *task) wipeClean() {
 func (t *task) fastTrackAble() bool {
 	return t.Node.DriverInfo.Bool("fast_track", t.c.cfg.FastTrack) && t.Hardware != nil &&
 		t.Hardware.Storage.ShouldWriteImage(t.Task) && t.Node.LastError == ""
-}
-
-// agentAlive reports whether a heartbeat came within the fast-track timeout.
-func (t *task) agentAlive() bool {
-	info := t.Node.DriverInternalInfo
-	if info.String(keyAgentURL) == "" {
-		return false
-	}
-	last, err := time.Parse(isoMicro, info.String(keyAgentHeartbeat))
-	return err == nil && t.c.now().UTC().Sub(last) <= t.c.cfg.FastTrackTimeout
 }
 
 // newAgentToken makes a token as Python's secrets.token_urlsafe() does: 32 random bytes.

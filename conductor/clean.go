@@ -52,7 +52,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		return
 	}
 	if outcome == drivers.Waiting {
-		t.wait(ctx, eventWait, manualTarget(t.Node))
+		t.wait(ctx, manualTarget(t.Node))
 		return
 	}
 	t.beginClean(ctx, r.disableRamdisk)
@@ -135,7 +135,7 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("cleaning_reboot", false):
 		info["skip_current_clean_step"] = false
-		t.wait(ctx, eventWait, manualTarget(t.Node))
+		t.wait(ctx, manualTarget(t.Node))
 		return false
 	case err != nil:
 		text := fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, pythonRepr(t.Node.CleanStep), err)
@@ -145,7 +145,7 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 		t.cleanFailed(ctx, cleanFailure{text: text})
 		return false
 	case outcome == drivers.Waiting:
-		t.wait(ctx, eventWait, manualTarget(t.Node))
+		t.wait(ctx, manualTarget(t.Node))
 		return false
 	}
 	return true

@@ -20,9 +20,7 @@ type Config struct {
 
 	WorkersPoolSize           int
 	ReservedWorkersPercentage int
-	// ExecutorPoolSize is the number of RPCs in execution at once.
-	ExecutorPoolSize   int
-	PeriodicMaxWorkers int
+	PeriodicMaxWorkers        int
 
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
@@ -30,7 +28,6 @@ type Config struct {
 	NodeLockedRetryAttempts int
 	NodeLockedRetryInterval time.Duration
 
-	PowerStateChangeTimeout      time.Duration
 	SoftPowerOffTimeout          time.Duration
 	SyncPowerStateInterval       time.Duration
 	SyncPowerStateWorkers        int
@@ -56,7 +53,6 @@ type Config struct {
 	PowerOffAfterDeployFailure     bool
 	PowerOffInCleanFail            bool
 	FastTrack                      bool
-	FastTrackTimeout               time.Duration
 	RequireAgentTLS                bool
 	CertificatesPath               string
 	LogInDBMaxSize                 int

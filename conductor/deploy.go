@@ -248,7 +248,7 @@ func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome driver
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("deployment_reboot", false):
 		// The agent is busy or still booting: the same step runs again on its next heartbeat.
 		info["skip_current_deploy_step"] = false
-		t.wait(ctx, eventWait, "")
+		t.wait(ctx, "")
 		return false
 	case err != nil:
 		if t.Node.ProvisionState != store.DeployFail {
@@ -259,16 +259,18 @@ func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome driver
 		return false
 	case outcome == drivers.Waiting:
 		if t.Node.ProvisionState != store.DeployWait {
-			t.wait(ctx, eventWait, "")
+			t.wait(ctx, "")
 		}
 		return false
 	}
 	return true
 }
 
-// wait moves a flow to its wait state.
-func (t *task) wait(ctx context.Context, event, target string) {
-	err := t.processEvent(ctx, event, eventOptions{target: target})
+// wait moves a flow to its wait state, even when the worker stops meanwhile: the agent is at work already.
+func (t *task) wait(ctx context.Context, target string) {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	err := t.processEvent(ctx, eventWait, eventOptions{target: target})
 	if err != nil {
 		if !lost(err) {
 			t.Log.Error().Err(err).Msg("Moving the node to a wait state failed")

@@ -99,6 +99,8 @@ func (t *task) record(ctx context.Context, eventType, text string) {
 	if !t.c.cfg.NodeHistory {
 		return
 	}
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	err := t.c.db.AddHistory(ctx, store.HistoryEntry{
 		NodeID: t.Node.ID, Conductor: t.c.cfg.Host, EventType: eventType, Severity: "ERROR", Event: text, User: t.UserID,
 	})

@@ -14,7 +14,8 @@ import (
 
 // deployFailed ends a deployment in "deploy failed". cleanUp also undoes what prepared the boot.
 func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	t.Log.Error().Str("error", text).Msg("Deployment failed")
 	t.record(ctx, historyDeploying, text)
 	if t.saveOrLose(ctx) != nil {
@@ -46,7 +47,8 @@ func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
 
 // agentDeployFailed is deployFailed for what an agent reported: its logs are kept and the node is switched off.
 func (t *task) agentDeployFailed(ctx context.Context, text string, collectLogs bool) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && collectLogs {
 		agent.CollectLogs(ctx, t.Task, "", true)
 	}
@@ -54,10 +56,18 @@ func (t *task) agentDeployFailed(ctx context.Context, text string, collectLogs b
 	if t.Node.ProvisionState != store.DeployFail || !t.c.cfg.PowerOffAfterDeployFailure {
 		return
 	}
+	t.powerOffFailed(ctx, text)
+}
+
+// powerOffFailed switches off a node whose flow failed. What the power action says in last_error, even that all is well,
+// gives way to why the flow failed.
+func (t *task) powerOffFailed(ctx context.Context, text string) {
 	if err := t.setPower(ctx, store.PowerOff, 0); err != nil {
-		t.Log.Error().Err(err).Msg("Switching off a node whose deployment failed did not work")
+		t.Log.Error().Err(err).Msg("Switching off a node whose flow failed did not work; it may need a hand")
+		if lost(err) {
+			return
+		}
 	}
-	// The power action wipes last_error unless the state is a failure; set it again where it did not survive.
 	if t.Node.LastError != text {
 		t.Node.LastError = text
 		_ = t.saveOrLose(ctx)
@@ -76,7 +86,8 @@ type cleanFailure struct {
 
 // cleanFailed ends a cleaning in "clean failed", with maintenance when a step was running.
 func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	t.Log.Error().Str("error", f.text).Msg("Cleaning failed")
 	node := t.Node
 	stepRan := len(node.CleanStep) > 0
@@ -110,6 +121,10 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 		t.failEvent(ctx, target)
 	}
 	t.reportFlow(ctx, flowClean, flowError, f.text)
+	if t.c.cfg.PowerOffInCleanFail && node.ProvisionState == store.CleanFail {
+		// Ironic does so before it moves the node, and the power action then wipes the reason from last_error.
+		t.powerOffFailed(ctx, f.text)
+	}
 }
 
 // manualTarget is the target state that tells a manual cleaning, "" for an automated one.
@@ -121,6 +136,8 @@ func manualTarget(n *store.Node) string {
 }
 
 func (t *task) failEvent(ctx context.Context, target string) {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	if err := t.processEvent(ctx, eventFail, eventOptions{target: target}); err != nil {
 		t.Log.Error().Err(err).Str("state", t.Node.ProvisionState).Msg("Moving the node to a failed state did not work")
 	}

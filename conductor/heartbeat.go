@@ -2,12 +2,8 @@ package conductor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -93,7 +89,7 @@ func (t *task) beatInMaintenance(ctx context.Context) {
 // beatDeployWait loads the agent's steps at its first heartbeat and then looks how the running step stands.
 func (t *task) beatDeployWait(ctx context.Context) {
 	failed := func(what string, err error) {
-		if err != nil && !lost(err) && (t.Node.ProvisionState == store.Deploying || t.Node.ProvisionState == store.DeployWait) {
+		if t.failsFlow(ctx, err, store.Deploying, store.DeployWait) {
 			t.agentDeployFailed(ctx, fmt.Sprintf("%s: %s", what, err), true)
 		}
 	}
@@ -120,7 +116,7 @@ func (t *task) beatDeployWait(ctx context.Context) {
 // beatCleanWait starts the first step when the ramdisk has just booted, else it looks how the running step stands.
 func (t *task) beatCleanWait(ctx context.Context) {
 	failed := func(what string, err error) {
-		if err != nil && !lost(err) && (t.Node.ProvisionState == store.Cleaning || t.Node.ProvisionState == store.CleanWait) {
+		if t.failsFlow(ctx, err, store.Cleaning, store.CleanWait) {
 			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("%s: %s", what, err)})
 		}
 	}
@@ -154,6 +150,14 @@ func (t *task) beatCleanWait(ctx context.Context) {
 	t.continueClean(ctx)
 }
 
+// failsFlow tells whether what went wrong while a heartbeat was worked on ends the flow. It does not when the flow has
+// ended already, when the node is no longer ours, or when the worker stops before the wait was over: the next heartbeat
+// finds everything as it was.
+func (t *task) failsFlow(ctx context.Context, err error, running, waiting string) bool {
+	state := t.Node.ProvisionState
+	return err != nil && !lost(err) && (state == running || state == waiting && ctx.Err() == nil)
+}
+
 // touch refreshes provision_updated_at, from which callback timeouts count.
 func (t *task) touch(ctx context.Context) error {
 	return t.c.db.TouchProvisioning(ctx, t.Node.ID)
@@ -183,7 +187,8 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 		return t.restartSteps(ctx, agent, kind)
 	}
 	if current.Bool("reboot_requested", false) {
-		return t.rebootAfterStep(ctx, kind)
+		t.rebootAfterStep(ctx, agent, kind)
+		return nil
 	}
 	return t.resume(ctx, kind)
 }
@@ -211,12 +216,7 @@ func (t *task) stepFailed(ctx context.Context, kind drivers.StepKind, text strin
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok {
 		agent.CollectLogs(ctx, t.Task, label, true)
 	}
-	if kind == drivers.CleanStep {
-		t.cleanFailed(ctx, cleanFailure{text: text})
-		return
-	}
-	// The node stays on, as with any failed step; only a heartbeat that can't be worked on switches it off.
-	t.deployFailed(ctx, text, true)
+	t.flowFailed(ctx, kind, text)
 }
 
 // resume leaves the wait state and goes on with the next step under the same lock. Ironic casts a message to itself
@@ -238,61 +238,63 @@ func (t *task) resume(ctx context.Context, kind drivers.StepKind) error {
 }
 
 // rebootAfterStep reboots into the agent because the step asked for it; the flow goes on when the agent is back.
-func (t *task) rebootAfterStep(ctx context.Context, kind drivers.StepKind) error {
-	if err := t.setPower(ctx, store.Reboot, 0); err != nil {
-		return fmt.Errorf("reboot requested by %s step %s failed: %w", kind, stepID(*stepColumn(t.Node, kind)), err)
+func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind drivers.StepKind) {
+	if err := agent.RebootAgent(ctx, t.Task); err != nil {
+		if !lost(err) {
+			t.flowFailed(ctx, kind, fmt.Sprintf("Reboot requested by %s step %s failed for node %s: %s", kind,
+				pythonRepr(*stepColumn(t.Node, kind)), t.Node.UUID, err))
+		}
+		return
 	}
-	t.Node.DriverInternalInfo[rebootFlag(kind)] = true
-	return t.save(ctx)
+	info := t.Node.DriverInternalInfo
+	info[rebootFlag(kind)] = true
+	if !info.Bool(keyTokenPregenerated, false) {
+		// The agent that comes up asks for a token of its own.
+		delete(info, keyAgentToken)
+	}
+	_ = t.saveOrLose(ctx)
+}
+
+// flowFailed ends the flow of a kind.
+func (t *task) flowFailed(ctx context.Context, kind drivers.StepKind, text string) {
+	if kind == drivers.CleanStep {
+		t.cleanFailed(ctx, cleanFailure{text: text})
+		return
+	}
+	// The node stays on, as with any failed step; only a heartbeat that can't be worked on switches it off.
+	t.deployFailed(ctx, text, true)
 }
 
 // restartSteps starts over after the agent's hardware managers changed. An automated cleaning begins anew; a manual one
-// and a deployment go on with the list that the user asked for, at the step that was refused.
+// and a deployment go on with the list that the user asked for, at the step that was refused. (Ironic computes clean steps
+// even for a deployment.)
 func (t *task) restartSteps(ctx context.Context, agent drivers.Agent, kind drivers.StepKind) error {
-	if err := agent.RefreshSteps(ctx, t.Task, kind); err != nil {
-		return err
-	}
-	info := t.Node.DriverInternalInfo
+	flow := "deployment"
 	if kind == drivers.CleanStep {
-		if manualTarget(t.Node) == "" {
-			if err := t.setCleanSteps(ctx, false); err != nil {
-				return err
-			}
-		} else {
-			info["skip_current_clean_step"] = false
-		}
-	} else {
-		if err := t.setDeploySteps(ctx, false, false); err != nil {
-			return err
-		}
-		info["skip_current_deploy_step"] = false
+		flow = "cleaning"
 	}
-	if err := t.save(ctx); err != nil {
+	err := agent.RefreshSteps(ctx, t.Task, kind)
+	if err == nil {
+		err = t.relistSteps(ctx, kind)
+	}
+	switch {
+	case err == nil:
+		return t.resume(ctx, kind)
+	case lost(err):
 		return err
 	}
-	return t.resume(ctx, kind)
+	t.flowFailed(ctx, kind, fmt.Sprintf("Could not continue %s on node %s: %s.", flow, t.Node.UUID, err))
+	return nil
 }
 
-// storeAgentCertificate keeps the certificate of a node's agent and returns its path. An agent that shows another one
-// than before is refused: it is not the one that was booted.
-func (c *Conductor) storeAgentCertificate(n *store.Node, pem string) (string, error) {
-	path := filepath.Join(c.cfg.CertificatesPath, n.UUID+".crt")
-	if known := n.DriverInternalInfo.String(keyAgentVerifyCA); known != "" {
-		old, err := os.ReadFile(known)
-		switch {
-		case err == nil && strings.TrimSpace(string(old)) == strings.TrimSpace(pem):
-			return known, nil
-		case err == nil:
-			return "", store.Errorf(store.InvalidParameterValue, `Detected change in ramdisk provided "agent_verify_ca"`)
-		case !errors.Is(err, os.ErrNotExist):
-			return "", fmt.Errorf("reading the agent's certificate of node %s: %w", n.UUID, err)
-		}
+func (t *task) relistSteps(ctx context.Context, kind drivers.StepKind) error {
+	if kind == drivers.CleanStep && manualTarget(t.Node) == "" {
+		return t.setCleanSteps(ctx, false)
 	}
-	if err := os.MkdirAll(c.cfg.CertificatesPath, 0o755); err != nil {
-		return "", fmt.Errorf("storing the agent's certificate of node %s: %w", n.UUID, err)
+	if kind == drivers.CleanStep {
+		t.Node.DriverInternalInfo["skip_current_clean_step"] = false
+		return t.save(ctx)
 	}
-	if err := os.WriteFile(path, []byte(pem), 0o644); err != nil {
-		return "", fmt.Errorf("storing the agent's certificate of node %s: %w", n.UUID, err)
-	}
-	return path, nil
+	t.Node.DriverInternalInfo["skip_current_deploy_step"] = false
+	return t.setDeploySteps(ctx, false, false)
 }

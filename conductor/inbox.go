@@ -16,7 +16,12 @@ import (
 //
 // Crash windows: before the inbox commit the broker delivers the message again; between the commit and the ack it does
 // so too, and the inbox tells that it was seen; after the ack the next start runs what the inbox holds unfinished.
+//
+// A request is finished when the broker's part of the worker stops; it is cut short only when the worker's time is over.
 func (c *Conductor) receive(ctx context.Context, d Message) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.workCtx, cancel)()
 	body := d.Body()
 	r, err := oslo.DecodeRequest(body, c.cfg.MaxMessageSize)
 	if err != nil {
@@ -98,12 +103,16 @@ func (c *Conductor) execute(ctx context.Context, r *oslo.Request) (any, error) {
 	stop := c.keepCallerWaiting(ctx, r)
 	defer stop()
 	began := c.now()
-	result, err := c.dispatch(ctx, r)
 	method := r.Method
 	if _, known := c.methods[method]; !known {
 		// A name that nobody offers must not become a label: senders could make up as many as they like.
 		method = "unknown"
 	}
+	var result any
+	err := contain(c.log, method, func() (err error) {
+		result, err = c.dispatch(ctx, r)
+		return err
+	})
 	c.metrics.observeRPC(method, began, c.now(), err)
 	return result, err
 }

@@ -28,7 +28,7 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 	reg.MustRegister(m.rpcs, m.flows,
 		gauge("ironmaster_workers_busy", "Background workers at work.", func() float64 { return float64(c.pool.Busy()) }),
 		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.cfg.WorkersPoolSize) }),
-		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(len(c.local.Locks())) }),
+		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(c.locksHeld()) }),
 		gauge("ironmaster_outbox_events", "Events that wait for the broker.", func() float64 {
 			s := c.local.Outbox()
 			return float64(s.Durable + s.Volatile)
@@ -37,6 +37,17 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 			func() float64 { return c.lease.age(c.now()).Seconds() }),
 	)
 	return m
+}
+
+// locksHeld counts the nodes that this worker changes; readers hinder nobody.
+func (c *Conductor) locksHeld() int {
+	held := 0
+	for _, l := range c.local.Locks() {
+		if !l.Shared {
+			held++
+		}
+	}
+	return held
 }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {

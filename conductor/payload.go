@@ -34,6 +34,7 @@ func nodePayload(class string, release messaging.Release, n *store.Node, extra m
 		data[name] = all[name]
 	}
 	data["traits"] = append([]string{}, n.Traits...)
+	data["clean_step"], data["deploy_step"] = masked(n.CleanStep), masked(n.DeployStep)
 	version := payloadVersions[class][0]
 	if release >= messaging.V27_0 {
 		version = payloadVersions[class][1]
@@ -85,6 +86,14 @@ func maskedValue(key string, value any) any {
 	}
 	if secret {
 		return maskedToken
+	}
+	if list, ok := value.([]any); ok {
+		// Ironic leaves arrays alone, which hold the arguments of steps.
+		out := make([]any, len(list))
+		for i, item := range list {
+			out[i] = maskedValue("", item)
+		}
+		return out
 	}
 	return value
 }

@@ -34,6 +34,11 @@ func cutsPower(requested string) bool { return requested != store.PowerOn }
 // does. A timeout of 0 stands for the configured one.
 func (t *task) setPower(ctx context.Context, requested string, timeout time.Duration) error {
 	t.notifyPower(ctx, "start", requested)
+	if targetPower(requested) == store.PowerOff && disabledPowerOff(t.Node) {
+		err := store.Errorf(store.PowerStateFailure, "Failed to set node power state to %s: its disable_power_off flag is set.",
+			requested)
+		return t.powerFailed(ctx, requested, err.Error(), err)
+	}
 	skip, err := t.alreadyThere(ctx, requested)
 	if err != nil {
 		return err
@@ -100,6 +105,8 @@ func (t *task) alreadyThere(ctx context.Context, requested string) (bool, error)
 
 // powerFailed leaves the text in the row and announces the failure; it returns the cause.
 func (t *task) powerFailed(ctx context.Context, requested, text string, cause error) error {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	t.record(ctx, historyUnknown, text)
 	t.Node.TargetPowerState = ""
 	if err := t.save(ctx); err != nil {

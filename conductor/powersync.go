@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -109,7 +110,7 @@ func (t *task) syncPower(ctx context.Context, failures int) (int, error) {
 	t.cacheVendor(ctx)
 	t.cacheBootMode(ctx)
 	if t.Node.PowerState == actual {
-		return 0, nil
+		return 0, t.clearSettledError(ctx)
 	}
 	if err := t.upgrade(ctx, "power state sync", 0); err != nil {
 		return failures, err
@@ -118,6 +119,22 @@ func (t *task) syncPower(ctx context.Context, failures int) (int, error) {
 		return 0, nil
 	}
 	return t.correctPower(ctx, actual, count)
+}
+
+// clearSettledError forgets last_error once the power is as it should be, where the node's history keeps the error. Ironic
+// does so since 2025.2.
+func (t *task) clearSettledError(ctx context.Context) error {
+	if t.c.cfg.Release < messaging.V2025_2 || !t.c.cfg.NodeHistory || t.Node.LastError == "" {
+		return nil
+	}
+	settled := t.Node.LastError
+	if err := t.upgrade(ctx, "power state sync", 0); err != nil {
+		return err
+	}
+	if t.Node.LastError == settled {
+		t.Node.LastError = ""
+	}
+	return t.save(ctx)
 }
 
 // correctPower acts on a difference, under the lock.
@@ -155,6 +172,10 @@ func (t *task) recordPower(ctx context.Context, actual string) error {
 func (t *task) giveUpPower(ctx context.Context, actual string, cause error) error {
 	if err := t.upgrade(ctx, "power state sync", 0); err != nil {
 		return err
+	}
+	if t.Node.Maintenance {
+		// An operator was quicker. Their reason stays, and the node does not come back by itself.
+		return nil
 	}
 	before, node := t.Node.PowerState, t.Node
 	text := fmt.Sprintf("During sync_power_state, max retries exceeded for node %s, node state %s does not match expected "+

@@ -20,13 +20,16 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 			if err := t.upgrade(ctx, "generate_token", 0); err != nil {
 				return err
 			}
-			info := t.Node.DriverInternalInfo
+		}
+		info := t.Node.DriverInternalInfo
+		if info[keyAgentToken] == nil {
 			info[keyAgentToken] = newAgentToken()
 			delete(info, keyTokenPregenerated)
 			node = t.Node
 			return t.save(ctx)
 		}
-		t.Node.DriverInternalInfo[keyAgentToken] = maskedToken
+		// Another lookup may have been quicker than the upgrade.
+		info[keyAgentToken] = maskedToken
 		node = t.Node
 		return nil
 	})

@@ -234,8 +234,21 @@ func (c *Conductor) destroyNode(ctx context.Context, rq oslo.Context, a nodeArgs
 			if err := t.mayDestroy(); err != nil {
 				return err
 			}
-			return t.c.db.DestroyNode(ctx, t.Node, t.guard())
+			if err := t.c.db.DestroyNode(ctx, t.Node, t.guard()); err != nil {
+				return err
+			}
+			t.forget()
+			return nil
 		})
+}
+
+// forget drops what the worker remembers of a node that is gone.
+func (t *task) forget() {
+	t.c.powerCounts.set(t.Node.UUID, 0)
+	t.c.progress.drop(t.Node.UUID)
+	if err := t.c.local.Forget(t.Node.UUID); err != nil {
+		t.Log.Error().Err(err).Msg("Forgetting the journal of a deleted node failed")
+	}
 }
 
 func (t *task) mayDestroy() error {

@@ -75,8 +75,9 @@ func (c *Conductor) doNodeTearDown(ctx context.Context, rq oslo.Context, a nodeA
 				}
 				return err
 			}
+			from := t.Node.ProvisionState
 			return asInvalidRequest(t.processEvent(ctx, eventDelete, eventOptions{
-				background: func(ctx context.Context, t *task) { t.tearDown(ctx) },
+				background: func(ctx context.Context, t *task) { t.tearDown(ctx, from) },
 			}), eventDelete, t.Node)
 		})
 }
@@ -143,8 +144,11 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 		work = func(ctx context.Context, t *task) { t.verify(ctx) }
 	case action == eventAdopt && (node.ProvisionState == store.Manageable || node.ProvisionState == store.AdoptFail):
 		work = func(ctx context.Context, t *task) { t.adopt(ctx) }
-	case action == eventAbort && node.ProvisionState == store.CleanWait:
+	case action == eventAbort && (node.ProvisionState == store.CleanWait || node.ProvisionState == store.CleanHold):
 		return t.requestAbort(ctx)
+	case action == eventAbort && node.ProvisionState == store.DeployHold:
+		delete(node.DriverInternalInfo, keyAgentURL)
+		work = func(ctx context.Context, t *task) { t.tearDown(ctx, store.DeployHold) }
 	}
 	return asInvalidRequest(t.processEvent(ctx, action, eventOptions{background: work}), action, node)
 }

@@ -40,8 +40,10 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node) error {
 	// The release is conditional on the dead worker's name: should it be back and done meanwhile, nothing happens.
 	switch err := c.db.Release(ctx, n.ID, n.Reservation); store.KindOf(err) {
-	case store.NodeNotFound, store.NodeLocked, store.NodeNotLocked:
+	case store.NodeNotFound, store.NodeLocked:
 		return nil
+	case store.NodeNotLocked:
+		// Somebody freed the node; what its dead worker had begun is still to be looked at.
 	default:
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -182,7 +181,7 @@ func (t *task) release(ctx context.Context) error {
 	if t.Shared {
 		return t.dropRecord()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	ctx, cancel := lingering(ctx)
 	defer cancel()
 	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
 	if kind := store.KindOf(err); kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked {
@@ -197,7 +196,22 @@ func (t *task) release(ctx context.Context) error {
 	return err
 }
 
+// releaseTimeout is how long a worker that stops goes on trying to leave its nodes in order.
 const releaseTimeout = 30 * time.Second
+
+// lingering returns a context for leaving a node in order. While the worker lives it does not end, for a database that is
+// away comes back; when the worker stops it ends after releaseTimeout, not at once.
+func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(releaseTimeout):
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
+}
 
 // finish ends the synchronous part of a task. When it succeeded and asked for background work, the lock goes over to a
 // worker; otherwise it is released.
@@ -238,7 +252,7 @@ func (t *task) runBackground(ctx context.Context, work func(context.Context, *ta
 			t.Log.Error().Err(err).Msg("A node stays reserved")
 		}
 	}()
-	err := t.contain(func() error { work(ctx, t); return nil })
+	err := contain(t.Log, t.purpose, func() error { work(ctx, t); return nil })
 	if err == nil || t.Shared {
 		return
 	}
@@ -250,17 +264,6 @@ func (t *task) runBackground(ctx context.Context, work func(context.Context, *ta
 	_ = t.saveOrLose(ctx)
 }
 
-// contain makes an error of a panic in fn: a bug that one node brings to light must not end the work on all the others.
-func (t *task) contain(fn func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			t.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Str("purpose", t.purpose).Msg("A bug was hit")
-			err = fmt.Errorf("internal error in %s: %v", t.purpose, p)
-		}
-	}()
-	return fn()
-}
-
 // withNode runs fn on an exclusively locked node and releases or hands on the lock.
 func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string, mode lockMode,
 	fn func(context.Context, *task) error) error {
@@ -268,7 +271,7 @@ func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string,
 	if err != nil {
 		return err
 	}
-	return t.finish(ctx, t.contain(func() error { return fn(ctx, t) }))
+	return t.finish(ctx, contain(t.Log, t.purpose, func() error { return fn(ctx, t) }))
 }
 
 // readNode runs fn on a node that is only read.
@@ -278,7 +281,7 @@ func (c *Conductor) readNode(ctx context.Context, rq oslo.Context, ident, purpos
 	if err != nil {
 		return err
 	}
-	return t.finish(ctx, t.contain(func() error { return fn(ctx, t) }))
+	return t.finish(ctx, contain(t.Log, t.purpose, func() error { return fn(ctx, t) }))
 }
 
 // after asks for background work; undo is called when no worker is free for it.

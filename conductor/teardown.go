@@ -3,13 +3,14 @@ package conductor
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// tearDown takes an instance away and cleans the node. The node is in "deleting".
-func (t *task) tearDown(ctx context.Context) {
-	failure := t.undeploy(ctx)
+// tearDown takes an instance away and cleans the node. The node is in "deleting"; from is the state that it was in before.
+func (t *task) tearDown(ctx context.Context, from string) {
+	failure := t.undeploy(ctx, from)
 	if lost(failure) {
 		return
 	}
@@ -19,7 +20,9 @@ func (t *task) tearDown(ctx context.Context) {
 	}
 	// The instance is forgotten even when its traces could not all be removed: whoever tears down next must not find
 	// half of it.
-	if err := t.forgetInstance(context.WithoutCancel(ctx)); err != nil {
+	settle, cancel := lingering(ctx)
+	defer cancel()
+	if err := t.forgetInstance(settle); err != nil {
 		t.Log.Error().Err(err).Msg("Forgetting the instance failed")
 		return
 	}
@@ -33,7 +36,15 @@ func (t *task) tearDown(ctx context.Context) {
 	t.clean(ctx, cleanRequest{})
 }
 
-func (t *task) undeploy(ctx context.Context) error {
+// rescued are the states in which a rescue ramdisk and its network may be there still.
+var rescued = []string{store.RescueWait, store.Rescue, store.UnrescueFail, store.RescueFail}
+
+func (t *task) undeploy(ctx context.Context, from string) error {
+	if slices.Contains(rescued, from) {
+		if err := t.Hardware.Rescue.CleanUp(ctx, t.Task); err != nil {
+			return err
+		}
+	}
 	if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
 		return err
 	}

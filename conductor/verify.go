@@ -12,7 +12,9 @@ import (
 func (t *task) verify(ctx context.Context) {
 	node := t.Node
 	power, failure := t.readPowerForVerify(ctx)
-	if err := t.runVerifySteps(ctx); err != nil {
+	if err := t.runVerifySteps(ctx); lost(err) {
+		return
+	} else if err != nil {
 		failure = err.Error()
 	}
 	if failure != "" {
@@ -55,7 +57,7 @@ func (t *task) runVerifySteps(ctx context.Context) error {
 	var failed error
 	for _, step := range steps {
 		if _, err := t.runStep(ctx, drivers.VerifyStep, step); err != nil {
-			failed = fmt.Errorf("Node %s failed verify step %s with unexpected error: %w",
+			failed = store.Errorf(store.NodeVerifyFailure, "Node %s failed verify step %s with unexpected error: %w",
 				t.Node.UUID, step.String("step"), err)
 			t.record(ctx, historyVerifying, "Failed to verify: "+err.Error())
 			if err := t.saveOrLose(ctx); err != nil {

@@ -124,9 +124,9 @@ type worker struct {
 
 func testConfig() Config {
 	return Config{
-		Host: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, ExecutorPoolSize: 64, PeriodicMaxWorkers: 8,
+		Host: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, PeriodicMaxWorkers: 8,
 		HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: time.Minute, NodeLockedRetryAttempts: 3,
-		NodeLockedRetryInterval: time.Millisecond, PowerStateChangeTimeout: time.Minute, SoftPowerOffTimeout: 10 * time.Minute,
+		NodeLockedRetryInterval: time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
 		SyncPowerStateWorkers: 8, PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
 		MaxConcurrentDeploy: 250, MaxConcurrentClean: 50, AllowDeletingAvailableNodes: true,
 		AllowProvisioningInMaintenance: true, NodeHistory: true, LogInDBMaxSize: 4096, HashPartitionExponent: 5,

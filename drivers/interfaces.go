@@ -125,6 +125,8 @@ type Agent interface {
 	ExecuteStep(ctx context.Context, t *Task, kind StepKind, step store.Dict) (Outcome, error)
 	// StepStatus reads back how the step in the node's step column stands with the agent.
 	StepStatus(ctx context.Context, t *Task, kind StepKind) (StepStatus, error)
+	// RebootAgent boots the agent afresh, because a step that has ended wants it.
+	RebootAgent(ctx context.Context, t *Task) error
 	// CollectLogs saves the ramdisk's logs when the configuration asks for it; failed tells that something went wrong.
 	CollectLogs(ctx context.Context, t *Task, label string, failed bool)
 }

@@ -81,7 +81,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
 		NodeHistory: c.NodeHistory, PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure,
-		PowerOffInCleanFail: c.PoweroffInCleanFail, FastTrack: s.Deploy.FastTrack, FastTrackTimeout: s.Deploy.FastTrackTimeout,
+		PowerOffInCleanFail: c.PoweroffInCleanFail, FastTrack: s.Deploy.FastTrack,
 		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath, LogInDBMaxSize: d.LogInDBMaxSize,
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,
 		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
