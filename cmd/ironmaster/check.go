@@ -189,7 +189,7 @@ func (c *checker) checkConfiguration(ctx context.Context) []finding {
 	}
 	group := "the default conductor group"
 	if s.Conductor.Group != "" {
-		group = "conductor group " + s.Conductor.Group
+		group = "conductor group " + strings.ToLower(s.Conductor.Group)
 	}
 	all := []finding{okay("this conductor is %s in %s", s.Default.Host, group)}
 	for _, w := range warnings {

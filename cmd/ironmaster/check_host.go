@@ -60,7 +60,8 @@ func (c *checker) checkHardware(ctx context.Context) []finding {
 // trimDefaults takes out of lists that no operator wrote what this build does not have, and returns it by list.
 func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
 	trim := func(what string, list catalog.List, known []string) catalog.List {
-		if list.Explicit {
+		if list.Explicit || len(known) == 0 {
+			// Without any, the release does not know that type of interface.
 			return list
 		}
 		var has, lacks []string

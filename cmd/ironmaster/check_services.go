@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -113,8 +114,8 @@ func (c *checker) checkAPI(ctx context.Context) []finding {
 
 // apiAddress is where agents reach ironic-api.
 func apiAddress(ctx context.Context, s *config.Settings) (string, error) {
-	if url := firstOf(s.Deploy.ExternalCallbackURL, s.Catalog.EndpointOverride, s.API.PublicEndpoint); url != "" {
-		return url, nil
+	if address := firstOf(s.Deploy.ExternalCallbackURL, s.Catalog.EndpointOverride, s.API.PublicEndpoint); address != "" {
+		return address, nil
 	}
 	if s.Catalog.Auth.URL == "" {
 		return "", errors.New("[service_catalog] has neither endpoint_override nor credentials to look it up with")
@@ -125,8 +126,8 @@ func apiAddress(ctx context.Context, s *config.Settings) (string, error) {
 // newestAPIVersion asks ironic-api, which answers this to everybody.
 func newestAPIVersion(ctx context.Context, auth config.Auth, address string) (int, error) {
 	shown := image.Redact(address)
-	url := strings.TrimSuffix(strings.TrimRight(address, "/"), "/v1") + "/v1"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	versions := strings.TrimSuffix(strings.TrimRight(address, "/"), "/v1") + "/v1"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, versions, nil)
 	if err != nil {
 		return 0, fmt.Errorf("%s is not a URL", shown)
 	}
@@ -142,7 +143,11 @@ func newestAPIVersion(ctx context.Context, auth config.Auth, address string) (in
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return 0, fmt.Errorf("ironic-api cannot be reached: %w", err)
+		var unreachable *url.Error
+		if errors.As(err, &unreachable) {
+			err = unreachable.Err // The URL around it may hold a password.
+		}
+		return 0, fmt.Errorf("ironic-api at %s cannot be reached: %w", shown, err)
 	}
 	defer response.Body.Close()
 	text, ok := strings.CutPrefix(response.Header.Get("X-OpenStack-Ironic-API-Maximum-Version"), "1.")
