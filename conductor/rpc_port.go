@@ -25,7 +25,7 @@ func (c *Conductor) createPort(ctx context.Context, rq oslo.Context, a portObjAr
 	}
 	err = c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port create"},
 		func(ctx context.Context, t *task) error {
-			if err := t.checkPhysicalNetwork(port, nil); err != nil {
+			if err := t.checkPhysicalNetwork(ctx, port, nil); err != nil {
 				return err
 			}
 			return t.c.db.CreatePort(ctx, port)
@@ -55,7 +55,7 @@ func (c *Conductor) updatePort(ctx context.Context, rq oslo.Context, a portObjAr
 			if err != nil {
 				return err
 			}
-			if err := t.checkPhysicalNetwork(port, changes); err != nil {
+			if err := t.checkPhysicalNetwork(ctx, port, changes); err != nil {
 				return err
 			}
 			if err := t.Hardware.Network.Validate(ctx, t.Task); err != nil {
@@ -90,7 +90,7 @@ func (t *task) mayUpdatePort(port *store.Port, changes []string) error {
 }
 
 // checkPhysicalNetwork keeps the ports of one port group on one physical network. changes is nil for a new port.
-func (t *task) checkPhysicalNetwork(port *store.Port, changes []string) error {
+func (t *task) checkPhysicalNetwork(ctx context.Context, port *store.Port, changes []string) error {
 	moved := changes == nil || slices.Contains(changes, "portgroup_id") || slices.Contains(changes, "physical_network")
 	if port.PortgroupID == nil || !moved {
 		return nil
@@ -100,8 +100,12 @@ func (t *task) checkPhysicalNetwork(port *store.Port, changes []string) error {
 			continue
 		}
 		if !equalPtr(other.PhysicalNetwork, port.PhysicalNetwork) {
-			return store.Errorf(store.Conflict, "Port with physical network %s cannot become a member of port group %d which "+
-				"has ports in physical network %s.", networkName(port), *port.PortgroupID, networkName(other))
+			group, err := t.c.db.PortgroupUUID(ctx, *port.PortgroupID)
+			if err != nil {
+				return err
+			}
+			return store.Errorf(store.Conflict, "Port with physical network %s cannot become a member of port group %s which "+
+				"has ports in physical network %s.", networkName(port), group, networkName(other))
 		}
 	}
 	return nil

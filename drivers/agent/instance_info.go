@@ -17,10 +17,13 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 	if t.Node.InstanceInfo == nil {
 		t.Node.InstanceInfo = store.Dict{}
 	}
-	size, err := d.locateImage(ctx, t, t.Node.InstanceInfo)
+	// A copy: when the image can't be had, the node keeps what the user wrote.
+	info := t.Node.InstanceInfo.Clone()
+	size, err := d.locateImage(ctx, t, info)
 	if err != nil {
 		return err
 	}
+	t.Node.InstanceInfo = info
 	if wholeDisk(t.Node) {
 		t.Node.InstanceInfo["image_type"] = string(image.WholeDisk)
 	} else {

@@ -73,6 +73,16 @@ func (db *DB) selectPorts(ctx context.Context, where string, args ...any) ([]*st
 	return found, nil
 }
 
+// PortgroupUUID reads the UUID of a port group, empty when there is none of that number.
+func (db *DB) PortgroupUUID(ctx context.Context, id int64) (string, error) {
+	var uuid string
+	err := db.read(ctx, "reading a port group", func(s session) error {
+		_, err := s.one("SELECT uuid FROM portgroups WHERE id = ?", []any{id}, &uuid)
+		return err
+	})
+	return uuid, err
+}
+
 // CreatePort inserts a port and gives it back as the row is now; a UUID is made when it has none.
 func (db *DB) CreatePort(ctx context.Context, p *store.Port) error {
 	row := *p
