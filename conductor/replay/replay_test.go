@@ -27,7 +27,9 @@ func TestReplay(t *testing.T) {
 	t.Run("further", func(t *testing.T) {
 		if w.python {
 			// The interfaces of this build, so that what upstream says of them can be compared.
-			w.restart(t, options{"DEFAULT": {"enabled_hardware_types": "fake-hardware,redfish"}}, false)
+			places := w.pythonPlaces()
+			places["DEFAULT"] = map[string]string{"enabled_hardware_types": "fake-hardware,redfish"}
+			w.restart(t, places, false)
 		}
 		w.replayOwn(t)
 	})
@@ -318,6 +320,9 @@ func failure(value any) any {
 	kept := map[string]any{"class": decoded["class"], "module": decoded["module"], "message": decoded["message"], "args": decoded["args"]}
 	if arguments, ok := decoded["kwargs"].(map[string]any); ok && arguments["code"] != nil {
 		kept["code"] = fmt.Sprint(arguments["code"])
+	}
+	if kept["code"] == nil {
+		kept["code"] = "500"
 	}
 	return kept
 }

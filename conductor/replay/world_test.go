@@ -168,23 +168,29 @@ func (w *world) own(extra options) options {
 
 // recordedInterfaces is the configuration of the conductor that was recorded.
 func (w *world) recordedInterfaces() options {
+	all := w.pythonPlaces()
+	all["DEFAULT"] = map[string]string{
+		"enabled_hardware_types":        "fake-hardware,ipmi,manual-management,redfish",
+		"enabled_bios_interfaces":       "fake,no-bios,redfish",
+		"enabled_boot_interfaces":       "fake,ipxe,pxe,redfish-virtual-media",
+		"enabled_console_interfaces":    "fake,ipmitool-socat,ipmitool-shellinabox,no-console",
+		"enabled_deploy_interfaces":     "direct,fake,ramdisk,anaconda,custom-agent",
+		"enabled_inspect_interfaces":    "fake,no-inspect,redfish",
+		"enabled_management_interfaces": "fake,noop,ipmitool,redfish",
+		"enabled_network_interfaces":    "noop",
+		"enabled_power_interfaces":      "agent,fake,ipmitool,redfish",
+		"enabled_raid_interfaces":       "agent,fake,no-raid,redfish",
+		"enabled_rescue_interfaces":     "agent,fake,no-rescue",
+		"enabled_storage_interfaces":    "fake,noop,external",
+		"enabled_vendor_interfaces":     "fake,no-vendor,ipmitool,redfish",
+	}
+	return all
+}
+
+// pythonPlaces are the folders and servers that upstream's conductor wants.
+func (w *world) pythonPlaces() options {
 	state := filepath.Join(w.lab.Dir, "state")
 	return options{
-		"DEFAULT": {
-			"enabled_hardware_types":        "fake-hardware,ipmi,manual-management,redfish",
-			"enabled_bios_interfaces":       "fake,no-bios,redfish",
-			"enabled_boot_interfaces":       "fake,ipxe,pxe,redfish-virtual-media",
-			"enabled_console_interfaces":    "fake,ipmitool-socat,ipmitool-shellinabox,no-console",
-			"enabled_deploy_interfaces":     "direct,fake,ramdisk,anaconda,custom-agent",
-			"enabled_inspect_interfaces":    "fake,no-inspect,redfish",
-			"enabled_management_interfaces": "fake,noop,ipmitool,redfish",
-			"enabled_network_interfaces":    "noop",
-			"enabled_power_interfaces":      "agent,fake,ipmitool,redfish",
-			"enabled_raid_interfaces":       "agent,fake,no-raid,redfish",
-			"enabled_rescue_interfaces":     "agent,fake,no-rescue",
-			"enabled_storage_interfaces":    "fake,noop,external",
-			"enabled_vendor_interfaces":     "fake,no-vendor,ipmitool,redfish",
-		},
 		"dhcp":   {"dhcp_provider": "none"},
 		"deploy": {"http_url": w.files.URL, "http_root": w.root},
 		"pxe": {
