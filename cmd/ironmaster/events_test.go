@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,11 +96,11 @@ func TestEventLines(t *testing.T) {
 // scripted hands out messages and then waits for the end, as a subscription does.
 type scripted struct {
 	bodies [][]byte
-	status rabbit.Status
+	status atomic.Pointer[rabbit.Status]
 	done   context.CancelFunc
 }
 
-func (s *scripted) Status() rabbit.Status { return s.status }
+func (s *scripted) Status() rabbit.Status { return value(s.status.Load()) }
 
 func (s *scripted) Run(ctx context.Context, handle func(string, []byte)) {
 	for _, body := range s.bodies {
@@ -186,18 +188,27 @@ func TestTheBrokersComingsAndGoingsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		sub := &scripted{}
-		var told []string
+		var (
+			mu   sync.Mutex
+			told []string
+		)
 		expect := func(status rabbit.Status, want ...string) {
 			t.Helper()
-			sub.status = status
+			sub.status.Store(&status)
 			time.Sleep(2 * brokerWatchInterval)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(told, want) {
 				t.Errorf("told %q, want %q", told, want)
 			}
 			told = nil
 		}
-		go watchBroker(ctx, sub, []string{"machine-1"}, func(text string) { told = append(told, text) })
+		go watchBroker(ctx, sub, []string{"machine-1"}, func(text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, text)
+		})
 		expect(rabbit.Status{})
 		expect(rabbit.Status{Host: "h:1", Err: errors.New("refused")},
 			"The broker h:1 is away: refused. Trying again; what happens until then is not seen here.")
