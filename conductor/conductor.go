@@ -97,23 +97,19 @@ func (c *Conductor) Run(ctx context.Context) error {
 	publishing.Go(func() { c.publish(publishCtx) })
 	// The queues exist before the row does: once ironic-api sees the row it sends.
 	serving.Go(func() { c.bus.Serve(serveCtx, c.receive) })
-	if err := c.start(ctx); err != nil {
-		stopServing()
-		serving.Wait()
-		stopPublishing()
-		publishing.Wait()
-		return err
+	err := c.start(ctx)
+	if err == nil {
+		c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
+			Msg("The conductor is at work")
+		<-ctx.Done()
 	}
-	c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
-		Msg("The conductor is at work")
-	<-ctx.Done()
 	c.stop(stopServing, &serving)
 	stopPublishing()
 	publishing.Wait()
 	drain, cancel := context.WithTimeout(context.Background(), outboxDrainTime)
 	defer cancel()
 	c.drainOutbox(drain)
-	return nil
+	return err
 }
 
 const outboxDrainTime = 5 * time.Second
@@ -183,7 +179,7 @@ func (c *Conductor) stop(stopServing func(), serving *sync.WaitGroup) {
 	if _, err := c.db.ClearReservations(ctx, c.cfg.Host); err != nil {
 		c.log.Error().Err(err).Msg("Releasing this host's reservations failed")
 	}
-	if err := c.db.Unregister(ctx, c.cfg.Host); err != nil {
+	if err := c.db.Unregister(ctx, c.cfg.Host); err != nil && store.KindOf(err) != store.ConductorNotFound {
 		c.log.Error().Err(err).Msg("Deregistering failed")
 	}
 }

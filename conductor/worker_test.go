@@ -3,8 +3,10 @@ package conductor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,12 +116,45 @@ func (noImages) CleanUp(context.Context, func(context.Context) (map[string]bool,
 }
 func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { return false, "" }
 
-// worker is a conductor at work on a database and a bus of its own.
+// rig is what workers of one test stand on; a worker can be stopped and another one started on the same.
+type rig struct {
+	cfg    Config
+	db     *sql.DB
+	file   string // of the worker's own memory
+	script *script
+	clock  *clock
+	images Images
+}
+
+// newRig makes a database and a file of their own. change may alter the configuration.
+func newRig(t *testing.T, change func(*Config)) *rig {
+	t.Helper()
+	r := &rig{cfg: testConfig(), db: sqltest.Open(t), file: filepath.Join(t.TempDir(), "worker.db"), script: newScript(),
+		clock: &clock{}, images: noImages{}}
+	r.cfg.CertificatesPath = t.TempDir()
+	if change != nil {
+		change(&r.cfg)
+	}
+	return r
+}
+
+// peer is a rig of another host on the same database, with the same hardware.
+func (r *rig) peer(t *testing.T, host string) *rig {
+	t.Helper()
+	other := *r
+	other.cfg.Host, other.file, other.clock = host, filepath.Join(t.TempDir(), "worker.db"), &clock{}
+	return &other
+}
+
+// worker is a conductor at work, on a bus of its own.
 type worker struct {
 	*Conductor
-	bus    *testBus
 	db     *sql.DB
+	script *script
+	clock  *clock
+	bus    *testBus
 	handle func(context.Context, Message)
+	stop   func()
 }
 
 func testConfig() Config {
@@ -129,28 +164,28 @@ func testConfig() Config {
 		NodeLockedRetryInterval: time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
 		SyncPowerStateWorkers: 8, PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
 		MaxConcurrentDeploy: 250, MaxConcurrentClean: 50, AllowDeletingAvailableNodes: true,
-		AllowProvisioningInMaintenance: true, NodeHistory: true, LogInDBMaxSize: 4096, HashPartitionExponent: 5,
-		HashRingAlgorithm: "md5", HashRingResetInterval: 15 * time.Second, NotificationLevel: "info",
+		AllowProvisioningInMaintenance: true, NodeHistory: true, PowerOffAfterDeployFailure: true, LogInDBMaxSize: 4096,
+		HashPartitionExponent: 5, HashRingAlgorithm: "md5", HashRingResetInterval: 15 * time.Second, NotificationLevel: "info",
 		NotificationDrivers: []string{"messagingv2"}, NotificationTopics: []string{"ironic_versioned_notifications"},
 		ProgressInterval: 5 * time.Second, MaxMessageSize: oslo.DefaultMaxSize, GracefulShutdownTimeout: 10 * time.Second,
 	}
 }
 
-// startWorker runs a conductor with fake hardware until the test ends. change may alter its configuration.
+// startWorker runs a conductor with scripted hardware until the test ends. change may alter its configuration.
 func startWorker(t *testing.T, change func(*Config)) *worker {
 	t.Helper()
-	cfg := testConfig()
-	cfg.CertificatesPath = t.TempDir()
-	if change != nil {
-		change(&cfg)
-	}
-	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
-	db := sqltest.Open(t)
-	memory, err := local.Open(filepath.Join(t.TempDir(), "worker.db"), local.Options{Log: log})
+	return newRig(t, change).start(t)
+}
+
+// build makes a conductor that does nothing by itself, with its memory open until the test ends.
+func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func()) {
+	t.Helper()
+	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
+	memory, err := local.Open(r.file, local.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	enabled, _, err := catalog.Enable(catalog.New(catalog.Parts{}), catalog.Config{
+	enabled, _, err := catalog.Enable(r.script.catalog(), catalog.Config{
 		HardwareTypes: catalog.List{Names: []string{"fake-hardware"}, Explicit: true},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
@@ -160,37 +195,44 @@ func startWorker(t *testing.T, change func(*Config)) *worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	codec, err := objects.New(cfg.Release, 0)
+	codec, err := objects.New(r.cfg.Release, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus := newTestBus()
-	w := &worker{bus: bus, db: db, Conductor: New(cfg, Parts{DB: db, Local: memory, Bus: bus, Hardware: enabled,
-		Images: noImages{}, Codec: codec, Log: log, Metrics: prometheus.NewRegistry()})}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	w.handle = <-bus.handle
-	waitUntil(t, "the worker is registered", func() bool {
-		row, err := db.Conductor(t.Context(), cfg.Host)
-		return err == nil && row.Online
-	})
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the worker ended with %v", err)
-		}
+	bus = newTestBus()
+	c = New(r.cfg, Parts{DB: r.db, Local: memory, Bus: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
+		Metrics: prometheus.NewRegistry(), Now: r.clock.now})
+	return c, bus, sync.OnceFunc(func() {
 		if err := memory.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func (r *rig) start(t *testing.T) *worker {
+	t.Helper()
+	c, bus, closeMemory := r.build(t)
+	w := &worker{Conductor: c, db: r.db, script: r.script, clock: r.clock, bus: bus}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	w.handle = <-bus.handle
+	w.stop = sync.OnceFunc(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("the worker ended with %v", err)
+		}
+		closeMemory()
+	})
+	t.Cleanup(w.stop)
+	waitUntil(t, "the worker is registered", func() bool { return w.lease.renewed.Load() != 0 })
 	return w
 }
 
 // waitUntil polls a condition for at most 20 seconds.
 func waitUntil(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}
@@ -315,4 +357,58 @@ func TestFakeNodeGoesFromEnrollToActiveAndBack(t *testing.T) {
 		}
 		return count >= 5 && slices.Contains(types, "baremetal.node.deploy_progress.end")
 	})
+}
+
+// refused calls and returns the failure's text; it fails the test when the failure is not of the class.
+func (w *worker) refused(t *testing.T, class store.Kind, method string, args map[string]any) string {
+	t.Helper()
+	reply := w.call(t, method, args)
+	if reply.Failure == nil {
+		t.Fatalf("%s answered %s, want %s", method, reply.Result, class)
+	}
+	if reply.Failure.Class != string(class) {
+		t.Fatalf("%s failed with %s (%s), want %s", method, reply.Failure.Class, reply.Failure.Message, class)
+	}
+	return reply.Failure.Message
+}
+
+// row reads a node as it is now.
+func (w *worker) row(t *testing.T, node string) *store.Node {
+	t.Helper()
+	n, err := w.db.Node(t.Context(), node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// seen returns the types of the events of a node so far, without progress.
+func (b *testBus) seen(node string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var types []string
+	for _, e := range b.events {
+		if strings.Contains(string(e.Payload), node) && !strings.Contains(e.EventType, "progress") {
+			types = append(types, strings.TrimPrefix(e.EventType, "baremetal.node."))
+		}
+	}
+	return types
+}
+
+// announced waits until exactly these events of a node have come, in order.
+func (w *worker) announced(t *testing.T, node string, want ...string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !slices.Equal(w.bus.seen(node), want) {
+		if time.Now().After(deadline) {
+			t.Fatalf("events %q, want %q", w.bus.seen(node), want)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// unlocked waits until the worker holds nothing.
+func (w *worker) unlocked(t *testing.T) {
+	t.Helper()
+	waitUntil(t, "no lock is left", func() bool { return len(w.local.Locks()) == 0 })
 }

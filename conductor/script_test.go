@@ -1,0 +1,340 @@
+package conductor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/fake"
+	"github.com/ironmaster/ironmaster/drivers/noop"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// behaviour is how scripted hardware acts. What is nil acts as the fake interfaces do: at once and well.
+type behaviour struct {
+	powerValidate, networkValidate, managementValidate, deployValidate func() error
+
+	// powerState is asked for the BMC's state; without it the BMC does as it was told.
+	powerState func() (string, error)
+	// setPower is told of on, off, soft ones and reboots.
+	setPower func(ctx context.Context, state string) error
+	noSync   bool
+
+	// steps are those of the deploy interface; without a list of a kind it offers those of the fake one.
+	steps map[drivers.StepKind][]drivers.Step
+
+	prepare, cleanUp, tearDown, takeOver, tearDownCleaning, rescueCleanUp, vifDetach func(*drivers.Task) error
+	prepareCleaning                                                                  func(*drivers.Task) (drivers.Outcome, error)
+
+	// inBand are the agent's steps, listed at a refresh.
+	inBand  map[drivers.StepKind][]drivers.Step
+	refresh func() error
+	execute func(step store.Dict) (drivers.Outcome, error)
+	status  func() (drivers.StepStatus, error)
+
+	bootMode      func() (string, error)
+	setBootMode   func(string) error
+	secureBoot    func() (bool, error)
+	setSecureBoot func(bool) error
+	vendor        func() (string, error)
+}
+
+// script is scripted hardware: power, management, deploy with an agent, network and rescue of all nodes of a test. It
+// notes what was asked of it.
+type script struct {
+	mu    sync.Mutex
+	acts  behaviour
+	calls []string
+	power map[string]string // the BMC's state by node
+}
+
+func newScript() *script { return &script{power: map[string]string{}} }
+
+// use changes how the hardware acts from now on, and forgets what was asked of it.
+func (s *script) use(b behaviour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acts, s.calls = b, nil
+}
+
+// called notes what is asked and returns how to act.
+func (s *script) called(what string) behaviour {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if what != "" {
+		s.calls = append(s.calls, what)
+	}
+	return s.acts
+}
+
+// did returns what was asked, in order; only names those of interest when given.
+func (s *script) did(only ...string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.calls), func(c string) bool { return len(only) > 0 && !slices.Contains(only, c) })
+}
+
+func (s *script) bmc(node string, set string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if set != "" {
+		s.power[node] = set
+	}
+	return s.power[node]
+}
+
+// catalog is the build's catalog with the scripted interfaces in place of the fake ones.
+func (s *script) catalog() *drivers.Catalog {
+	c := catalog.New(catalog.Parts{})
+	for typ, impl := range map[drivers.InterfaceType]drivers.Interface{
+		drivers.TypePower:      &scriptPower{fake.NewPower(fake.Config{}), s},
+		drivers.TypeManagement: &scriptManagement{fake.NewManagement(fake.Config{}), s},
+		drivers.TypeDeploy:     &scriptDeploy{fake.NewDeploy(fake.Config{}), s},
+		drivers.TypeRescue:     &scriptRescue{fake.NewRescue(), s},
+	} {
+		c.Implementations[typ]["fake"] = impl
+	}
+	c.Implementations[drivers.TypeNetwork]["noop"] = &scriptNetwork{noop.NewNetwork(), s}
+	return c
+}
+
+func maybe(f func() error) error {
+	if f == nil {
+		return nil
+	}
+	return f()
+}
+
+func maybeOn(f func(*drivers.Task) error, t *drivers.Task) error {
+	if f == nil {
+		return nil
+	}
+	return f(t)
+}
+
+type scriptPower struct {
+	*fake.Power
+	s *script
+}
+
+func (p *scriptPower) Validate(context.Context, *drivers.Task) error {
+	return maybe(p.s.called("").powerValidate)
+}
+
+func (p *scriptPower) PowerState(_ context.Context, t *drivers.Task) (string, error) {
+	if f := p.s.called("power.read").powerState; f != nil {
+		return f()
+	}
+	if known := p.s.bmc(t.Node.UUID, ""); known != "" {
+		return known, nil
+	}
+	return t.Node.PowerState, nil
+}
+
+func (p *scriptPower) act(ctx context.Context, t *drivers.Task, state string) error {
+	if f := p.s.called("power " + state).setPower; f != nil {
+		if err := f(ctx, state); err != nil {
+			return err
+		}
+	}
+	p.s.bmc(t.Node.UUID, targetPower(state))
+	return nil
+}
+
+func (p *scriptPower) SetPowerState(ctx context.Context, t *drivers.Task, state string, _ time.Duration) error {
+	return p.act(ctx, t, state)
+}
+
+func (p *scriptPower) Reboot(ctx context.Context, t *drivers.Task, _ time.Duration) error {
+	return p.act(ctx, t, store.Reboot)
+}
+
+func (p *scriptPower) SupportsPowerSync(*drivers.Task) bool { return !p.s.called("").noSync }
+
+type scriptManagement struct {
+	*fake.Management
+	s *script
+}
+
+func (m *scriptManagement) Validate(context.Context, *drivers.Task) error {
+	return maybe(m.s.called("").managementValidate)
+}
+
+func (m *scriptManagement) BootMode(ctx context.Context, t *drivers.Task) (string, error) {
+	if f := m.s.called("").bootMode; f != nil {
+		return f()
+	}
+	return m.Management.BootMode(ctx, t)
+}
+
+func (m *scriptManagement) SetBootMode(ctx context.Context, t *drivers.Task, mode string) error {
+	if f := m.s.called("boot mode " + mode).setBootMode; f != nil {
+		return f(mode)
+	}
+	return m.Management.SetBootMode(ctx, t, mode)
+}
+
+func (m *scriptManagement) SecureBoot(ctx context.Context, t *drivers.Task) (bool, error) {
+	if f := m.s.called("").secureBoot; f != nil {
+		return f()
+	}
+	return m.Management.SecureBoot(ctx, t)
+}
+
+func (m *scriptManagement) SetSecureBoot(ctx context.Context, t *drivers.Task, on bool) error {
+	if f := m.s.called("").setSecureBoot; f != nil {
+		return f(on)
+	}
+	return m.Management.SetSecureBoot(ctx, t, on)
+}
+
+func (m *scriptManagement) DetectVendor(ctx context.Context, t *drivers.Task) (string, error) {
+	if f := m.s.called("").vendor; f != nil {
+		return f()
+	}
+	return m.Management.DetectVendor(ctx, t)
+}
+
+type scriptNetwork struct {
+	*noop.Network
+	s *script
+}
+
+func (n *scriptNetwork) Validate(context.Context, *drivers.Task) error {
+	return maybe(n.s.called("").networkValidate)
+}
+
+func (n *scriptNetwork) VIFDetach(_ context.Context, t *drivers.Task, vif string) error {
+	return maybeOn(n.s.called("detach "+vif).vifDetach, t)
+}
+
+type scriptRescue struct {
+	*fake.Rescue
+	s *script
+}
+
+func (r *scriptRescue) CleanUp(_ context.Context, t *drivers.Task) error {
+	return maybeOn(r.s.called("rescue.clean up").rescueCleanUp, t)
+}
+
+type scriptDeploy struct {
+	*fake.Deploy
+	s *script
+}
+
+var _ drivers.Agent = (*scriptDeploy)(nil)
+
+func (d *scriptDeploy) Validate(context.Context, *drivers.Task) error {
+	return maybe(d.s.called("").deployValidate)
+}
+
+func (d *scriptDeploy) Steps(kind drivers.StepKind) []drivers.Step {
+	if steps, ok := d.s.called("").steps[kind]; ok {
+		return steps
+	}
+	return d.Deploy.Steps(kind)
+}
+
+func (d *scriptDeploy) Prepare(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("deploy.prepare").prepare, t)
+}
+
+func (d *scriptDeploy) CleanUp(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("deploy.clean up").cleanUp, t)
+}
+
+func (d *scriptDeploy) TearDown(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("deploy.tear down").tearDown, t)
+}
+
+func (d *scriptDeploy) TakeOver(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("deploy.take over").takeOver, t)
+}
+
+func (d *scriptDeploy) PrepareCleaning(_ context.Context, t *drivers.Task) (drivers.Outcome, error) {
+	if f := d.s.called("cleaning.prepare").prepareCleaning; f != nil {
+		return f(t)
+	}
+	return drivers.Done, nil
+}
+
+func (d *scriptDeploy) TearDownCleaning(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("cleaning.tear down").tearDownCleaning, t)
+}
+
+func (d *scriptDeploy) RefreshSteps(ctx context.Context, t *drivers.Task, kind drivers.StepKind) error {
+	if err := maybe(d.s.called("agent.refresh " + string(kind)).refresh); err != nil {
+		return err
+	}
+	t.Node.DriverInternalInfo["agent_cached_"+string(kind)+"_steps"] = store.Dict{"deploy": []any{}}
+	return t.Worker.Save(ctx, t)
+}
+
+func (d *scriptDeploy) CachedSteps(t *drivers.Task, kind drivers.StepKind, typ drivers.InterfaceType) ([]drivers.Step, bool) {
+	cached := t.Node.DriverInternalInfo.Dict("agent_cached_"+string(kind)+"_steps") != nil
+	if !cached || typ != drivers.TypeDeploy {
+		return nil, cached
+	}
+	return d.s.called("").inBand[kind], true
+}
+
+func (d *scriptDeploy) ExecuteStep(_ context.Context, _ *drivers.Task, _ drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+	if f := d.s.called("agent.execute " + stepID(step)).execute; f != nil {
+		return f(step)
+	}
+	return drivers.Waiting, nil
+}
+
+func (d *scriptDeploy) StepStatus(context.Context, *drivers.Task, drivers.StepKind) (drivers.StepStatus, error) {
+	if f := d.s.called("agent.status").status; f != nil {
+		return f()
+	}
+	return drivers.StepStatus{State: drivers.StepNotStarted}, nil
+}
+
+func (d *scriptDeploy) RebootAgent(ctx context.Context, t *drivers.Task) error {
+	d.s.called("agent.reboot")
+	return t.Worker.SetPower(ctx, t, store.Reboot)
+}
+
+func (d *scriptDeploy) CollectLogs(_ context.Context, _ *drivers.Task, label string, failed bool) {
+	if failed {
+		d.s.called("agent.logs " + label)
+	}
+}
+
+// step is a step of the deploy interface that ends as it is told to.
+func step(name string, priority int, outcome drivers.Outcome, err error) drivers.Step {
+	return drivers.Step{Interface: drivers.TypeDeploy, Name: name, Priority: priority,
+		Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) { return outcome, err }}
+}
+
+// clock is the worker's clock, which a test sets forward.
+type clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// equal fails the test when two values print differently.
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s is %v, want %v", what, got, want)
+	}
+}
