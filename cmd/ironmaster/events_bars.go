@@ -33,6 +33,8 @@ type barRow struct {
 	// began, stepped and told are when the flow, its step and its latest event were seen first, by the clock of this
 	// machine.
 	began, stepped, told time.Time
+	// over tells that a lasting line has taken its place; mpb draws the live one a few times more.
+	over bool
 }
 
 func newBarSink(out io.Writer) *barSink {
@@ -95,6 +97,9 @@ func (s *barSink) update(row *barRow, e nodeEvent, now time.Time) {
 func (s *barSink) finish(row *barRow, e nodeEvent, now time.Time) error {
 	_, text := e.describe()
 	if row != nil {
+		s.mu.Lock()
+		row.over = true
+		s.mu.Unlock()
 		row.bar.Abort(true)
 		delete(s.rows, e.uuid)
 		if took := span(now.Sub(row.began)); e.status() == "end" {
@@ -138,8 +143,11 @@ func (r *barRow) step() string {
 
 // line is the row as it is now: name, flow, step, and how far it is.
 func (r *barRow) line(l barLayout, now time.Time) string {
-	name, step := min(l.name, max(12, l.width/4)), min(l.step, max(16, l.width/4))
+	name, step := min(l.name, max(12, l.width/4)), min(l.step, max(16, l.width/5))
 	head := fmt.Sprintf("%s  %-6s  %s  ", fit(r.title, name), oneLine(r.progress.Flow), fit(r.step(), step))
+	if r.over {
+		return cut(strings.TrimRight(head, " "), l.width)
+	}
 	left := l.width - utf8.RuneCountInString(head)
 	return cut(head+r.detail(left, now), l.width)
 }
