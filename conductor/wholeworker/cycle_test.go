@@ -22,7 +22,7 @@ func TestCycle(t *testing.T) {
 	} {
 		t.Run(c.database, func(t *testing.T) {
 			w := start(t, setup{database: c.database, glance: true})
-			machines := w.openRoom(t, room.Config{Count: len(sources), Quirks: c.quirks}).Machines()
+			machines := w.openRoom(t, room.Config{Seed: 1, Count: len(sources), Quirks: c.quirks}).Machines()
 			img := makeImage(t, w.wares, 12, 1)
 			web := startWebServer(t)
 			t.Run("machines", func(t *testing.T) {

@@ -2,6 +2,7 @@ package wholeworker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,6 @@ type world struct {
 	wares   string
 	ramdisk ramdisk
 	events  *events
-	rooms   int
 }
 
 // quick are options that make a worker wait less than one whose machines take minutes to start.
@@ -107,21 +107,15 @@ func (w *world) startConductor(t *testing.T, own options) {
 	must(t, err)
 }
 
-// openRoom opens a room of machines that start at once.
+// openRoom opens a room of machines that start at once. Rooms of one world have different seeds between 1 and 24, which
+// make different MAC addresses; one with the same seed is the same room again, with its disks.
 func (w *world) openRoom(t *testing.T, cfg room.Config) *room.Room {
 	t.Helper()
-	w.rooms++
-	cfg.Dir = filepath.Join(w.lab.Dir, fmt.Sprintf("room-%d", w.rooms))
-	if cfg.Seed == 0 {
-		cfg.Seed = uint64(w.rooms)
-	}
-	if cfg.DiskSize == 0 {
-		cfg.DiskSize = 64 * mebibyte
-	}
-	if cfg.HeartbeatSpacing == 0 {
-		cfg.HeartbeatSpacing = 300 * time.Millisecond
-	}
+	cfg.Dir = filepath.Join(w.lab.Dir, fmt.Sprintf("room-%d", cfg.Seed))
+	cfg.DiskSize = cmp.Or(cfg.DiskSize, 64*mebibyte)
+	cfg.HeartbeatSpacing = cmp.Or(cfg.HeartbeatSpacing, 300*time.Millisecond)
 	cfg.PowerDelay = 20 * time.Millisecond
+	cfg.DownloadPause = 100 * time.Millisecond
 	log, err := os.OpenFile(cfg.Dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	must(t, err)
 	t.Cleanup(func() { log.Close() })
