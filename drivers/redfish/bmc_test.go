@@ -37,6 +37,8 @@ type bmc struct {
 	power func(b *bmc, kind string)
 	// refuse answers a PATCH or POST with an error when it returns a status.
 	refuse func(path string, body object) (status int, message string)
+	// lose makes the BMC forget its sessions before a request.
+	lose func() bool
 	// raw answers every request when set, before anything else.
 	raw http.HandlerFunc
 
@@ -100,6 +102,9 @@ func (b *bmc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if path == "/redfish/v1/SessionService/Sessions" && r.Method == http.MethodPost {
 		b.login(w, body)
 		return
+	}
+	if b.lose != nil && b.lose() {
+		clear(b.sessions)
 	}
 	if !b.authorized(r) {
 		problem(w, 401, "no session")

@@ -110,8 +110,8 @@ func (c *Client) acquire(t target) (*session, error) {
 	return s, nil
 }
 
-// release gives a session back. The ones used least recently leave when there are more than are to be kept. spoilt is set
-// when the BMC refuses the session's credentials: nobody else shall begin with it.
+// release gives a session back. The ones used least recently leave when there are more than are to be kept. A spoilt one is
+// kept for nobody else.
 func (c *Client) release(s *session, spoilt bool) {
 	c.mu.Lock()
 	s.users--
@@ -155,17 +155,48 @@ func (c *Client) onSystem(ctx context.Context, t *drivers.Task, do func(*system)
 	if err != nil {
 		return err
 	}
-	s, err := c.acquire(where)
-	if err != nil {
+	sys, err := c.open(ctx, where)
+	if untrusted(err) {
+		// The file of trusted certificates may have been replaced since the session read it.
+		sys, err = c.open(ctx, where)
+	}
+	var failed *notOpened
+	switch {
+	case errors.As(err, &failed):
+		return failed.session.failure(ctx, t.Node.UUID, failed.cause)
+	case err != nil:
 		return err
 	}
-	spoilt := false
-	defer func() { c.release(s, spoilt) }()
-	sys, err := openSystem(ctx, s, where.systemID)
-	if err == nil {
-		sys.task = t
-		err = do(sys)
-	}
-	spoilt = statusOf(err) == 401
-	return s.failure(ctx, t.Node.UUID, err)
+	sys.task = t
+	err = do(sys)
+	c.release(sys.session, spoils(err))
+	return sys.session.failure(ctx, t.Node.UUID, err)
 }
+
+// notOpened is a BMC that does not show its ComputerSystem.
+type notOpened struct {
+	session *session
+	cause   error
+}
+
+func (e *notOpened) Error() string { return e.cause.Error() }
+func (e *notOpened) Unwrap() error { return e.cause }
+
+// open acquires the session with a BMC and reads the system through it. The caller releases the session of the system; after
+// an error there is nothing to release.
+func (c *Client) open(ctx context.Context, where target) (*system, error) {
+	s, err := c.acquire(where)
+	if err != nil {
+		return nil, err
+	}
+	sys, err := openSystem(ctx, s, where.systemID)
+	if err != nil {
+		c.release(s, spoils(err))
+		return nil, &notOpened{s, err}
+	}
+	return sys, nil
+}
+
+// spoils tells that nobody shall begin with a session any more that ran into err: its credentials are refused, or what it
+// trusts does not fit.
+func spoils(err error) bool { return statusOf(err) == 401 || untrusted(err) }

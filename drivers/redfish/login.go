@@ -116,6 +116,11 @@ func (s *session) logout(ctx context.Context) error {
 		return err
 	}
 	defer leave(s.turn)
+	return s.end(ctx)
+}
+
+// end ends the session at the BMC, if there is one. The caller has the turn.
+func (s *session) end(ctx context.Context) error {
 	if s.token == "" || s.sessionURL == "" {
 		return nil
 	}

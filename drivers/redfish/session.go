@@ -120,8 +120,11 @@ func enter(ctx context.Context, turn chan struct{}) error {
 
 func leave(turn chan struct{}) { <-turn }
 
-// RoundTrip sends one request of gofish's. A lost session is renewed once, and what certainly did not reach the BMC, or
-// may be asked twice, is tried again.
+// maxRenewals is how often one request may find its session gone.
+const maxRenewals = 3
+
+// RoundTrip sends one request of gofish's. A lost session is renewed, and what certainly did not reach the BMC, or may be
+// asked twice, is tried again.
 func (s *session) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	if err := enter(ctx, s.turn); err != nil {
@@ -129,17 +132,26 @@ func (s *session) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer leave(s.turn)
 	answer, err := s.persist(req)
-	if err != nil || answer.StatusCode != http.StatusUnauthorized || s.token == "" {
-		return answer, err
-	}
-	s.token, s.sessionURL = "", ""
-	if err := s.login(ctx); err != nil {
-		if statusOf(err) == 0 {
-			return nil, err
+	for renewal := 0; renewal < maxRenewals; renewal++ {
+		if err != nil || answer.StatusCode != http.StatusUnauthorized || s.token == "" {
+			break
 		}
-		return answer, nil
+		if renewal > 0 {
+			// A session that is refused as soon as it was opened may be alive and lack a privilege. It must not stay behind.
+			if err := s.end(ctx); err != nil && ctx.Err() != nil {
+				return nil, err
+			}
+		}
+		s.token, s.sessionURL = "", ""
+		if err := s.login(ctx); err != nil {
+			if statusOf(err) == 0 {
+				return nil, err
+			}
+			return answer, nil
+		}
+		answer, err = s.persist(req)
 	}
-	return s.persist(req)
+	return answer, err
 }
 
 // persist sends a request until the BMC has answered, at most as often as configured.

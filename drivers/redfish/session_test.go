@@ -2,10 +2,16 @@ package redfish_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +67,48 @@ func TestDroppedSessionIsRenewed(t *testing.T) {
 			t.Fatalf("%d logins in round %d", b.logins, i)
 		}
 		b.set(func() { clear(b.sessions) })
+	}
+}
+
+func TestSessionThatIsDroppedAgainAndAgain(t *testing.T) {
+	b := newBMC(t)
+	drops := 4 // the third of which meets the end of a session that had just been opened
+	b.lose = func() bool {
+		drops--
+		return drops >= 0
+	}
+	x, _ := task(open(t, quick()), b.url)
+	if err := x.Hardware.Management.SetBootDevice(t.Context(), x, "pxe", false); err != nil {
+		t.Fatal(err)
+	}
+	if b.logins != 4 {
+		t.Errorf("%d logins, want 4", b.logins)
+	}
+}
+
+func TestReplacedCertificateAuthority(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	b := newBMC(t)
+	trust := func(server *httptest.Server) {
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := httptest.NewTLSServer(b)
+	trust(first)
+	x, _ := task(open(t, quick()), first.URL)
+	x.Node.DriverInfo["redfish_verify_ca"] = file
+	if _, err := x.Hardware.Power.PowerState(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second := renewed(t, b, first.Listener.Addr().String())
+	_, err := x.Hardware.Power.PowerState(t.Context(), x)
+	wantError(t, err, store.RedfishConnectionError, "certificate is not trusted")
+	trust(second)
+	if _, err := x.Hardware.Power.PowerState(t.Context(), x); err != nil {
+		t.Errorf("after the file was replaced: %v", err)
 	}
 }
 
@@ -254,4 +302,29 @@ func TestCertificates(t *testing.T) {
 	x.Node.DriverInfo["redfish_verify_ca"] = empty
 	_, err = x.Hardware.Power.PowerState(t.Context(), x)
 	wantError(t, err, store.InvalidParameterValue, empty)
+}
+
+// renewed serves b at an address that was another server's, with a new certificate.
+func renewed(t *testing.T, b *bmc, address string) *httptest.Server {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(b)
+	_ = server.Listener.Close()
+	if server.Listener, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server
 }
