@@ -250,6 +250,11 @@ func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome driver
 		info["skip_current_deploy_step"] = false
 		t.wait(ctx, "")
 		return false
+	case store.KindOf(err) == store.InstanceDeployFailure:
+		// The deploy interface gave up on the machine, and kept the agent's logs if there were any.
+		text := stepFailure(step.String("interface"), step.String("step"), err)
+		t.agentDeployFailed(ctx, strings.TrimSuffix(text, "."), false)
+		return false
 	case err != nil:
 		if t.Node.ProvisionState != store.DeployFail {
 			t.deployFailed(ctx, stepFailure(step.String("interface"), step.String("step"), err), true)

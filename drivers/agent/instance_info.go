@@ -97,6 +97,11 @@ func (d *Deploy) serveImage(ctx context.Context, t *drivers.Task, ref image.Ref,
 		return 0, err
 	}
 	info["image_disk_format"] = string(served.Format)
+	for _, key := range []string{"image_checksum", "image_os_hash_algo", "image_os_hash_value"} {
+		if _, ok := info[key]; !ok {
+			info[key] = nil
+		}
+	}
 	if declared != string(served.Format) {
 		info["image_checksum"] = nil
 		info["image_os_hash_algo"] = served.HashAlgo
