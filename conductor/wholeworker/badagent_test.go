@@ -31,7 +31,9 @@ func badAgents(t *testing.T, w *world, img diskImage) {
 		}
 		p.mend(t)
 		must(t, w.api.do(t.Context(), http.MethodDelete, "/v1/nodes/"+p.node+"/maintenance", nil, nil))
-		makeAvailable(t, w, p.node)
+		// As in ironic, the error stays to be read until the node does something new.
+		must(t, w.api.provision(t.Context(), p.node, "manage"))
+		must(t, w.api.reach(t.Context(), p.node, "provide", "available"))
 	})
 	t.Run("a stranger speaks for a silent agent", func(t *testing.T) {
 		t.Parallel()

@@ -11,7 +11,7 @@ import (
 // half-changed, and a node that goes on once the cause is mended.
 func TestBadInput(t *testing.T) {
 	w := start(t, setup{database: "sqlite", glance: true, extra: options{
-		"conductor": {"deploy_callback_timeout": "20"},
+		"conductor": {"deploy_callback_timeout": "20", "power_state_change_timeout": "5"},
 	}})
 	img := makeImage(t, w.wares, 12, 1)
 	web := startWebServer(t)
