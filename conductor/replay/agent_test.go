@@ -78,7 +78,7 @@ func (a *agent) reset(s agentScript) {
 	if s.Last == nil {
 		return
 	}
-	last := outcome(s.Last.Name, map[string]any{"step": s.Last.Step}, s.Last.Status, nil)
+	last := commandOutcome(s.Last.Name, map[string]any{"step": s.Last.Step}, s.Last.Status, nil)
 	kind := "clean"
 	if strings.Contains(s.Last.Name, "deploy") {
 		kind = "deploy"
@@ -93,7 +93,7 @@ func (a *agent) reset(s agentScript) {
 	a.results = append(a.results, last)
 }
 
-func outcome(name string, params map[string]any, status string, result any) map[string]any {
+func commandOutcome(name string, params map[string]any, status string, result any) map[string]any {
 	_, short, _ := strings.Cut("."+name, ".")
 	if cut := strings.LastIndexByte(short, '.'); cut >= 0 {
 		short = short[cut+1:]
@@ -136,7 +136,7 @@ func (a *agent) execute(sent command) map[string]any {
 	case "standby.get_partition_uuids":
 		result = map[string]any{"root uuid": "11111111-2222-3333-4444-555555555555"}
 	}
-	done := outcome(sent.Body.Name, sent.Body.Params, status, result)
+	done := commandOutcome(sent.Body.Name, sent.Body.Params, status, result)
 	a.results = append(a.results, done)
 	return done
 }

@@ -72,17 +72,17 @@ func (w *world) replayOwn(t *testing.T) {
 		return
 	}
 	outcomes, differences := w.ownOutcomes(t), w.differences(t)
-	tally{what: "further cases"}.run(t, slices.Sorted(maps.Keys(own.Cases)), func(name string) bool {
+	tally{what: "further cases"}.run(t, slices.Sorted(maps.Keys(own.Cases)), func(name string) outcome {
 		r, ok := outcomes[name]
 		if !ok {
 			t.Errorf("%s: nobody recorded what upstream does", name)
-			return false
+			return different
 		}
 		asked := own.Cases[name].asRecording(name)
 		if asked.Request != nil {
 			r.Request = asked.Request
 		}
-		return w.replay(t, s, r, differences[name])
+		return w.replay(t, s, r, differences[name], differences["*"])
 	})
 }
 
@@ -189,10 +189,8 @@ func (w *world) settle(t *testing.T) (map[string]any, traffic) {
 			state, since = now, time.Now()
 		}
 		patience := 600 * time.Millisecond
-		for _, values := range rows {
-			if values.(row)["reservation"] == hostname {
-				patience = 5 * time.Second
-			}
+		if busy(rows) {
+			patience = 5 * time.Second
 		}
 		if time.Since(since) > patience && silence > patience {
 			return rows, seen
