@@ -115,7 +115,7 @@ func (t *task) runCleanSteps(ctx context.Context, index int) {
 		if err := t.beginStep(ctx, drivers.CleanStep, index, step); err != nil {
 			if !lost(err) {
 				t.cleanFailed(ctx, cleanFailure{
-					text: fmt.Sprintf("Unexpected error when processing next clean step. %s", err)})
+					text: fmt.Sprintf("Unexpected error when processing next clean step. %s", withKind(err))})
 			}
 			return
 		}
@@ -151,7 +151,10 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 	return true
 }
 
+// finishClean ends a cleaning whose steps are done, even when the worker stops meanwhile.
 func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
 		agent.CollectLogs(ctx, t.Task, "cleaning", false)
 	}

@@ -234,7 +234,7 @@ func (t *task) finalStepsInvalid(ctx context.Context, err error) {
 // stepNotSaved handles a row that could not be written: a lost lock ends the work here, anything else the deployment.
 func (t *task) stepNotSaved(ctx context.Context, err error) {
 	if !lost(err) {
-		t.deployFailed(ctx, fmt.Sprintf("Unexpected error when processing next deploy step. %s", err), true)
+		t.deployFailed(ctx, fmt.Sprintf("Unexpected error when processing next deploy step. %s", withKind(err)), true)
 	}
 }
 
@@ -285,7 +285,10 @@ func (t *task) wait(ctx context.Context, target string) {
 	t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the agent", Waiting: true})
 }
 
+// finishDeploy ends a deployment whose steps are done, even when the worker stops meanwhile.
 func (t *task) finishDeploy(ctx context.Context) {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
 	t.Node.DeployStep = store.Dict{}
 	t.wipeDeploy()
 	if t.saveOrLose(ctx) != nil {

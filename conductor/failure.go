@@ -165,6 +165,14 @@ func (t *task) abortOnTakeOver(ctx context.Context) {
 	_ = t.saveOrLose(ctx)
 }
 
+// withKind puts the class of an error before its text, as ironic does with what it did not expect.
+func withKind(err error) string {
+	if kind := store.KindOf(err); kind != "" {
+		return fmt.Sprintf("%s: %s", kind, err)
+	}
+	return err.Error()
+}
+
 // lost reports that err means the reservation is gone, after which nothing may be touched.
 func lost(err error) bool { return errors.Is(err, store.ErrLockLost) }
 

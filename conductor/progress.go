@@ -74,15 +74,20 @@ type progressBoard struct {
 	flows map[string]*flowProgress
 }
 
+// set says where a node's flow stands now.
+func (b *progressBoard) set(node string, p flowProgress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.flows[node] = &p
+}
+
+// with runs fn on the node's flow, if one runs: what is told late of a flow that has ended is of no interest.
 func (b *progressBoard) with(node string, fn func(*flowProgress)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.flows[node]
-	if p == nil {
-		p = &flowProgress{}
-		b.flows[node] = p
+	if p := b.flows[node]; p != nil {
+		fn(p)
 	}
-	fn(p)
 }
 
 func (b *progressBoard) drop(node string) {
@@ -97,7 +102,9 @@ func (t *task) reportFlow(_ context.Context, flow, status, reason string) {
 	p := t.progressPayload(flow)
 	p.Reason = optional(reason)
 	t.c.postProgress(t.Node, status, p, t.request)
-	if status != flowStart {
+	if status == flowStart {
+		t.c.progress.set(t.Node.UUID, flowProgress{flow: flow})
+	} else {
 		t.c.progress.drop(t.Node.UUID)
 	}
 }
@@ -105,12 +112,21 @@ func (t *task) reportFlow(_ context.Context, flow, status, reason string) {
 // reportStep announces that a step begins.
 func (t *task) reportStep(_ context.Context, kind drivers.StepKind, index int, step store.Dict) {
 	name, total := stepID(step), len(t.flowSteps(kind))
-	t.c.progress.with(t.Node.UUID, func(f *flowProgress) {
-		*f = flowProgress{flow: string(kind), step: name, index: index, total: total, sent: t.c.now()}
-	})
+	t.c.progress.set(t.Node.UUID, flowProgress{flow: string(kind), step: name, index: index, total: total, sent: t.c.now()})
 	p := t.progressPayload(string(kind))
 	p.Step, p.Index, p.Total = &name, &index, &total
 	t.c.postProgress(t.Node, flowUpdate, p, t.request)
+}
+
+// rememberProgress takes up again, after a restart, where the row says that a flow stands.
+func (t *task) rememberProgress(kind drivers.StepKind) {
+	step := *stepColumn(t.Node, kind)
+	index, _, err := t.Node.DriverInternalInfo.Int(string(kind) + "_step_index")
+	if len(step) == 0 || err != nil {
+		return
+	}
+	t.c.progress.set(t.Node.UUID, flowProgress{flow: string(kind), step: stepID(step), index: int(index),
+		total: len(t.flowSteps(kind))})
 }
 
 func (t *task) progressPayload(flow string) ProgressPayload {
@@ -135,7 +151,8 @@ func (c *Conductor) ReportNode(n *store.Node, p drivers.Progress) {
 	c.progress.with(n.UUID, func(f *flowProgress) {
 		complete := p.Total > 0 && p.Bytes >= p.Total && f.done < p.Total
 		moved := p.Bytes > 0
-		if moved && f.began.IsZero() {
+		if moved && (f.began.IsZero() || p.Bytes < f.done) {
+			// Another pass over the bytes begins: converted after downloaded, served after converted, served again.
 			f.began, f.from = now, p.Bytes
 		}
 		if moved && !complete && now.Sub(f.sent) < c.cfg.ProgressInterval {

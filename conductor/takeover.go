@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -137,7 +138,10 @@ func (c *Conductor) serveAgain(ctx context.Context) error {
 	}
 	for _, n := range nodes {
 		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again",
-			func(ctx context.Context, t *task) error { return t.Hardware.Deploy.TakeOver(ctx, t.Task) })
+			func(ctx context.Context, t *task) error {
+				t.rememberProgress(drivers.DeployStep)
+				return t.Hardware.Deploy.TakeOver(ctx, t.Task)
+			})
 		if err != nil {
 			c.log.Warn().Err(err).Str("node", n.UUID).Msg("What the node waits for could not be served again")
 		}
