@@ -125,7 +125,6 @@ func (l *Lab) baseConf() ini {
 		"agent":                        {"image_download_source": "http"},
 		"deploy":                       {"iso_master_path": filepath.Join(images, "iso")},
 		"pxe":                          {"images_path": images, "instance_master_path": filepath.Join(images, "master")},
-		"redfish":                      {"use_swift": "false"},
 	}
 	if l.GlanceURL != "" {
 		conf["glance"] = none(l.GlanceURL)
@@ -134,6 +133,7 @@ func (l *Lab) baseConf() ini {
 		// Upstream's manual-management has no other boot interfaces than ipxe and pxe, and these make their folders
 		// when they are loaded.
 		conf["DEFAULT"]["enabled_boot_interfaces"] += ",ipxe,pxe"
+		conf["redfish"] = map[string]string{"use_swift": "false"}
 		conf["pxe"]["tftp_root"] = filepath.Join(l.Dir, "tftpboot")
 		conf["pxe"]["tftp_master_path"] = filepath.Join(l.Dir, "tftpboot", "master")
 	}

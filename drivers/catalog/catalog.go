@@ -45,7 +45,7 @@ func New(p Parts) *drivers.Catalog {
 		drivers.TypeVendor:  {"fake": fake.NewVendor(), "no-vendor": noop.NewVendor()},
 	}
 	if p.Firmware {
-		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"no-firmware": noop.NewFirmware()}
+		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"fake": fake.NewFirmware(), "no-firmware": noop.NewFirmware()}
 	}
 	if p.Direct != nil {
 		impl[drivers.TypeDeploy]["direct"] = p.Direct

@@ -31,6 +31,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeBoot:       {"fake"},
 			drivers.TypeConsole:    {"fake", "no-console"},
 			drivers.TypeDeploy:     {"fake", "direct"},
+			drivers.TypeFirmware:   {"fake", "no-firmware"},
 			drivers.TypeInspect:    {"fake", "no-inspect"},
 			drivers.TypeManagement: {"fake"},
 			drivers.TypePower:      {"fake"},

@@ -21,7 +21,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypeBoot:       {"fake": "fake.FakeBoot", "redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
 	drivers.TypeConsole:    {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
 	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy"},
-	drivers.TypeFirmware:   {"no-firmware": "noop.NoFirmware"},
+	drivers.TypeFirmware:   {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect:    {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
 	drivers.TypeManagement: {"fake": "fake.FakeManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
 	drivers.TypeNetwork:    {"noop": "network.noop.NoopNetwork"},

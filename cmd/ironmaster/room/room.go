@@ -134,19 +134,6 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	return r, nil
 }
 
-// Run opens a room, writes its inventory to the file inventory and keeps the room open until ctx ends.
-func Run(ctx context.Context, cfg Config, inventory string) error {
-	r, err := Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	if err := r.WriteInventory(inventory); err != nil {
-		return errors.Join(err, r.Close())
-	}
-	<-ctx.Done()
-	return r.Close()
-}
-
 // Machines returns the machines in the order of their numbers.
 func (r *Room) Machines() []*Machine { return r.machines }
 

@@ -2,7 +2,6 @@ package room
 
 import (
 	"encoding/json"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -153,22 +152,5 @@ func TestManyMachines(t *testing.T) {
 	}
 	if left := descriptors(); left > before {
 		t.Errorf("%d descriptors are left", left-before)
-	}
-}
-
-func TestRunEndsWithItsContext(t *testing.T) {
-	ctx, cancel := newCancel(t)
-	inventory := filepath.Join(t.TempDir(), "inventory.json")
-	done := make(chan error, 1)
-	go func() {
-		done <- Run(ctx, Config{Count: 2, Dir: t.TempDir(), DiskSize: minDiskSize, Log: zerolog.Nop()}, inventory)
-	}()
-	eventually(t, "the inventory", func() bool {
-		_, err := os.Stat(inventory)
-		return !errors.Is(err, os.ErrNotExist)
-	})
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
 	}
 }
