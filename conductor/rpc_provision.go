@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -29,14 +30,30 @@ func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployA
 		})
 }
 
-// setAutomaticLessee lends the node to the project that asks, until it is torn down.
+// setAutomaticLessee lends the node to the project that asks, until it is torn down. The project is that of the token,
+// which stays the user's where a service like Nova asks on behalf of one.
 func (t *task) setAutomaticLessee() {
-	if !t.c.cfg.AutomaticLessee || t.Node.Lessee != nil || t.request.ProjectID == "" || len(t.request.AuthTokenInfo) == 0 {
+	project := tokenProject(t.request.AuthTokenInfo)
+	if !t.c.cfg.AutomaticLessee || t.Node.Lessee != nil || project == "" {
 		return
 	}
-	project := t.request.ProjectID
 	t.Node.Lessee = &project
 	t.Node.DriverInternalInfo["automatic_lessee"] = true
+}
+
+// tokenProject reads the project's id out of what Keystone said about a token.
+func tokenProject(info json.RawMessage) string {
+	var known struct {
+		Token struct {
+			Project struct {
+				ID string `json:"id"`
+			} `json:"project"`
+		} `json:"token"`
+	}
+	if json.Unmarshal(info, &known) != nil {
+		return ""
+	}
+	return known.Token.Project.ID
 }
 
 // limit refuses work when too many nodes of the whole deployment are at it already. The number is not told: it would

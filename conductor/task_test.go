@@ -24,7 +24,7 @@ func idle(t *testing.T, change func(*Config)) *worker {
 		closeMemory()
 	})
 	c.lease.renew(r.clock.now())
-	return &worker{Conductor: c, db: r.db, script: r.script, clock: r.clock, bus: bus}
+	return &worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus}
 }
 
 func (w *worker) lock(t *testing.T, node string, mode lockMode) *task {

@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	stdsql "database/sql"
 	"encoding/json"
 	"errors"
 	"path/filepath"
@@ -120,6 +121,7 @@ func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { retur
 type rig struct {
 	cfg    Config
 	db     *sql.DB
+	url    string // of the database
 	file   string // of the worker's own memory
 	script *script
 	clock  *clock
@@ -129,7 +131,8 @@ type rig struct {
 // newRig makes a database and a file of their own. change may alter the configuration.
 func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{cfg: testConfig(), db: sqltest.Open(t), file: filepath.Join(t.TempDir(), "worker.db"), script: newScript(),
+	url := sqltest.URL(t)
+	r := &rig{cfg: testConfig(), url: url, db: sqltest.OpenAt(t, url, nil), file: filepath.Join(t.TempDir(), "worker.db"), script: newScript(),
 		clock: &clock{}, images: noImages{}}
 	r.cfg.CertificatesPath = t.TempDir()
 	if change != nil {
@@ -150,6 +153,7 @@ func (r *rig) peer(t *testing.T, host string) *rig {
 type worker struct {
 	*Conductor
 	db     *sql.DB
+	url    string
 	script *script
 	clock  *clock
 	bus    *testBus
@@ -212,7 +216,7 @@ func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func(
 func (r *rig) start(t *testing.T) *worker {
 	t.Helper()
 	c, bus, closeMemory := r.build(t)
-	w := &worker{Conductor: c, db: r.db, script: r.script, clock: r.clock, bus: bus}
+	w := &worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -404,6 +408,19 @@ func (w *worker) announced(t *testing.T, node string, want ...string) {
 			t.Fatalf("events %q, want %q", w.bus.seen(node), want)
 		}
 		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// exec changes the database behind the worker's back.
+func (w *worker) exec(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	db, err := stdsql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:///"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement, args...); err != nil {
+		t.Fatal(err)
 	}
 }
 
