@@ -14,6 +14,7 @@ import (
 
 // deployFailed ends a deployment in "deploy failed". cleanUp also undoes what prepared the boot.
 func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
+	text = t.interrupted(ctx, text)
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.Log.Error().Str("error", text).Msg("Deployment failed")
@@ -45,8 +46,17 @@ func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
 	t.reportFlow(ctx, flowDeploy, flowError, text)
 }
 
+// interrupted words a failure whose cause is that this worker stops: what broke off is worth less than why.
+func (t *task) interrupted(ctx context.Context, text string) string {
+	if ctx.Err() == nil {
+		return text
+	}
+	return fmt.Sprintf("Conductor %s was stopped before the operation ended: %s", t.c.cfg.Host, text)
+}
+
 // agentDeployFailed is deployFailed for what an agent reported: its logs are kept and the node is switched off.
 func (t *task) agentDeployFailed(ctx context.Context, text string, collectLogs bool) {
+	text = t.interrupted(ctx, text)
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && collectLogs {
@@ -86,6 +96,7 @@ type cleanFailure struct {
 
 // cleanFailed ends a cleaning in "clean failed", with maintenance when a step was running.
 func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
+	f.text = t.interrupted(ctx, f.text)
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.Log.Error().Str("error", f.text).Msg("Cleaning failed")
