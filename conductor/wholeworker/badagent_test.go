@@ -2,7 +2,6 @@ package wholeworker
 
 import (
 	"net/http"
-	"regexp"
 	"testing"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
@@ -47,7 +46,7 @@ func badAgents(t *testing.T, w *world, img diskImage) {
 		beats(t, w, p.node, "", before.ProvisionState, "(?i)token")
 		n, err := w.api.settle(t.Context(), p.node)
 		must(t, err)
-		if n.ProvisionState != "deploy failed" || !regexp.MustCompile("Timeout reached while waiting for callback").MatchString(n.LastError) {
+		if n.ProvisionState != "deploy failed" || !matches("Timeout reached while waiting for callback", n.LastError) {
 			t.Errorf("the node whose agent keeps quiet is in %q: %s", n.ProvisionState, n.LastError)
 		}
 		p.mend(t)
@@ -85,7 +84,7 @@ func beats(t *testing.T, w *world, uuid, token, state, want string) {
 		body["agent_token"] = token
 	}
 	err := w.api.do(t.Context(), http.MethodPost, "/v1/heartbeat/"+uuid, body, nil)
-	if statusOf(err) != http.StatusBadRequest || !regexp.MustCompile(want).MatchString(err.Error()) {
+	if statusOf(err) != http.StatusBadRequest || !matches(want, err.Error()) {
 		t.Errorf("the heartbeat was answered with %v, want HTTP 400 and %q", err, want)
 	}
 	n, err := w.api.node(t.Context(), uuid)

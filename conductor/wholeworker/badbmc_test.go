@@ -2,7 +2,6 @@ package wholeworker
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -65,7 +64,7 @@ func badBMCs(t *testing.T, w *world, img diskImage) {
 func (c bmcCase) run(t *testing.T, w *world, seed uint64) {
 	p := admit(t, w, seed, c.faults, c.info)
 	err := w.api.do(t.Context(), http.MethodGet, "/v1/nodes/"+p.node+"/management/boot_device", nil, nil)
-	if err == nil || !regexp.MustCompile(c.want).MatchString(err.Error()) {
+	if err == nil || !matches(c.want, err.Error()) {
 		t.Errorf("reading the boot device was answered with %v, which does not match %q", err, c.want)
 	}
 	n := fails(t, w, p.node, "manage", "enroll", c.want)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -130,7 +129,7 @@ func (c imageCase) run(t *testing.T, w *world, web *webServer, m *room.Machine, 
 func (c imageCase) checkRefused(t *testing.T, w *world, uuid string) {
 	t.Helper()
 	err := w.api.provision(t.Context(), uuid, "active")
-	if statusOf(err) != c.answer || !regexp.MustCompile(c.want).MatchString(err.Error()) {
+	if statusOf(err) != c.answer || !matches(c.want, err.Error()) {
 		t.Errorf("the answer is %v, want HTTP %d and %q", err, c.answer, c.want)
 	}
 	n, err := w.api.node(t.Context(), uuid)

@@ -99,7 +99,7 @@ func fails(t *testing.T, w *world, uuid, verb, state, pattern string) node {
 	if n.ProvisionState != state {
 		t.Fatalf("%s ended in %q, not %q: %s", verb, n.ProvisionState, state, n.LastError)
 	}
-	if !regexp.MustCompile(pattern).MatchString(n.LastError) {
+	if !matches(pattern, n.LastError) {
 		t.Errorf("last_error is %q, which does not match %q", n.LastError, pattern)
 	}
 	if len(n.DeployStep) > 0 || len(n.CleanStep) > 0 {
@@ -107,3 +107,5 @@ func fails(t *testing.T, w *world, uuid, verb, state, pattern string) node {
 	}
 	return n
 }
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }

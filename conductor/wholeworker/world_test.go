@@ -71,8 +71,9 @@ func merge(all ...options) options {
 type setup struct {
 	database string
 	glance   bool
-	// extra goes to ironic-api and the conductor.
+	// extra goes to ironic-api and the conductor, own to the conductor alone.
 	extra options
+	own   func(*world) options
 }
 
 // start starts a lab and the conductor.
@@ -91,7 +92,11 @@ func start(t *testing.T, s setup) *world {
 	t.Cleanup(w.api.client.CloseIdleConnections)
 	w.ramdisk = makeRamdisk(t, w.wares)
 	w.events = follow(t, w.lab.RabbitMQ.TransportURL)
-	w.startConductor(t, nil)
+	var own options
+	if s.own != nil {
+		own = s.own(w)
+	}
+	w.startConductor(t, own)
 	return w
 }
 
