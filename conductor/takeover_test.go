@@ -1,0 +1,151 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+func TestAdopt(t *testing.T) {
+	w := startWorker(t, nil)
+	broken := errors.New("smoke")
+	for _, c := range []struct {
+		name, from, state, lastError, power string
+		acts                                behaviour
+		events                              []string
+	}{
+		{name: "well", from: store.Manageable, state: store.Active, power: store.PowerOn,
+			events: []string{"provision_set.start", "provision_set.end"}},
+		{name: "after a failure", from: store.AdoptFail, state: store.Active, power: store.PowerOn,
+			events: []string{"provision_set.start", "provision_set.end"}},
+		{name: "preparing fails", from: store.Manageable, state: store.AdoptFail,
+			acts:      behaviour{prepare: func(*drivers.Task) error { return broken }},
+			lastError: "Error while attempting to adopt node %s: smoke.",
+			events:    []string{"provision_set.start", "provision_set.error"}},
+		{name: "taking over fails", from: store.Manageable, state: store.AdoptFail,
+			acts:      behaviour{takeOver: func(*drivers.Task) error { return broken }},
+			lastError: "Error while attempting to adopt node %s: smoke.",
+			events:    []string{"provision_set.start", "provision_set.error"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.PowerState = c.from, store.PowerOn })
+			w.script.use(c.acts)
+			w.must(t, "do_provisioning_action", map[string]any{"node_id": n.UUID, "action": "adopt"})
+			got := w.settled(t, n.UUID, c.state)
+			equal(t, "last error", got.LastError, withNode(c.lastError, n.UUID))
+			equal(t, "power state", got.PowerState, c.power)
+			w.announced(t, n.UUID, c.events...)
+			for _, call := range w.script.did() {
+				if strings.HasPrefix(call, "power ") {
+					t.Errorf("adoption touched the power: %q", w.script.did())
+				}
+			}
+		})
+	}
+}
+
+// An active node that the ring has moved here is prepared for this worker, once.
+func TestNodesThatTheRingMovesAreTakenOver(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.PeriodicMaxWorkers = 2 })
+	old := w.conductorID + 7
+	w.exec(t, "INSERT INTO conductors (id, hostname, online) VALUES (?, 'worker-0', 0)", old)
+	active := func(change func(*store.Node)) *store.Node {
+		return w.enroll(t, func(n *store.Node) {
+			n.ProvisionState, n.ConductorAffinity = store.Active, &old
+			if change != nil {
+				change(n)
+			}
+		})
+	}
+	mine := active(func(n *store.Node) { n.ConductorAffinity = &w.conductorID })
+	sick := active(func(n *store.Node) { n.Maintenance = true })
+	var moved []string
+	for range 3 {
+		moved = append(moved, active(nil).UUID)
+	}
+	count := func() (taken int) {
+		for _, uuid := range moved {
+			if *w.row(t, uuid).ConductorAffinity == w.conductorID {
+				taken++
+			}
+		}
+		return taken
+	}
+	for _, want := range []int{2, 3} {
+		if err := w.takeOverNodes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, "the nodes are taken over", func() bool { return count() == want })
+		w.unlocked(t)
+	}
+	equal(t, "preparations", len(w.script.did("deploy.prepare")), 3)
+	equal(t, "takeovers", len(w.script.did("deploy.take over")), 3)
+	equal(t, "affinity of a node in maintenance", *w.row(t, sick.UUID).ConductorAffinity, old)
+	equal(t, "updates of a node that is ours", w.row(t, mine.UUID).UpdatedAt.Equal(mine.UpdatedAt), true)
+}
+
+// What a dead worker holds is freed, and what it had begun fails with a reason.
+func TestNodesOfADeadConductorAreFreed(t *testing.T) {
+	w := startWorker(t, nil)
+	w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-0', 1, ?)",
+		time.Now().UTC().Add(-time.Hour).Format(time.DateTime))
+	for _, c := range []struct {
+		name      string
+		node      store.Node
+		state     string
+		lastError string
+		fault     string
+	}{
+		{name: "at rest", node: store.Node{ProvisionState: store.Manageable}, state: store.Manageable},
+		{name: "deploying", node: store.Node{ProvisionState: store.Deploying, TargetProvisionState: store.Active},
+			state: store.DeployFail, lastError: "Operation was aborted due to conductor take over"},
+		{name: "cleaning", node: store.Node{ProvisionState: store.Cleaning, TargetProvisionState: store.Available,
+			CleanStep: store.Dict{"interface": "deploy", "step": "erase"}},
+			state: store.CleanFail, lastError: "Operation was aborted due to conductor take over", fault: store.FaultClean},
+		{name: "switching", node: store.Node{ProvisionState: store.Active, TargetPowerState: store.PowerOn},
+			state: store.Active, lastError: "Pending power operation was aborted due to conductor take over"},
+		{name: "in maintenance", node: store.Node{ProvisionState: store.Deploying, TargetProvisionState: store.Active,
+			Maintenance: true, TargetPowerState: store.PowerOn}, state: store.Deploying},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := w.enroll(t, func(n *store.Node) {
+				*n = c.node
+				n.Driver = "fake-hardware"
+			})
+			if _, err := w.db.Reserve(t.Context(), n.UUID, "worker-0"); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.adoptOrphans(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := w.settled(t, n.UUID, c.state)
+			equal(t, "last error", got.LastError, c.lastError)
+			equal(t, "fault", got.Fault, c.fault)
+			if c.name != "in maintenance" {
+				equal(t, "target power state", got.TargetPowerState, "")
+			}
+		})
+	}
+	w.unlocked(t)
+}
+
+func TestReservationsOfLivingConductorsStay(t *testing.T) {
+	w := startWorker(t, nil)
+	w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-2', 1, ?)",
+		time.Now().UTC().Format(time.DateTime))
+	n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.TargetProvisionState = store.Deploying, store.Active })
+	if _, err := w.db.Reserve(context.Background(), n.UUID, "worker-2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.adoptOrphans(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := w.row(t, n.UUID)
+	equal(t, "reservation", got.Reservation, "worker-2")
+	equal(t, "provision state", got.ProvisionState, store.Deploying)
+}
