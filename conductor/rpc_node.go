@@ -101,6 +101,7 @@ func (c *Conductor) updateNode(ctx context.Context, rq oslo.Context, a nodeObjAr
 		p.add("maintenance_reason")
 		p.add("fault")
 	}
+	p.dropOwnParent()
 	if err := p.checkProtected(); err != nil {
 		return nil, err
 	}
@@ -119,6 +120,14 @@ func (c *Conductor) updateNode(ctx context.Context, rq oslo.Context, a nodeObjAr
 			return nil
 		})
 	return node, err
+}
+
+// dropOwnParent ignores a node that is to become its own parent. ironic-api 29.0.5 of Debian 13 asks for that with every
+// PATCH that leaves the parent alone, and such a node would be missing from every list of nodes.
+func (p *patch) dropOwnParent() {
+	if p.node.ParentNode == p.node.UUID {
+		p.changes = slices.DeleteFunc(p.changes, func(field string) bool { return field == "parent_node" })
+	}
 }
 
 func (p *patch) checkProtected() error {
