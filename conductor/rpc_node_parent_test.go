@@ -18,7 +18,7 @@ func TestNodeDoesNotBecomeItsOwnParent(t *testing.T) {
 	const uuid = "1b265f8f-f6cb-4b34-9804-a8a6a1952261"
 	object, err := json.Marshal(map[string]any{
 		"ironic_object.name": "Node", "ironic_object.namespace": "ironic", "ironic_object.version": "1.41",
-		"ironic_object.data": map[string]any{"uuid": uuid, "parent_node": uuid, "description": "rack 7"},
+		"ironic_object.data":    map[string]any{"uuid": uuid, "parent_node": uuid, "description": "rack 7"},
 		"ironic_object.changes": []string{"description", "parent_node"},
 	})
 	if err != nil {
