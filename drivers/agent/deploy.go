@@ -30,6 +30,8 @@ type Publisher interface {
 // ServeRequest says what to serve.
 type ServeRequest struct {
 	Ref image.Ref
+	// Instance is the instance_info that says what the image must be like.
+	Instance store.Dict
 	// DeclaredFormat is what the owner says the image is, "" when nobody says.
 	DeclaredFormat string
 	// Raw asks for conversion.

@@ -33,7 +33,7 @@ func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (S
 		DeclaredFormat: wish.DeclaredFormat, OnProgress: watch.fetched}
 	if !image.IsGlance(wish.Ref.Href) {
 		var err error
-		if req.Checksum, err = d.images.Checksum(ctx, t.Node.InstanceInfo); err != nil {
+		if req.Checksum, err = d.images.Checksum(ctx, wish.Instance); err != nil {
 			return Served{}, err
 		}
 	}

@@ -90,8 +90,11 @@ func tags(list []string) []any {
 // serveImage has this worker serve the image. When the bytes served are not in the format that was declared, the checksums
 // of the original are worth nothing, and those of the new bytes take their place.
 func (d *Deploy) serveImage(ctx context.Context, t *drivers.Task, ref image.Ref, info store.Dict) (int64, error) {
+	if err := restoreOriginal(ctx, t, info); err != nil {
+		return 0, err
+	}
 	declared := info.String("image_disk_format")
-	served, err := d.serve.Serve(ctx, t, ServeRequest{Ref: ref, DeclaredFormat: declared,
+	served, err := d.serve.Serve(ctx, t, ServeRequest{Ref: ref, Instance: info, DeclaredFormat: declared,
 		Raw: d.cfg.ForceRawImages && d.cfg.StreamRawImages})
 	if err != nil {
 		return 0, err
@@ -103,6 +106,9 @@ func (d *Deploy) serveImage(ctx context.Context, t *drivers.Task, ref image.Ref,
 		}
 	}
 	if declared != string(served.Format) {
+		if err := rememberOriginal(ctx, t, info, declared, served.HashValue); err != nil {
+			return 0, err
+		}
 		info["image_checksum"] = nil
 		info["image_os_hash_algo"] = served.HashAlgo
 		info["image_os_hash_value"] = served.HashValue
