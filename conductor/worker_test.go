@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type testBus struct {
 	mu      sync.Mutex
 	replies map[string]chan []byte
 	events  []*oslo.Notification
+	away    atomic.Bool
 	arrived *sync.Cond
 	handle  chan func(context.Context, Message)
 }
@@ -60,6 +62,9 @@ func (b *testBus) Reply(_ context.Context, queue string, body []byte) error {
 }
 
 func (b *testBus) Notify(_ context.Context, _ string, body []byte) error {
+	if b.away.Load() {
+		return errors.New("the broker is away")
+	}
 	n, err := oslo.DecodeNotification(body)
 	if err != nil {
 		return err
