@@ -183,7 +183,7 @@ func (c client) exchange(ctx context.Context, n *store.Node, method string, quer
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.CommandTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, peer+"/v1/commands/?"+query.Encode(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(peer, "/")+"/v1/commands/?"+query.Encode(), bytes.NewReader(body))
 	if err != nil {
 		return 0, store.Errorf(store.AgentConnectionFailed, "Connection to agent failed: the agent of node %s gave a callback "+
 			"URL that is none", n.UUID)

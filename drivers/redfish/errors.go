@@ -89,11 +89,18 @@ func statusOf(err error) int {
 
 // explain says in one line what went wrong between this worker and a BMC, without the password.
 func (s *session) explain(err error) string {
-	text := s.words(err)
-	if s.password != "" {
-		text = strings.ReplaceAll(text, s.password, "***")
+	return withoutSecret(s.words(err), s.password)
+}
+
+// shortestSecret is how long a secret must be to be hidden: hiding a shorter one would garble every text, and shows what
+// it is by what is missing.
+const shortestSecret = 4
+
+func withoutSecret(text, secret string) string {
+	if len(secret) < shortestSecret {
+		return text
 	}
-	return text
+	return strings.ReplaceAll(text, secret, "***")
 }
 
 func (s *session) words(err error) string {

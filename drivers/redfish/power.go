@@ -124,9 +124,7 @@ func (s *system) told(err error, preface string, secrets ...string) error {
 	}
 	text := preface + s.session.explain(err)
 	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "***")
-		}
+		text = withoutSecret(text, secret)
 	}
 	if unreachable(err) {
 		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", s.task.Node.UUID, text)
