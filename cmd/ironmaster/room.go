@@ -22,6 +22,7 @@ func newRoomCommand() *cobra.Command {
 	var (
 		cfg       room.Config
 		size      = byteSize(10 << 30)
+		speed     byteSize
 		inventory string
 		verbose   bool
 	)
@@ -45,6 +46,7 @@ machines and the same faults.`,
 	flags.Uint64Var(&cfg.Seed, "seed", 0, "decides identities, passwords, quirks and faults")
 	flags.IntVar(&cfg.BasePort, "base-port", 0, "`port` of the first BMC, the others follow; 0 takes free ports")
 	flags.Var(&size, "disk-size", "size of each machine's disk; disk files are sparse")
+	flags.Var(&speed, "download-rate", "how much of an image a machine takes in a second; 0 is no limit")
 	flags.IntVar(&cfg.MemoryMB, "memory-mb", 4096, "memory that each machine claims to have, in `MiB`")
 	flags.DurationVar(&cfg.PowerDelay, "power-delay", 0, "from a power request until the power changes")
 	flags.DurationVar(&cfg.BootDelay, "boot-delay", 0, "from power on until the agent starts")
@@ -55,7 +57,7 @@ machines and the same faults.`,
 		if cfg.Count == 0 || cfg.Dir == "" || inventory == "" {
 			return errors.New("a room needs --count, --dir and --inventory")
 		}
-		cfg.DiskSize, cfg.Log = int64(size), roomLog(verbose)
+		cfg.DiskSize, cfg.DownloadRate, cfg.Log = int64(size), int64(speed), roomLog(verbose)
 		return runRoom(cmd.Context(), cfg, inventory, cmd.OutOrStdout())
 	}
 	return cmd
@@ -66,6 +68,7 @@ func addFaultFlags(flags *pflag.FlagSet, f *room.Faults) {
 	flags.DurationVar(&f.SlowBy, "fault-slow-by", 0, "how late slow answers are (default 2s)")
 	flags.Float64Var(&f.Silent, "fault-silent", 0, "`probability` that a BMC never answers a request")
 	flags.Float64Var(&f.ServerError, "fault-server-error", 0, "`probability` that a BMC answers 503")
+	flags.Float64Var(&f.Garbage, "fault-garbage", 0, "`probability` that a BMC answers with a web page")
 	flags.Float64Var(&f.DropSession, "fault-drop-session", 0, "`probability` that a BMC has forgotten its sessions")
 	flags.Float64Var(&f.StuckPower, "fault-stuck-power", 0, "`probability` that a power request has no effect")
 	flags.Float64Var(&f.WrongPassword, "fault-wrong-password", 0, "`probability` that a machine's password is not the inventory's")

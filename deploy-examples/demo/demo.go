@@ -38,6 +38,13 @@ type chapter struct {
 	run     func(context.Context) error
 }
 
+// downloadRate lets the image take some seconds on its way to a machine, as it does on a real network, so that there is
+// progress to be seen.
+const downloadRate = "32M"
+
+// liveProgress has the conductor tell every second how far each image is.
+var liveProgress = map[string]map[string]string{"ironmaster": {"progress_interval": "1"}}
+
 func (d *demo) run(ctx context.Context) (err error) {
 	d.began = time.Now()
 	chapters := []chapter{
@@ -98,7 +105,7 @@ func (d *demo) finish(failure error) error {
 }
 
 func (d *demo) startServices(ctx context.Context) error {
-	set, err := lab.Start(ctx, lab.Options{Dir: d.dir, Glance: true, Detached: d.keep})
+	set, err := lab.Start(ctx, lab.Options{Dir: d.dir, Glance: true, Detached: d.keep, Extra: liveProgress})
 	if err != nil {
 		return err
 	}
@@ -119,7 +126,7 @@ func (d *demo) startRoom(context.Context) error {
 	inventory := filepath.Join(d.dir, "inventory.json")
 	args := []string{
 		"room", "--count", strconv.Itoa(d.machines), "--dir", filepath.Join(d.dir, "room"),
-		"--inventory", inventory,
+		"--inventory", inventory, "--download-rate", downloadRate,
 	}
 	fmt.Fprintf(d.out, "  $ %s room --count %d ...\n", d.short(d.program), d.machines)
 	_, err := d.lab.StartService(lab.Command{

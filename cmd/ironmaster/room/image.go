@@ -15,6 +15,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"golang.org/x/time/rate"
 )
 
 // imageInfo is what ironic says about an image in write_image.
@@ -166,7 +168,35 @@ func (a *agent) transfer(ctx context.Context, address string, sum hash.Hash, use
 		}
 		return &statusError{response.StatusCode, address, string(body)}
 	}
-	return use(io.TeeReader(response.Body, sum))
+	return use(io.TeeReader(a.throttled(ctx, response.Body), sum))
+}
+
+// throttled slows a download to the rate that the room allows each machine.
+func (a *agent) throttled(ctx context.Context, body io.Reader) io.Reader {
+	limit := a.m.room.cfg.DownloadRate
+	if limit <= 0 {
+		return body
+	}
+	return &slowReader{ctx: ctx, body: body, limiter: rate.NewLimiter(rate.Limit(limit), slowPiece)}
+}
+
+// slowPiece is the most that a slow machine reads at once.
+const slowPiece = 64 << 10
+
+type slowReader struct {
+	ctx     context.Context
+	body    io.Reader
+	limiter *rate.Limiter
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p[:min(len(p), slowPiece)])
+	if n > 0 {
+		if waitErr := r.limiter.WaitN(r.ctx, n); waitErr != nil {
+			return n, waitErr
+		}
+	}
+	return n, err
 }
 
 // diskError is a failure of the machine's disk during a download, which no retry mends.

@@ -55,6 +55,8 @@ type Config struct {
 	DownloadAttempts int
 	// DownloadPause is the time between two attempts, 1 s by default.
 	DownloadPause time.Duration
+	// DownloadRate is how many bytes a second an agent takes of an image; 0 is no limit.
+	DownloadRate int64
 	// Roots are the authorities that agents trust for https URLs when their ISO does not say ipa-insecure; nil means
 	// the system's.
 	Roots *x509.CertPool
