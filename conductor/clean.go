@@ -20,7 +20,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	if !r.manual && t.skipsAutomatedClean() {
 		t.Node.CleanStep = store.Dict{}
 		if t.saveOrLose(ctx) == nil {
-			t.endClean(ctx, eventDone)
+			_ = t.endClean(ctx, eventDone)
 		}
 		return
 	}
@@ -177,15 +177,17 @@ func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
 	if manual || t.Node.Retired != nil && *t.Node.Retired {
 		event = eventManage
 	}
-	t.endClean(ctx, event)
+	if t.endClean(ctx, event) {
+		t.reportFlow(ctx, flowClean, flowEnd, "")
+	}
 }
 
-func (t *task) endClean(ctx context.Context, event string) {
-	if err := t.processEvent(ctx, event, eventOptions{}); err != nil {
+func (t *task) endClean(ctx context.Context, event string) bool {
+	err := t.processEvent(ctx, event, eventOptions{})
+	if err != nil {
 		t.Log.Error().Err(err).Msg("Ending the cleaning failed")
-		return
 	}
-	t.reportFlow(ctx, flowClean, flowEnd, "")
+	return err == nil
 }
 
 // continueClean goes on after a step that waited, or ends the cleaning when an abort was asked for meanwhile.

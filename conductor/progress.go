@@ -141,12 +141,7 @@ func newProgress(host string, n *store.Node, flow string) ProgressPayload {
 // Report is drivers.Worker: a driver tells how far its step is. Bytes are told at most once in ProgressInterval, and
 // always when they are complete.
 func (c *Conductor) Report(dt *drivers.Task, p drivers.Progress) {
-	c.ReportNode(dt.Node, p)
-}
-
-// ReportNode is Report for a source that knows the node alone, such as the image server.
-func (c *Conductor) ReportNode(n *store.Node, p drivers.Progress) {
-	now := c.now()
+	n, now := dt.Node, c.now()
 	var payload *ProgressPayload
 	c.progress.with(n.UUID, func(f *flowProgress) {
 		complete := p.Total > 0 && p.Bytes >= p.Total && f.done < p.Total

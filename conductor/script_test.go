@@ -313,15 +313,25 @@ func step(name string, priority int, outcome drivers.Outcome, err error) drivers
 		Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) { return outcome, err }}
 }
 
-// clock is the worker's clock, which a test sets forward.
+// clock is the worker's clock, which a test sets forward, or stops.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time
+}
+
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stopped.IsZero() {
+		return c.stopped.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
 }
 
