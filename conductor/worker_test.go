@@ -198,6 +198,7 @@ func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func(
 		HardwareTypes: catalog.List{Names: []string{"fake-hardware"}, Explicit: true},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
+			drivers.TypeRAID: {Names: []string{"fake", "no-raid"}},
 		},
 		Defaults: map[drivers.InterfaceType]string{drivers.TypeStorage: "noop"},
 	})
