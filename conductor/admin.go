@@ -59,7 +59,9 @@ func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 // Health tells whether the worker can do its work.
 func (c *Conductor) Health() Health {
 	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok", "broker": "ok"}}
-	if err := c.mayAct(); err != nil {
+	if !c.atWork.Load() {
+		h.Parts["registration"], h.Ready = "starting", false
+	} else if err := c.mayAct(); err != nil {
 		h.Parts["registration"], h.Ready = err.Error(), false
 	}
 	if !c.bus.Connected() {

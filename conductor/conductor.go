@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,6 +58,8 @@ type Conductor struct {
 	postponed   postponed
 	metrics     metrics
 	conductorID int64
+	// atWork tells that the start is over.
+	atWork atomic.Bool
 
 	// workCtx is handed to background work: it outlives requests and ends when the worker has to be gone.
 	workCtx    context.Context
@@ -99,6 +102,7 @@ func (c *Conductor) Run(ctx context.Context) error {
 	serving.Go(func() { c.bus.Serve(serveCtx, c.receive) })
 	err := c.start(ctx)
 	if err == nil {
+		c.atWork.Store(true)
 		c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
 			Msg("The conductor is at work")
 		<-ctx.Done()

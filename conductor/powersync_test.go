@@ -142,14 +142,11 @@ func TestPowerSyncClearsASettledErrorWhereHistoryKeepsIt(t *testing.T) {
 		history bool
 		want    string
 	}{{messaging.V2023_1, true, "an old error"}, {messaging.V2025_2, true, ""}, {messaging.V2025_2, false, "an old error"}} {
-		w := startWorker(t, func(cfg *Config) { cfg.NodeHistory = c.history })
-		w.cfg.Release = c.release
+		w := idle(t, func(cfg *Config) { cfg.NodeHistory, cfg.Release = c.history, c.release })
 		n := w.enroll(t, func(n *store.Node) {
 			n.ProvisionState, n.PowerState, n.LastError = store.Manageable, store.PowerOn, "an old error"
 		})
-		if err := w.syncPowerStates(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.syncPowerOf(t.Context(), n.UUID)
 		equal(t, "last error", w.row(t, n.UUID).LastError, c.want)
 	}
 }

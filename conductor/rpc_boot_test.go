@@ -33,7 +33,7 @@ func TestBootDevicesIndicatorsAndNMI(t *testing.T) {
 		{method: "inject_nmi", args: node, kind: store.UnsupportedDriverExtension},
 		{method: "get_supported_indicators", args: node,
 			want: `{"chassis":{"led-0":{"readonly":true,"states":["off","on"]}},` +
-			`"system":{"led":{"readonly":false,"states":["blinking","off","on"]}}}`},
+				`"system":{"led":{"readonly":false,"states":["blinking","off","on"]}}}`},
 		{method: "get_supported_indicators", args: with(map[string]any{"component": "nothing"}), want: `{}`},
 		{method: "get_indicator_state", args: with(map[string]any{"component": "system", "indicator": "led"}), want: `"on"`},
 		{method: "set_indicator_state", args: with(map[string]any{"component": "chassis", "indicator": "led-0", "state": "ON"}),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
 )
 
 func TestAdopt(t *testing.T) {
@@ -148,4 +149,40 @@ func TestReservationsOfLivingConductorsStay(t *testing.T) {
 	got := w.row(t, n.UUID)
 	equal(t, "reservation", got.Reservation, "worker-2")
 	equal(t, "provision state", got.ProvisionState, store.Deploying)
+}
+
+// Two workers share the nodes by the ring; when one goes, the other takes over what was its.
+func TestNodesFollowTheRing(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.HashRingResetInterval = 0 })
+	one, two := r.start(t), r.peer(t, "worker-2").start(t)
+	var nodes []*store.Node
+	for range 8 {
+		nodes = append(nodes, one.enroll(t, func(n *store.Node) {
+			n.ProvisionState, n.ConductorAffinity = store.Active, &one.conductorID
+		}))
+	}
+	owners := func() map[int64]int {
+		count := map[int64]int{}
+		for _, n := range nodes {
+			count[*one.row(t, n.UUID).ConductorAffinity]++
+		}
+		return count
+	}
+	mine, err := two.owned(t.Context(), sql.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []*worker{one, two} {
+		if err := w.takeOverNodes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.unlocked(t)
+	}
+	equal(t, "nodes of the second worker", owners()[two.conductorID], len(mine))
+	two.stop()
+	if err := one.takeOverNodes(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	one.unlocked(t)
+	equal(t, "nodes of the first worker", owners()[one.conductorID], len(nodes))
 }

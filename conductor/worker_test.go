@@ -170,7 +170,7 @@ func testConfig() Config {
 	return Config{
 		Host: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, PeriodicMaxWorkers: 8,
 		HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: time.Minute, NodeLockedRetryAttempts: 3,
-		NodeLockedRetryInterval: time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
+		NodeLockedRetryInterval: 50 * time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
 		SyncPowerStateWorkers: 8, PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
 		MaxConcurrentDeploy: 250, MaxConcurrentClean: 50, AllowDeletingAvailableNodes: true,
 		AllowProvisioningInMaintenance: true, NodeHistory: true, PowerOffAfterDeployFailure: true, LogInDBMaxSize: 4096,
@@ -235,7 +235,7 @@ func (r *rig) start(t *testing.T) *worker {
 		closeMemory()
 	})
 	t.Cleanup(w.stop)
-	waitUntil(t, "the worker is registered", func() bool { return w.lease.renewed.Load() != 0 })
+	waitUntil(t, "the worker is at work", w.atWork.Load)
 	return w
 }
 
@@ -420,7 +420,7 @@ func (w *worker) announced(t *testing.T, node string, want ...string) {
 // exec changes the database behind the worker's back.
 func (w *worker) exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
-	db, err := stdsql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:///"))
+	db, err := stdsql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:///")+"?_pragma=busy_timeout(20000)")
 	if err != nil {
 		t.Fatal(err)
 	}
