@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -157,15 +156,13 @@ func member(m map[string]any, key string) any {
 	return absent
 }
 
-// covered tells whether a deliberate difference names the place, itself or one above it. Patterns are those of path.Match.
+// covered tells whether a deliberate difference names the place, itself or one above it. A * in a pattern stands for
+// anything.
 func covered(patterns []string, place string) bool {
 	for _, pattern := range patterns {
-		for part := place; part != ""; {
-			if ok, err := path.Match(pattern, part); ok && err == nil {
-				return true
-			}
-			cut := strings.LastIndexByte(part, '.')
-			part = part[:max(cut, 0)]
+		quoted := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
+		if regexp.MustCompile(`(?s)^` + quoted + `(\.|$)`).MatchString(place) {
+			return true
 		}
 	}
 	return false

@@ -37,6 +37,7 @@ func TestReplay(t *testing.T) {
 	})
 	t.Run("bad input", w.badInput)
 	t.Run("restarts", w.restarts)
+	t.Run("timeouts", w.timeouts)
 	t.Run("crowded", w.crowded)
 }
 

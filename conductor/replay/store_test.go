@@ -198,11 +198,12 @@ func (d database) rows() (map[string]any, error) {
 func rowKey(table string, key []string, values row) string {
 	var parts []string
 	for _, column := range key {
-		parts = append(parts, fmt.Sprint(text(values[column])))
+		parts = append(parts, objects.ReplaceAllString(fmt.Sprint(text(values[column])), "object at <address>"))
 	}
 	return table + "/" + strings.Join(parts, ":")
 }
 
+// table returns all rows of a table.
 func (d database) table(name string) ([]row, error) {
 	result, err := d.Query("SELECT * FROM " + name)
 	if err != nil {
