@@ -130,16 +130,20 @@ func (c *Conductor) cleanImages(ctx context.Context) error {
 	})
 }
 
-// serveAgain makes what waiting agents were promised before a restart available again, at the same addresses.
+// serveAgain makes what waiting machines and agents were promised before a restart available again, at the same addresses.
 func (c *Conductor) serveAgain(ctx context.Context) error {
-	nodes, err := c.owned(ctx, sql.Filter{ProvisionStates: []string{store.DeployWait}})
+	nodes, err := c.owned(ctx, sql.Filter{ProvisionStates: []string{store.DeployWait, store.CleanWait}})
 	if err != nil {
 		return err
 	}
 	for _, n := range nodes {
 		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again",
 			func(ctx context.Context, t *task) error {
-				t.rememberProgress(drivers.DeployStep)
+				kind := drivers.DeployStep
+				if t.Node.ProvisionState == store.CleanWait {
+					kind = drivers.CleanStep
+				}
+				t.rememberProgress(kind)
 				return t.Hardware.Deploy.TakeOver(ctx, t.Task)
 			})
 		if err != nil {

@@ -66,9 +66,10 @@ const isoName = "boot.iso"
 // isoPublisher is redfish.Publisher over the image server.
 type isoPublisher struct{ server *image.Server }
 
-func (p isoPublisher) PublishISO(_ context.Context, t *drivers.Task, content redfish.Content) (string, error) {
-	published, err := p.server.Publish(image.Offer{Node: t.Node.UUID, Name: isoName, Open: content.Open})
-	return published.URL, err
+func (p isoPublisher) PublishISO(_ context.Context, t *drivers.Task, content redfish.Content, secret string) (
+	redfish.Published, error) {
+	published, err := p.server.Publish(image.Offer{Node: t.Node.UUID, Name: isoName, Open: content.Open, Token: secret})
+	return redfish.Published{URL: published.URL, Secret: published.Token}, err
 }
 
 func (p isoPublisher) WithdrawISO(_ context.Context, node *store.Node) error {

@@ -189,11 +189,26 @@ func (d *Deploy) TearDown(ctx context.Context, t *drivers.Task) error {
 	return t.Hardware.Network.RemoveProvisioningNetwork(ctx, t)
 }
 
-// TakeOver publishes the image again that a node is waiting for or reading, after this worker was restarted. The agent and
-// its node do not care otherwise which worker speaks to them.
+// TakeOver serves again, after this worker was restarted, what a node is waiting for or reading: its image and what it boots
+// its agent from. The agent and its node do not care otherwise which worker speaks to them.
 func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
-	if t.Node.ProvisionState != store.DeployWait && t.Node.ProvisionState != store.Deploying {
+	switch t.Node.ProvisionState {
+	case store.DeployWait, store.Deploying:
+		if err := d.serve.Resume(ctx, t); err != nil {
+			return err
+		}
+	case store.CleanWait:
+	default:
 		return nil
 	}
-	return d.serve.Resume(ctx, t)
+	if boot, ok := t.Hardware.Boot.(ramdiskServer); ok && d.cfg.ManageBoot {
+		return boot.Resume(ctx, t)
+	}
+	return nil
+}
+
+// ramdiskServer is a boot interface whose ramdisk comes from this worker.
+type ramdiskServer interface {
+	// Resume serves the ramdisk again that a machine may be about to read.
+	Resume(ctx context.Context, t *drivers.Task) error
 }

@@ -246,8 +246,9 @@ func (b *bmc) boot(name string) any {
 // worker does for a driver what a conductor would.
 type worker struct {
 	drivers.Worker
-	saved int
-	power []string
+	saved   int
+	power   []string
+	journal map[string][]byte
 }
 
 func (w *worker) Save(context.Context, *drivers.Task) error { w.saved++; return nil }
@@ -258,6 +259,21 @@ func (w *worker) SetPower(_ context.Context, _ *drivers.Task, target string) err
 }
 
 func (*worker) Report(*drivers.Task, drivers.Progress) {}
+
+func (w *worker) Journal(*drivers.Task) drivers.Journal { return w }
+
+func (w *worker) Put(_ context.Context, key string, value any) (err error) {
+	w.journal[key], err = json.Marshal(value)
+	return err
+}
+
+func (w *worker) Get(_ context.Context, key string, into any) (bool, error) {
+	text, found := w.journal[key]
+	if !found {
+		return false, nil
+	}
+	return true, json.Unmarshal(text, into)
+}
 
 func quick() redfish.Config {
 	cfg := redfish.DefaultConfig()
@@ -281,7 +297,7 @@ func open(t *testing.T, cfg redfish.Config) *redfish.Client {
 
 // task returns a task on a node behind the BMC at address, whose drivers are those of client.
 func task(client *redfish.Client, address string) (*drivers.Task, *worker) {
-	w := &worker{}
+	w := &worker{journal: map[string][]byte{}}
 	node := &store.Node{UUID: "node-1", Driver: "redfish", DriverInfo: store.Dict{"redfish_address": address,
 		"redfish_username": user, "redfish_password": password}, Properties: store.Dict{}, InstanceInfo: store.Dict{},
 		DriverInternalInfo: store.Dict{}}

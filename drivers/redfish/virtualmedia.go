@@ -20,11 +20,16 @@ import (
 // Publisher serves boot ISOs to BMCs.
 type Publisher interface {
 	// PublishISO makes content readable for the node's BMC under a URL that nobody can guess, until WithdrawISO. The URL
-	// ends in .iso, because some BMCs look at that. A node has one boot ISO; a new one takes the place of the old.
-	PublishISO(ctx context.Context, t *drivers.Task, content Content) (url string, err error)
+	// ends in .iso, because some BMCs look at that. A node has one boot ISO; a new one takes the place of the old. secret is
+	// the part of the URL that cannot be guessed: given back after a restart, it makes the same URL again; "" asks for a new
+	// one.
+	PublishISO(ctx context.Context, t *drivers.Task, content Content, secret string) (Published, error)
 	// WithdrawISO takes a node's boot ISO back. That none is published is no error.
 	WithdrawISO(ctx context.Context, node *store.Node) error
 }
+
+// Published is where a BMC finds an ISO, and what that place takes to be made again.
+type Published struct{ URL, Secret string }
 
 // Content is an ISO that is read again and again, from anywhere in it.
 type Content interface {
@@ -68,7 +73,7 @@ type VirtualMedia struct {
 	publisher Publisher
 
 	mu sync.Mutex
-	// published are the ISOs that this worker serves, by node. Its own memory of them is all that a restart loses.
+	// published are the ISOs that this worker serves, by node. After a restart Resume makes them again.
 	published map[string]*bootiso.Image
 }
 
@@ -173,7 +178,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
 		return err
 	}
-	url, err := v.provide(ctx, t, media, v.parameters(t, params))
+	url, err := v.provide(ctx, t, media, isoPromise{Parameters: v.parameters(t, params)})
 	if err != nil {
 		return err
 	}
@@ -271,13 +276,13 @@ func (v *VirtualMedia) parameters(t *drivers.Task, params map[string]string) str
 	return strings.TrimSpace(strings.Join(words, " "))
 }
 
-// provide returns the URL that the BMC is to take the ISO from.
-func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootMedia, parameters string) (string, error) {
+// provide returns the URL that the BMC is to take the ISO from. What the worker serves itself it remembers.
+func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootMedia, p isoPromise) (string, error) {
 	var image *bootiso.Image
 	var err error
 	switch scheme, _, _ := strings.Cut(strings.ToLower(media.iso), "://"); {
 	case media.iso == "":
-		image, err = v.build(ctx, t, media, parameters)
+		image, err = v.build(ctx, t, media, p.Parameters)
 	case v.cfg.DownloadSource != "local" && (scheme == "http" || scheme == "https"):
 		return media.iso, nil
 	default:
@@ -290,13 +295,54 @@ func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootM
 	if err != nil {
 		return "", err
 	}
-	url, err := v.publisher.PublishISO(ctx, t, image)
+	published, err := v.publish(ctx, t, image, p.Secret)
+	if err != nil {
+		return "", err
+	}
+	// This is written down before the BMC hears of it: a restart from here on serves the same ISO at the same URL.
+	p.Secret = published.Secret
+	return published.URL, t.Worker.Journal(t).Put(ctx, journalISO, p)
+}
+
+func (v *VirtualMedia) publish(ctx context.Context, t *drivers.Task, image *bootiso.Image, secret string) (Published, error) {
+	published, err := v.publisher.PublishISO(ctx, t, image, secret)
 	if err != nil {
 		image.Close()
-		return "", fmt.Errorf("publishing the boot ISO: %w", err)
+		return published, fmt.Errorf("publishing the boot ISO: %w", err)
 	}
 	v.hold(t.Node, image)
-	return url, nil
+	return published, nil
+}
+
+// journalISO is the key under which this worker remembers the boot ISO that a BMC was shown.
+const journalISO = "redfish.boot_iso"
+
+// isoPromise is what an ISO takes to be served again: the secret part of its URL, and the kernel command line on it.
+type isoPromise struct {
+	Secret     string `json:"secret"`
+	Parameters string `json:"parameters"`
+}
+
+// Resume serves the ISO again that a machine may be about to read, after this worker was restarted. A node whose ISO is
+// served already, comes from elsewhere or has been ejected is left alone.
+func (v *VirtualMedia) Resume(ctx context.Context, t *drivers.Task) error {
+	var promise isoPromise
+	found, err := t.Worker.Journal(t).Get(ctx, journalISO, &promise)
+	if err != nil || !found || promise.Secret == "" || v.holds(t.Node) {
+		return err
+	}
+	media, err := v.media(t.Node)
+	if err != nil {
+		return err
+	}
+	_, err = v.provide(ctx, t, media, promise)
+	return err
+}
+
+func (v *VirtualMedia) holds(n *store.Node) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.published[n.UUID] != nil
 }
 
 func (v *VirtualMedia) build(ctx context.Context, t *drivers.Task, media bootMedia, parameters string) (*bootiso.Image, error) {
@@ -342,11 +388,9 @@ func (v *VirtualMedia) eject(ctx context.Context, t *drivers.Task) error {
 		_, err := s.ejectAllBut("")
 		return err
 	})
-	if withdrawn := v.publisher.WithdrawISO(ctx, t.Node); err == nil {
-		err = withdrawn
-	}
+	withdrawn := v.publisher.WithdrawISO(ctx, t.Node)
 	v.hold(t.Node, nil)
-	return err
+	return cmp.Or(err, withdrawn, t.Worker.Journal(t).Put(ctx, journalISO, isoPromise{}))
 }
 
 // PrepareInstance makes the machine boot from its disk from now on.

@@ -3,6 +3,7 @@ package redfish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -39,6 +40,8 @@ type publisher struct {
 	mu    sync.Mutex
 	isos  map[string]redfish.Content // by node
 	count int
+	// secrets are those of all publications, in order.
+	secrets []string
 }
 
 func newPublisher(t *testing.T) *publisher {
@@ -67,12 +70,17 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "boot.iso", time.Time{}, reader)
 }
 
-func (p *publisher) PublishISO(_ context.Context, t *drivers.Task, content redfish.Content) (string, error) {
+func (p *publisher) PublishISO(_ context.Context, t *drivers.Task, content redfish.Content, secret string) (
+	redfish.Published, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.isos[t.Node.UUID] = content
 	p.count++
-	return p.url + "/" + t.Node.UUID + "/boot.iso", nil
+	if secret == "" {
+		secret = fmt.Sprint("secret-", p.count)
+	}
+	p.secrets = append(p.secrets, secret)
+	return redfish.Published{URL: p.url + "/" + t.Node.UUID + "/boot.iso", Secret: secret}, nil
 }
 
 func (p *publisher) WithdrawISO(_ context.Context, n *store.Node) error {
@@ -430,5 +438,45 @@ func wait(t *testing.T, what string, done func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("%s does not come", what)
 		}
+	}
+}
+
+func TestResumeServesTheSameISOAfterARestart(t *testing.T) {
+	b := newBMC(t)
+	b.cd(true, "CD")
+	x, _, before := vmedia(t, b, mediaConfig())
+	if err := x.Hardware.Boot.PrepareRamdisk(t.Context(), x, map[string]string{"ipa-api-url": "http://192.0.2.1:6385"}); err != nil {
+		t.Fatal(err)
+	}
+	was := before.text(t, "node-1")
+	restarted := func() (*redfish.VirtualMedia, *publisher) {
+		p := newPublisher(t)
+		return redfish.NewVirtualMedia(open(t, quick()), mediaConfig(), isos(t), p), p
+	}
+	x.Node.ProvisionState = store.DeployWait
+	v, after := restarted()
+	for range 2 {
+		if err := v.Resume(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(after.secrets, before.secrets) {
+		t.Errorf("published with the secrets %v, before %v", after.secrets, before.secrets)
+	}
+	line := func(iso string) string {
+		_, rest, _ := strings.Cut(iso, "linux /vmlinuz ")
+		// What follows identifies the template, which is made anew.
+		text, _, _ := strings.Cut(rest, "ir_pub_id=")
+		return text
+	}
+	if now := after.text(t, "node-1"); line(now) != line(was) || !strings.Contains(line(now), "ipa-agent-token=") {
+		t.Errorf("the command line on the ISO is %q, it was %q", line(now), line(was))
+	}
+	if err := v.CleanUpRamdisk(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	v, after = restarted()
+	if err := v.Resume(t.Context(), x); err != nil || len(after.secrets) > 0 {
+		t.Errorf("an ISO that was ejected is served again: %v", err)
 	}
 }
