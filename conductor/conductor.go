@@ -49,7 +49,7 @@ type Conductor struct {
 	now      func() time.Time
 
 	methods     map[string]rpcMethod
-	machine     Machine
+	machine     machine
 	pool        *pool
 	lease       lease
 	ownership   ownership
@@ -57,7 +57,9 @@ type Conductor struct {
 	powerCounts powerCounts
 	postponed   postponed
 	metrics     metrics
+	// conductorID is this worker's row; it is known once registered is closed.
 	conductorID int64
+	registered  chan struct{}
 	// atWork tells that the start is over.
 	atWork atomic.Bool
 
@@ -71,8 +73,9 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, bus: p.Bus, hardware: p.Hardware, images: p.Images, codec: p.Codec, log: p.Log,
-		now: p.Now, methods: rpcMethods(), machine: NewMachine(cfg.Release),
+		now: p.Now, methods: rpcMethods(), machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
+		registered:  make(chan struct{}),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
 		powerCounts: powerCounts{count: map[string]int{}},
 		postponed:   postponed{beats: map[string]heartbeat{}},
@@ -151,6 +154,8 @@ func (c *Conductor) start(ctx context.Context) error {
 	}
 	c.conductorID = row.ID
 	c.lease.renew(c.now())
+	close(c.registered)
+	c.background.Go(func() { c.keepAlive(c.workCtx) })
 	if err := c.failLeftovers(ctx); err != nil {
 		return fmt.Errorf("failing nodes that an earlier run left in the middle: %w", err)
 	}
@@ -163,7 +168,6 @@ func (c *Conductor) start(ctx context.Context) error {
 	if err := c.replay(c.workCtx); err != nil {
 		return fmt.Errorf("running requests from before the restart: %w", err)
 	}
-	c.background.Go(func() { c.keepAlive(c.workCtx) })
 	c.runPeriodics(c.workCtx)
 	return nil
 }

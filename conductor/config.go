@@ -15,8 +15,6 @@ type Config struct {
 	Group string
 	// Release is the ironic release whose behaviour is shown; it follows the database's schema.
 	Release messaging.Release
-	// PinnedRelease limits the versions of objects that are sent; 0 stands for no pin.
-	PinnedRelease messaging.Release
 
 	WorkersPoolSize           int
 	ReservedWorkersPercentage int

@@ -28,8 +28,8 @@ type eventOptions struct {
 // background work goes on from here, after a worker was found for it.
 func (t *task) processEvent(ctx context.Context, event string, o eventOptions) error {
 	node := t.Node
-	from := Moment{State: node.ProvisionState, Target: node.TargetProvisionState}
-	tr, err := t.c.machine.Step(from, Request{Event: event, Target: o.target, Background: o.background != nil})
+	from := moment{State: node.ProvisionState, Target: node.TargetProvisionState}
+	tr, err := t.c.machine.Step(from, eventRequest{Event: event, Target: o.target, Background: o.background != nil})
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (t *task) processEvent(ctx context.Context, event string, o eventOptions) e
 }
 
 // undoProvision puts the node back into the state that it had before the event, because no worker was free.
-func (t *task) undoProvision(ctx context.Context, before Moment, err error) {
+func (t *task) undoProvision(ctx context.Context, before moment, err error) {
 	if store.KindOf(err) != store.NoFreeConductorWorker {
 		return
 	}
@@ -67,7 +67,7 @@ func (t *task) undoProvision(ctx context.Context, before Moment, err error) {
 
 const noFreeWorkers = "No free conductor workers available"
 
-func (t *task) logTransition(from Moment) {
+func (t *task) logTransition(from moment) {
 	node := t.Node
 	level := t.Log.Info()
 	if strings.HasSuffix(node.ProvisionState, "failed") || node.ProvisionState == store.ErrorState {

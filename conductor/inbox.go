@@ -22,6 +22,12 @@ func (c *Conductor) receive(ctx context.Context, d Message) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.workCtx, cancel)()
+	// Requests wait in the queue while a worker is away, and come as soon as it listens: before it may act.
+	select {
+	case <-c.registered:
+	case <-ctx.Done():
+		return
+	}
 	body := d.Body()
 	r, err := oslo.DecodeRequest(body, c.cfg.MaxMessageSize)
 	if err != nil {

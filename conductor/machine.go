@@ -29,13 +29,13 @@ const (
 	eventAbort    = "abort"
 )
 
-// Moment is where a node stands in the provision state machine.
-type Moment struct {
+// moment is where a node stands in the provision state machine.
+type moment struct {
 	State, Target string
 }
 
-// Request is an event with what its sender adds to it.
-type Request struct {
+// eventRequest is an event with what its sender adds to it.
+type eventRequest struct {
 	Event string
 	// Target overrides the target that the new state has by itself; it must be a stable state. "" asks for none.
 	Target string
@@ -43,17 +43,17 @@ type Request struct {
 	Background bool
 }
 
-// Transition is what an event does: the new moment, and its effects outside the machine.
-type Transition struct {
-	Moment
+// transition is what an event does: the new moment, and its effects outside the machine.
+type transition struct {
+	moment
 	// Status is the last part of the provision_set notification's event type: start, end, success or error.
 	Status string
 	// ClearsError tells that last_error is wiped because new work begins.
 	ClearsError bool
 }
 
-// Machine is the provision state machine of one release: a pure table (reference/states.md §2).
-type Machine struct {
+// machine is the provision state machine of one release: a pure table (reference/states.md §2).
+type machine struct {
 	edges map[string]map[string]string
 }
 
@@ -177,9 +177,9 @@ var defaultTargets = map[string]string{
 	store.ServiceWait: store.Active, store.ServiceFail: store.Active, store.ServiceHold: store.Active,
 }
 
-// NewMachine returns the machine of a release.
-func NewMachine(release messaging.Release) Machine {
-	m := Machine{edges: map[string]map[string]string{}}
+// newMachine returns the machine of a release.
+func newMachine(release messaging.Release) machine {
+	m := machine{edges: map[string]map[string]string{}}
 	m.add(edges2023)
 	if release >= messaging.V2025_1 {
 		m.add(edges2025)
@@ -190,7 +190,7 @@ func NewMachine(release messaging.Release) Machine {
 	return m
 }
 
-func (m Machine) add(edges []edge) {
+func (m machine) add(edges []edge) {
 	for _, e := range edges {
 		if m.edges[e.from] == nil {
 			m.edges[e.from] = map[string]string{}
@@ -200,29 +200,29 @@ func (m Machine) add(edges []edge) {
 }
 
 // Allows reports whether the event may happen in the state.
-func (m Machine) Allows(state, event string) bool {
+func (m machine) Allows(state, event string) bool {
 	_, ok := m.edges[state][event]
 	return ok
 }
 
 // Step works out what an event does. An event that the state does not know is an InvalidState error.
-func (m Machine) Step(from Moment, r Request) (Transition, error) {
+func (m machine) Step(from moment, r eventRequest) (transition, error) {
 	to, ok := m.edges[from.State][r.Event]
 	if !ok {
-		return Transition{}, store.Errorf(store.InvalidState,
+		return transition{}, store.Errorf(store.InvalidState,
 			"Can not transition from state '%s' on event '%s' (no defined transition)", from.State, r.Event)
 	}
 	if r.Target != "" && !store.Stable(r.Target) {
-		return Transition{}, fmt.Errorf("target state %q of event %s is not a stable state", r.Target, r.Event)
+		return transition{}, fmt.Errorf("target state %q of event %s is not a stable state", r.Target, r.Event)
 	}
-	t := Transition{Moment: Moment{State: to, Target: m.target(from, to, r)}, ClearsError: r.Background}
+	t := transition{moment: moment{State: to, Target: m.target(from, to, r)}, ClearsError: r.Background}
 	t.Status = status(from.State, to, r.Event)
 	return t, nil
 }
 
 // target follows FSM.process_event and TaskManager.process_event: the old target is dropped when it was reached, a
 // state's own target comes next, an explicit one wins, and a stable state has none unless a worker goes on from it.
-func (m Machine) target(from Moment, to string, r Request) string {
+func (m machine) target(from moment, to string, r eventRequest) string {
 	if !r.Background && store.Stable(to) {
 		return ""
 	}

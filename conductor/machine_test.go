@@ -13,7 +13,7 @@ import (
 // ironic's own machine, recorded in testdata. A stable state drops its target unless a worker goes on from it, which is
 // TaskManager's doing and not in the recording.
 func TestMachineAgreesWithIronic(t *testing.T) {
-	m := NewMachine(messaging.V2023_1)
+	m := newMachine(messaging.V2023_1)
 	text, err := os.ReadFile("testdata/machine-21.4.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestMachineAgreesWithIronic(t *testing.T) {
 		f := strings.Split(strings.TrimSpace(line), " | ")
 		state, event, want, target := f[0], f[1], f[2], strings.TrimPrefix(f[3], "-")
 		pairs++
-		got, err := m.Step(Moment{State: state}, Request{Event: event, Background: true})
+		got, err := m.Step(moment{State: state}, eventRequest{Event: event, Background: true})
 		switch {
 		case want == "invalid":
 			if store.KindOf(err) != store.InvalidState {
@@ -44,42 +44,42 @@ func TestMachineAgreesWithIronic(t *testing.T) {
 }
 
 func TestTransitionTargetsAndStatus(t *testing.T) {
-	m := NewMachine(messaging.V2023_1)
+	m := newMachine(messaging.V2023_1)
 	for _, c := range []struct {
 		name   string
-		from   Moment
-		r      Request
-		to     Moment
+		from   moment
+		r      eventRequest
+		to     moment
 		status string
 	}{
-		{"a deployment begins", Moment{store.Available, ""}, Request{Event: eventDeploy, Background: true},
-			Moment{store.Deploying, store.Active}, "start"},
-		{"and waits", Moment{store.Deploying, store.Active}, Request{Event: eventWait},
-			Moment{store.DeployWait, store.Active}, "success"},
-		{"and ends", Moment{store.Deploying, store.Active}, Request{Event: eventDone}, Moment{store.Active, ""}, "end"},
-		{"and fails", Moment{store.Deploying, store.Active}, Request{Event: eventFail},
-			Moment{store.DeployFail, store.Active}, "error"},
-		{"a manual cleaning is known by its target", Moment{store.Manageable, ""},
-			Request{Event: eventClean, Target: store.Manageable, Background: true},
-			Moment{store.Cleaning, store.Manageable}, "start"},
-		{"which it keeps when it waits", Moment{store.Cleaning, store.Manageable},
-			Request{Event: eventWait, Target: store.Manageable}, Moment{store.CleanWait, store.Manageable}, "success"},
-		{"and ends manageable", Moment{store.Cleaning, store.Manageable}, Request{Event: eventManage},
-			Moment{store.Manageable, ""}, "end"},
-		{"an automated cleaning that fails wants to be available", Moment{store.Cleaning, store.Available},
-			Request{Event: eventFail}, Moment{store.CleanFail, store.Available}, "error"},
-		{"from stable to stable", Moment{store.Available, ""}, Request{Event: eventManage}, Moment{store.Manageable, ""}, "success"},
+		{"a deployment begins", moment{store.Available, ""}, eventRequest{Event: eventDeploy, Background: true},
+			moment{store.Deploying, store.Active}, "start"},
+		{"and waits", moment{store.Deploying, store.Active}, eventRequest{Event: eventWait},
+			moment{store.DeployWait, store.Active}, "success"},
+		{"and ends", moment{store.Deploying, store.Active}, eventRequest{Event: eventDone}, moment{store.Active, ""}, "end"},
+		{"and fails", moment{store.Deploying, store.Active}, eventRequest{Event: eventFail},
+			moment{store.DeployFail, store.Active}, "error"},
+		{"a manual cleaning is known by its target", moment{store.Manageable, ""},
+			eventRequest{Event: eventClean, Target: store.Manageable, Background: true},
+			moment{store.Cleaning, store.Manageable}, "start"},
+		{"which it keeps when it waits", moment{store.Cleaning, store.Manageable},
+			eventRequest{Event: eventWait, Target: store.Manageable}, moment{store.CleanWait, store.Manageable}, "success"},
+		{"and ends manageable", moment{store.Cleaning, store.Manageable}, eventRequest{Event: eventManage},
+			moment{store.Manageable, ""}, "end"},
+		{"an automated cleaning that fails wants to be available", moment{store.Cleaning, store.Available},
+			eventRequest{Event: eventFail}, moment{store.CleanFail, store.Available}, "error"},
+		{"from stable to stable", moment{store.Available, ""}, eventRequest{Event: eventManage}, moment{store.Manageable, ""}, "success"},
 	} {
 		got, err := m.Step(c.from, c.r)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if got.Moment != c.to || got.Status != c.status {
-			t.Errorf("%s: %v with status %q, want %v with %q", c.name, got.Moment, got.Status, c.to, c.status)
+		if got.moment != c.to || got.Status != c.status {
+			t.Errorf("%s: %v with status %q, want %v with %q", c.name, got.moment, got.Status, c.to, c.status)
 		}
 	}
-	if _, err := m.Step(Moment{State: store.Manageable}, Request{Event: eventClean, Target: store.Cleaning}); err == nil {
+	if _, err := m.Step(moment{State: store.Manageable}, eventRequest{Event: eventClean, Target: store.Cleaning}); err == nil {
 		t.Error("an unstable target state was accepted")
 	}
 }
@@ -93,7 +93,7 @@ func TestLaterReleasesKnowMoreEvents(t *testing.T) {
 		{store.DeployWait, eventAbort, messaging.Newest},
 	} {
 		for _, release := range []messaging.Release{messaging.V2023_1, messaging.V2025_1, messaging.Newest} {
-			if got, want := NewMachine(release).Allows(c.state, c.event), release >= c.since; got != want {
+			if got, want := newMachine(release).Allows(c.state, c.event), release >= c.since; got != want {
 				t.Errorf("release %s: %s in %q allowed: %v, want %v", release, c.event, c.state, got, want)
 			}
 		}

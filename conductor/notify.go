@@ -13,7 +13,7 @@ import (
 
 // provisionChange is one move through the state machine, to be announced.
 type provisionChange struct {
-	from          Moment
+	from          moment
 	event, status string
 }
 

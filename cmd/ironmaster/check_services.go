@@ -168,17 +168,17 @@ func (c *checker) checkVersions(ctx context.Context) []finding {
 	if err != nil {
 		return configProblems(err)
 	}
-	worker, err := workerConfig(s, release)
+	pin, err := pinnedRelease(s.Default)
 	if err != nil {
 		return configProblems(err)
 	}
-	codec, err := objects.New(release, worker.PinnedRelease)
+	codec, err := objects.New(release, pin)
 	if err != nil {
 		return []finding{{levelFail, err.Error(), "correct [DEFAULT]pin_release_version"}}
 	}
 	speaks := fmt.Sprintf("this conductor speaks as ironic %s does (RPC %s)", release, release.RPCVersion())
-	if worker.PinnedRelease != 0 {
-		speaks += ", pinned to " + worker.PinnedRelease.String()
+	if pin != 0 {
+		speaks += ", pinned to " + pin.String()
 	}
 	members, err := db.OnlineConductors(ctx, s.Conductor.HeartbeatTimeout)
 	if err != nil {

@@ -89,7 +89,11 @@ func (p *workerProcess) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	codec, err := objects.New(cfg.Release, cfg.PinnedRelease)
+	pin, err := pinnedRelease(s.Default)
+	if err != nil {
+		return err
+	}
+	codec, err := objects.New(cfg.Release, pin)
 	if err != nil {
 		return fmt.Errorf("[DEFAULT]pin_release_version: %w", err)
 	}

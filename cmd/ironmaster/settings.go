@@ -58,14 +58,8 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 	if err != nil {
 		return conductor.Config{}, err
 	}
-	pin := messaging.Release(0)
-	if d.PinReleaseVersion != "" {
-		if pin, err = messaging.ParseRelease(d.PinReleaseVersion); err != nil {
-			return conductor.Config{}, fmt.Errorf("[DEFAULT]pin_release_version: %w", err)
-		}
-	}
 	return conductor.Config{
-		Host: d.Host, Group: strings.ToLower(c.Group), Release: release, PinnedRelease: pin,
+		Host: d.Host, Group: strings.ToLower(c.Group), Release: release,
 		WorkersPoolSize: c.WorkersPoolSize, ReservedWorkersPercentage: c.ReservedWorkersPool,
 		PeriodicMaxWorkers: c.PeriodicMaxWorkers,
 		HeartbeatInterval:  c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,
@@ -89,6 +83,18 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		ProgressInterval: s.Ironmaster.ProgressInterval, MaxMessageSize: oslo.DefaultMaxSize,
 		GracefulShutdownTimeout: c.GracefulShutdownTimeout,
 	}, nil
+}
+
+// pinnedRelease is the release to whose object versions [DEFAULT]pin_release_version holds a worker; 0 stands for no pin.
+func pinnedRelease(d config.Default) (messaging.Release, error) {
+	if d.PinReleaseVersion == "" {
+		return 0, nil
+	}
+	pin, err := messaging.ParseRelease(d.PinReleaseVersion)
+	if err != nil {
+		return 0, fmt.Errorf("[DEFAULT]pin_release_version: %w", err)
+	}
+	return pin, nil
 }
 
 // priorities joins the occurrences of a priority override: "interface.step:priority".
