@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/go-sql-driver/mysql"
 
@@ -27,22 +28,28 @@ func TestRestart(t *testing.T) {
 	cases := []struct {
 		name string
 		run  func(restart, *testing.T)
+		// slow wants a machine that takes a moment from power on until it reads its boot ISO.
+		slow bool
 	}{
 		{"in order while an agent writes", func(r restart, t *testing.T) {
 			r.whileAgentWrites(t, func() { r.stop(t) })
-		}},
+		}, false},
 		{"without warning while an agent writes", func(r restart, t *testing.T) {
 			r.whileAgentWrites(t, func() { must(t, r.w.conductor.Kill()) })
-		}},
-		{"in order with a step that comes to its end", restart.finishes},
-		{"in order with a step that does not end", restart.handsBack},
-		{"without warning in a step", restart.losesStep},
-		{"without warning before a request was answered", func(r restart, t *testing.T) { r.inbox(t, glance) }},
+		}, false},
+		{"without warning while a machine starts", restart.whileMachineStarts, true},
+		{"in order with a step that comes to its end", restart.finishes, true},
+		{"in order with a step that does not end", restart.handsBack, false},
+		{"without warning in a step", restart.losesStep, false},
+		{"without warning before a request was answered", func(r restart, t *testing.T) { r.inbox(t, glance) }, false},
 	}
-	machines := w.openRoom(t, room.Config{Seed: 1, Count: len(cases)}).Machines()
+	quick := w.openRoom(t, room.Config{Seed: 1, Count: len(cases)}).Machines()
+	slow := w.openRoom(t, room.Config{Seed: 2, Count: len(cases), BootDelay: 4 * time.Second}).Machines()
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			r.machine = machines[i]
+			if r.machine = quick[i]; c.slow {
+				r.machine = slow[i]
+			}
 			var err error
 			r.node, err = w.api.enrol(t.Context(), r.machine.Info(), w.ramdisk, map[string]any{"automated_clean": false})
 			must(t, err)
@@ -141,6 +148,23 @@ func (r restart) whileAgentWrites(t *testing.T, end func()) {
 	must(t, err)
 	end()
 	close(g.open)
+	r.start(t)
+	r.checkActive(t)
+}
+
+// whileMachineStarts ends the worker before the machine has read its boot ISO, which the worker serves.
+func (r restart) whileMachineStarts(t *testing.T) {
+	must(t, r.w.api.patch(t.Context(), r.node, set("/instance_info", map[string]any{
+		"image_source": "file://" + r.img.raw, "image_checksum": r.img.sum})))
+	must(t, r.w.api.provision(t.Context(), r.node, "active"))
+	_, err := r.w.api.await(t.Context(), r.node, "wait call-back", func(n node) bool {
+		return n.ProvisionState == "wait call-back" && n.Reservation == ""
+	})
+	must(t, err)
+	if got := r.machine.Snapshot().Booted; got != room.BootNothing {
+		t.Fatalf("the machine runs %q already", got)
+	}
+	must(t, r.w.conductor.Kill())
 	r.start(t)
 	r.checkActive(t)
 }
