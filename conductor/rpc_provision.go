@@ -191,6 +191,7 @@ func (t *task) requestAbort(ctx context.Context) error {
 func (c *Conductor) continueNodeDeploy(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
 	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "continue node deploying", attempts: forever},
 		func(ctx context.Context, t *task) error {
+			before := moment{t.Node.ProvisionState, t.Node.TargetProvisionState}
 			switch t.Node.ProvisionState {
 			case store.DeployWait:
 				if err := t.processEvent(ctx, eventResume, eventOptions{}); err != nil {
@@ -201,7 +202,7 @@ func (c *Conductor) continueNodeDeploy(ctx context.Context, rq oslo.Context, a n
 				return store.Errorf(store.InvalidStateRequested, "Cannot continue deploying on %s. Node is in %s state; "+
 					"should be in one of %s, %s", t.Node.UUID, t.Node.ProvisionState, store.DeployWait, store.Deploying)
 			}
-			t.after(func(ctx context.Context, t *task) { t.continueDeploy(ctx) }, t.noWorker)
+			t.after(func(ctx context.Context, t *task) { t.continueDeploy(ctx) }, t.waitAgain(before))
 			return nil
 		})
 }
@@ -213,12 +214,24 @@ func (c *Conductor) continueNodeClean(ctx context.Context, rq oslo.Context, a no
 				return store.Errorf(store.InvalidStateRequested, "Cannot continue cleaning on %s, node is in %s state, "+
 					"should be %s", t.Node.UUID, t.Node.ProvisionState, store.CleanWait)
 			}
+			before := moment{t.Node.ProvisionState, t.Node.TargetProvisionState}
 			if err := t.processEvent(ctx, eventResume, eventOptions{target: manualTarget(t.Node)}); err != nil {
 				return fmt.Errorf("resuming the cleaning: %w", err)
 			}
-			t.after(func(ctx context.Context, t *task) { t.continueClean(ctx) }, t.noWorker)
+			t.after(func(ctx context.Context, t *task) { t.continueClean(ctx) }, t.waitAgain(before))
 			return nil
 		})
+}
+
+// waitAgain puts a node back into its wait state for which no worker was free: the agent's next heartbeat goes on. Ironic
+// leaves it in the running state, where nothing comes to it any more.
+func (t *task) waitAgain(before moment) func(context.Context, error) {
+	return func(ctx context.Context, err error) {
+		if store.KindOf(err) == store.NoFreeConductorWorker {
+			t.Node.ProvisionState, t.Node.TargetProvisionState = before.State, before.Target
+			t.noWorker(ctx, err)
+		}
+	}
 }
 
 // noWorker records that background work could not start.

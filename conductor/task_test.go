@@ -170,6 +170,8 @@ func TestWorkThatFindsNoWorkerIsUndone(t *testing.T) {
 		{"do_node_tear_down", nil, store.DeployFail, store.Active},
 		{"do_node_clean", map[string]any{"clean_steps": []any{}}, store.Manageable, ""},
 		{"change_node_power_state", map[string]any{"new_state": store.PowerOn}, store.Manageable, ""},
+		{"continue_node_deploy", nil, store.DeployWait, store.Active},
+		{"continue_node_clean", nil, store.CleanWait, store.Manageable},
 		{"change_node_boot_mode", map[string]any{"new_state": "uefi"}, store.Manageable, ""},
 		{"change_node_secure_boot", map[string]any{"new_state": true}, store.Manageable, ""},
 	} {
@@ -187,13 +189,15 @@ func TestWorkThatFindsNoWorkerIsUndone(t *testing.T) {
 			t.Errorf("%s left %q, target %q, last error %q, reservation %q, power %q, target power %q", c.method,
 				got.ProvisionState, got.TargetProvisionState, got.LastError, got.Reservation, got.PowerState, got.TargetPowerState)
 		}
-		if _, marked := got.DriverInternalInfo[keyEpoch]; marked {
-			t.Errorf("%s left its epoch", c.method)
+		if _, marked := got.DriverInternalInfo[keyEpoch]; marked != store.Unstable(c.state) {
+			t.Errorf("%s left its epoch: %v", c.method, marked)
 		}
-		if seen := w.bus.seen(n.UUID); len(seen) != 0 {
+		if seen := w.bus.seen(n.UUID); len(seen) != 0 && !store.Unstable(c.state) {
 			t.Errorf("%s announced %q", c.method, seen)
 		}
 	}
+	beaten := w.waiting(t, store.DeployWait, nil)
+	w.refused(t, store.NoFreeConductorWorker, "heartbeat", beatArgs(beaten))
 	w.unlocked(t)
 }
 
