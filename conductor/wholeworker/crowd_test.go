@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,9 +51,10 @@ func TestCrowd(t *testing.T) {
 	w.orderAll(t, hands, nodes, "provide", "available")
 	t.Logf("%d nodes are available after %s", crowd, time.Since(began).Round(time.Second))
 
+	var fetched atomic.Int32
 	for round, instance := range []map[string]any{
 		{"image_source": web.put("disk.raw", serveFile(img.raw)), "image_disk_format": "raw", "image_checksum": img.sum},
-		{"image_source": web.put("disk.qcow2", serveFile(img.qcow2)), "image_checksum": img.qcow2Sum,
+		{"image_source": web.put("disk.qcow2", counted(serveFile(img.qcow2), &fetched)), "image_checksum": img.qcow2Sum,
 			"image_download_source": "local"},
 	} {
 		must(t, each(t.Context(), hands, nodes, func(ctx context.Context, _ int, uuid string) error {
@@ -68,6 +70,9 @@ func TestCrowd(t *testing.T) {
 		w.checkNothingHeld(t)
 		took = w.orderAll(t, crowd, nodes, "deleted", "available")
 		t.Logf("%d tear-downs at once took %s", crowd, took)
+	}
+	if n := fetched.Load(); n != 1 {
+		t.Errorf("the image that the worker serves was fetched %d times", n)
 	}
 	w.checkNothingHeld(t)
 	w.checkNothingLeft(t, before)

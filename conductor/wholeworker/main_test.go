@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -31,7 +32,11 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "ironmaster")
-	if output, err := exec.Command("go", "build", "-o", program, "../../cmd/ironmaster").CombinedOutput(); err != nil {
+	words := []string{"build", "-o", program, "../../cmd/ironmaster"}
+	if raceDetector {
+		words = slices.Insert(words, 1, "-race")
+	}
+	if output, err := exec.Command("go", words...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, output)
 		return 1
 	}

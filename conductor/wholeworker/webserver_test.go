@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -44,6 +45,16 @@ func (s *webServer) put(name string, page http.HandlerFunc) string {
 
 func serveFile(path string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) }
+}
+
+// counted counts how often a page was fetched.
+func counted(page http.HandlerFunc, count *atomic.Int32) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			count.Add(1)
+		}
+		page(w, r)
+	}
 }
 
 func answerStatus(status int) http.HandlerFunc {

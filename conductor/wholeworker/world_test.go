@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +41,9 @@ type world struct {
 	wares   string
 	ramdisk ramdisk
 	events  *events
+
+	mu    sync.Mutex
+	rooms []*room.Room
 }
 
 // quick are options that make a worker wait less than one whose machines take minutes to start.
@@ -97,7 +102,30 @@ func start(t *testing.T, s setup) *world {
 		own = s.own(w)
 	}
 	w.startConductor(t, own)
+	t.Cleanup(func() { w.checkLog(t) })
 	return w
+}
+
+// checkLog looks in the conductor's log for what must never be there: a panic, a data race, or a secret.
+func (w *world) checkLog(t *testing.T) {
+	log, err := os.ReadFile(w.conductor.LogFile())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	text := string(log)
+	for _, bad := range []string{"panic", "DATA RACE", "ipa-agent-token=", "guessed-wrong"} {
+		if at := strings.Index(text, bad); at >= 0 {
+			t.Errorf("the conductor's log has %q: %s", bad, text[max(0, at-200):min(len(text), at+4000)])
+		}
+	}
+	for _, r := range w.rooms {
+		for _, m := range r.Machines() {
+			if strings.Contains(text, m.Info().Password) {
+				t.Errorf("the conductor's log tells the password of %s", m.Info().Name)
+			}
+		}
+	}
 }
 
 func (w *world) startConductor(t *testing.T, own options) {
@@ -127,6 +155,9 @@ func (w *world) openRoom(t *testing.T, cfg room.Config) *room.Room {
 	cfg.Log = zerolog.New(log).With().Timestamp().Logger()
 	r, err := room.Open(context.Background(), cfg)
 	must(t, err)
+	w.mu.Lock()
+	w.rooms = append(w.rooms, r)
+	w.mu.Unlock()
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Errorf("closing the room: %v", err)
