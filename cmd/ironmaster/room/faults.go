@@ -2,11 +2,7 @@ package room
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -33,51 +29,6 @@ type Faults struct {
 	CommandFailure float64
 	// NoHeartbeat, drawn at each start of an agent, makes it look itself up and then keep quiet.
 	NoHeartbeat float64
-}
-
-// ParseFaults reads faults as a command line gives them: "slow=0.1,slow-by=5s,silent=0.01". The names are slow, slow-by,
-// silent, server-error, garbage, drop-session, stuck-power, wrong-password, command-failure and no-heartbeat.
-func ParseFaults(text string) (Faults, error) {
-	var f Faults
-	err := parseItems(text, func(name, value string) error {
-		if name != "slow-by" {
-			return setProbability(f.probabilities(), name, value)
-		}
-		delay, err := time.ParseDuration(value)
-		f.SlowBy = delay
-		return err
-	})
-	if err != nil {
-		return Faults{}, fmt.Errorf("faults: %w", err)
-	}
-	return f, f.check()
-}
-
-// parseItems hands each "name=value" of a list to set.
-func parseItems(text string, set func(name, value string) error) error {
-	for item := range strings.SplitSeq(text, ",") {
-		if item = strings.TrimSpace(item); item == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(item, "=")
-		if err := set(name, value); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func setProbability(known map[string]*float64, name, value string) error {
-	target := known[name]
-	if target == nil {
-		return fmt.Errorf("unknown, the names are %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
-	}
-	probability, err := strconv.ParseFloat(value, 64)
-	if err != nil {
-		return fmt.Errorf("the probability %q is not a number", value)
-	}
-	*target = probability
-	return nil
 }
 
 func checkProbabilities(known map[string]*float64) error {
@@ -117,17 +68,6 @@ type Quirks struct {
 	BasicOnly float64
 	// RequireETag BMCs answer 428 to a PATCH without If-Match.
 	RequireETag float64
-}
-
-// ParseQuirks reads quirks as a command line gives them: "patch-media=0.5,basic-only=0.1". The names are patch-media,
-// system-media, basic-only and require-etag.
-func ParseQuirks(text string) (Quirks, error) {
-	var q Quirks
-	err := parseItems(text, func(name, value string) error { return setProbability(q.shares(), name, value) })
-	if err != nil {
-		return Quirks{}, fmt.Errorf("quirks: %w", err)
-	}
-	return q, q.check()
 }
 
 func (q *Quirks) shares() map[string]*float64 {

@@ -12,33 +12,6 @@ import (
 	"github.com/stmcginnis/gofish"
 )
 
-func TestParseFaults(t *testing.T) {
-	got, err := ParseFaults("slow=0.1, slow-by=5s,silent=0.01,no-heartbeat=1")
-	if want := (Faults{Slow: 0.1, SlowBy: 5 * time.Second, Silent: 0.01, NoHeartbeat: 1}); err != nil || got != want {
-		t.Errorf("%+v, error %v", got, err)
-	}
-	if got, err := ParseFaults(""); err != nil || got != (Faults{}) {
-		t.Errorf("nothing: %+v, error %v", got, err)
-	}
-	for _, text := range []string{"slow", "slow=x", "slow=2", "slow=-1", "slow=NaN", "fire=1", "slow-by=long", "slow-by=-1s"} {
-		if _, err := ParseFaults(text); err == nil {
-			t.Errorf("%q is taken", text)
-		}
-	}
-}
-
-func TestParseQuirks(t *testing.T) {
-	got, err := ParseQuirks("patch-media=0.5,basic-only=1")
-	if want := (Quirks{PatchMedia: 0.5, BasicOnly: 1}); err != nil || got != want {
-		t.Errorf("%+v, error %v", got, err)
-	}
-	for _, text := range []string{"patch-media=2", "slow=0.1", "patch-media"} {
-		if _, err := ParseQuirks(text); err == nil {
-			t.Errorf("%q is taken", text)
-		}
-	}
-}
-
 func TestFaultsDependOnSeedAndNumber(t *testing.T) {
 	half := Faults{Slow: 0.5, Silent: 0.5, ServerError: 0.5, DropSession: 0.5, StuckPower: 0.5, CommandFailure: 0.5, WrongPassword: 0.5}
 	draw := func(seed uint64, number int, more bool) (requests []requestFault, commands []bool) {
