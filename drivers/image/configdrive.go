@@ -53,20 +53,6 @@ func IsConfigDriveURL(value string) bool {
 	return strings.HasPrefix(value, "http://") || strings.HasPrefix(value, "https://")
 }
 
-// ValidateConfigDrive checks a config drive without building it.
-func ValidateConfigDrive(value any) error {
-	switch v := value.(type) {
-	case store.Dict:
-		_, err := configDriveFiles(ConfigDriveNode{}, v)
-		return err
-	case map[string]any:
-		_, err := configDriveFiles(ConfigDriveNode{}, v)
-		return err
-	}
-	_, err := ConfigDrive(ConfigDriveNode{}, value)
-	return err
-}
-
 func configDriveInvalid(format string, args ...any) error {
 	reason := store.Errorf(store.InvalidParameterValue, format, args...)
 	return store.Errorf(store.InvalidParameterValue, "Invalid parameter instance_info.configdrive: %w", reason)
