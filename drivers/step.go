@@ -42,11 +42,9 @@ type Step struct {
 	// name (reboot_requested), and it is what the columns of the node and the agent itself are to be shown. Nil for every
 	// step that no agent listed.
 	Listed store.Dict
-	// Run carries the step out. It is nil for a step that the agent runs.
+	// Run carries the step out. It is nil for a step that the agent runs. After a restart in its middle it runs again, so
+	// it reads what was done already before it acts.
 	Run func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
-	// Resume is asked after a restart in the middle of Run: it reads what the first run did and finishes it. Nil stands
-	// for a step that may simply run again, because it reads before it acts.
-	Resume func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
 }
 
 // StepArg describes one argument of a step.

@@ -97,7 +97,7 @@ func (d *Deploy) Steps(kind drivers.StepKind) []drivers.Step {
 	}
 	return []drivers.Step{
 		{Interface: drivers.TypeDeploy, Name: "deploy", Priority: 100, Run: d.bootAgent},
-		{Interface: drivers.TypeDeploy, Name: "write_image", Priority: 80, Run: d.writeImage, Resume: d.resumeWriteImage},
+		{Interface: drivers.TypeDeploy, Name: "write_image", Priority: 80, Run: d.writeImage},
 		{Interface: drivers.TypeDeploy, Name: "prepare_instance_boot", Priority: 60, Run: d.prepareInstanceBoot},
 		{Interface: drivers.TypeDeploy, Name: "tear_down_agent", Priority: 40, Run: d.tearDownAgent},
 		{Interface: drivers.TypeDeploy, Name: "switch_to_tenant_network", Priority: 30, Run: d.switchToTenantNetwork},

@@ -32,7 +32,7 @@ func writeImageStep(args store.Dict) store.Dict {
 //
 // Crash windows: after the intent and before the command, the agent's list does not hold the command, and it is sent;
 // after the command and before the wait state is saved, the list holds it, and it is waited for.
-func (d *Deploy) writeImage(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+func (d *Deploy) writeImage(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
 	if !t.Hardware.Storage.ShouldWriteImage(t) {
 		return drivers.Done, nil
 	}
@@ -41,13 +41,13 @@ func (d *Deploy) writeImage(ctx context.Context, t *drivers.Task, args store.Dic
 		return drivers.Done, err
 	}
 	if !before.SentAt.IsZero() {
-		return d.resumeWriteImage(ctx, t, args)
+		return d.resumeWriteImage(ctx, t)
 	}
 	return d.sendWriteImage(ctx, t)
 }
 
 // resumeWriteImage reads the agent's command list and sends the command only when the agent has never seen it.
-func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
 	commands, err := d.client.listRetrying(ctx, t.Node)
 	if err != nil {
 		return drivers.Done, err
