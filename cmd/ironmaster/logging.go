@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -29,6 +30,8 @@ func openLog(s *config.Settings) (zerolog.Logger, io.Closer, error) {
 	if !s.Log.UseJSON {
 		out = zerolog.ConsoleWriter{Out: out, NoColor: true, TimeFormat: "2006-01-02 15:04:05.000"}
 	}
+	// Without this, zerolog's times have no fraction of a second, and lines cannot be held against those of other services.
+	zerolog.TimeFieldFormat = time.RFC3339Nano
 	level := zerolog.InfoLevel
 	if s.Log.Debug {
 		level = zerolog.DebugLevel
