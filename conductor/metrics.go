@@ -33,6 +33,9 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 			s := c.local.Outbox()
 			return float64(s.Durable + s.Volatile)
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "ironmaster_outbox_dropped_total", Help: "Events given up because the outbox was full.",
+		}, func() float64 { return float64(c.local.Outbox().Dropped) }),
 		gauge("ironmaster_registration_age_seconds", "Time since the row in conductors was renewed.",
 			func() float64 { return c.lease.age(c.now()).Seconds() }),
 	)
