@@ -2,7 +2,6 @@ package drivers
 
 import (
 	"context"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -56,5 +55,4 @@ type Progress struct {
 	Waiting bool
 	// Bytes done and in total.
 	Bytes, Total int64
-	At           time.Time
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/image"
@@ -87,9 +86,9 @@ func (w watch) fetched(s image.Snapshot) {
 		image.PhaseHash:     "computing the image's checksum",
 	}[s.Phase]
 	w.task.Worker.Report(w.task, drivers.Progress{Doing: doing, Waiting: s.Phase == image.PhaseWaiting, Bytes: s.Done,
-		Total: s.Total, At: time.Now()})
+		Total: s.Total})
 }
 
-func (w watch) taken(tr image.Transfer) {
-	w.task.Worker.Report(w.task, drivers.Progress{Doing: "writing the image", Bytes: tr.Done, Total: tr.Total, At: time.Now()})
+func (w watch) taken(s image.Snapshot) {
+	w.task.Worker.Report(w.task, drivers.Progress{Doing: "writing the image", Bytes: s.Done, Total: s.Total})
 }

@@ -41,9 +41,6 @@ type FetchRequest struct {
 type Cached struct {
 	// Path is a file that nobody changes until Release.
 	Path string `json:"-"`
-	// Metadata is what the source tells; it is zero in what Held returns.
-	Metadata Metadata `json:"-"`
-
 	// Format is what the file contains, SourceFormat what was downloaded.
 	Format, SourceFormat Format
 	PartitionTable       string
@@ -53,9 +50,6 @@ type Cached struct {
 	// what the source tells.
 	HashAlgo, HashValue string
 }
-
-// Converted reports whether the file is not what the source holds, so that the source's checksums do not apply.
-func (c Cached) Converted() bool { return c.Format != c.SourceFormat }
 
 // Cache keeps one checked copy of each image, however many nodes ask for it, and gives each node a hard link of its own.
 // The master files are named as ironic names them: the Glance id, or the UUID of the URL, with ".converted" behind it
@@ -181,7 +175,7 @@ func (c *Cache) Fetch(ctx context.Context, req FetchRequest) (Cached, error) {
 	if err != nil {
 		return Cached{}, err
 	}
-	return c.await(ctx, f, req, meta)
+	return c.await(ctx, f, req)
 }
 
 // hit serves a request from a master file when that is still what the source holds.
@@ -193,7 +187,7 @@ func (c *Cache) hit(j job, req FetchRequest) (Cached, bool, error) {
 	if err := c.images.cfg.Safety.Check(j.ref.Href, rec.inspection(), j.declared); err != nil {
 		return Cached{}, false, err
 	}
-	cached, err := c.hold(c.masterPath(j.name), rec.Cached, req, j.meta)
+	cached, err := c.hold(c.masterPath(j.name), rec.Cached, req)
 	return cached, true, err
 }
 
@@ -216,9 +210,9 @@ func (c *Cache) readRecord(name string) (record, bool) {
 }
 
 // hold links a ready file to where its owner finds it.
-func (c *Cache) hold(from string, cached Cached, req FetchRequest, meta Metadata) (Cached, error) {
+func (c *Cache) hold(from string, cached Cached, req FetchRequest) (Cached, error) {
 	dir := filepath.Join(c.cfg.ImagesDir, req.Owner)
-	cached.Path, cached.Metadata = filepath.Join(dir, req.Name), meta
+	cached.Path = filepath.Join(dir, req.Name)
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
 		err = errors.Join(removeFile(heldRecord(cached.Path)), removeFile(cached.Path))

@@ -72,8 +72,8 @@ func TestFetchOnceForManyNodes(t *testing.T) {
 			if err != nil || !bytes.Equal(data, disk) {
 				t.Errorf("%s: wrong bytes, %v", owner, err)
 			}
-			if got.HashAlgo != "sha256" || got.HashValue != sha256Of(disk) || got.Size != 1<<20 || got.Converted() ||
-				got.PartitionTable != TableMBR || got.Metadata.ID != imageID {
+			if got.HashAlgo != "sha256" || got.HashValue != sha256Of(disk) || got.Size != 1<<20 || got.SourceFormat != got.Format ||
+				got.PartitionTable != TableMBR {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -175,7 +175,7 @@ func TestFetchConverts(t *testing.T) {
 		if err != nil || !bytes.Equal(data, disk) {
 			t.Fatalf("wrong bytes, %v", err)
 		}
-		if got.Format != FormatRaw || got.SourceFormat != FormatQCOW2 || !got.Converted() || got.HashValue != sha256Of(disk) ||
+		if got.Format != FormatRaw || got.SourceFormat != FormatQCOW2 || got.HashValue != sha256Of(disk) ||
 			got.Size != 2<<20 {
 			t.Errorf("got %+v", got)
 		}
@@ -373,7 +373,6 @@ func TestCacheSurvivesRestart(t *testing.T) {
 		t.Errorf("%d half files left", n)
 	}
 	held, ok := c.Held(nodeID, "disk")
-	got.Metadata = Metadata{}
 	if !ok || held.Path != got.Path || held.HashValue != got.HashValue {
 		t.Errorf("held %+v, %v, want %+v", held, ok, got)
 	}

@@ -49,7 +49,7 @@ type Supply struct {
 
 // Provide fetches an image for a node and publishes it. token is that of an earlier publication, or empty; onServe is
 // told how far the node is and may be nil.
-func (d *Depot) Provide(ctx context.Context, req FetchRequest, token string, onServe func(Transfer)) (Supply, error) {
+func (d *Depot) Provide(ctx context.Context, req FetchRequest, token string, onServe func(Snapshot)) (Supply, error) {
 	cached, err := d.Cache.Fetch(ctx, req)
 	if err != nil {
 		return Supply{}, err
@@ -59,7 +59,7 @@ func (d *Depot) Provide(ctx context.Context, req FetchRequest, token string, onS
 
 // Resume publishes again what a node held before a restart of this worker, under the token that its URL has. ok is false
 // when the node holds nothing of that name any more: it must be provided anew.
-func (d *Depot) Resume(node, name, token string, onServe func(Transfer)) (supply Supply, ok bool, err error) {
+func (d *Depot) Resume(node, name, token string, onServe func(Snapshot)) (supply Supply, ok bool, err error) {
 	cached, ok := d.Cache.Held(node, name)
 	if !ok {
 		return Supply{}, false, nil
@@ -68,7 +68,7 @@ func (d *Depot) Resume(node, name, token string, onServe func(Transfer)) (supply
 	return supply, err == nil, err
 }
 
-func (d *Depot) publish(node, name string, cached Cached, token string, onServe func(Transfer)) (Supply, error) {
+func (d *Depot) publish(node, name string, cached Cached, token string, onServe func(Snapshot)) (Supply, error) {
 	publication, err := d.Server.Publish(Offer{Node: node, Name: name, Path: cached.Path, Token: token, OnProgress: onServe})
 	if err != nil {
 		return Supply{}, err

@@ -100,7 +100,7 @@ func (c *Cache) board(j job) (*flight, error) {
 }
 
 // await waits for a flight, takes the owner's link, and leaves.
-func (c *Cache) await(ctx context.Context, f *flight, req FetchRequest, meta Metadata) (Cached, error) {
+func (c *Cache) await(ctx context.Context, f *flight, req FetchRequest) (Cached, error) {
 	defer c.leave(f)
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
@@ -112,7 +112,7 @@ func (c *Cache) await(ctx context.Context, f *flight, req FetchRequest, meta Met
 			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.hold(f.path, f.rec.Cached, req, meta)
+			return c.hold(f.path, f.rec.Cached, req)
 		case <-ctx.Done():
 			return Cached{}, context.Cause(ctx)
 		case <-ticker.C:

@@ -181,7 +181,6 @@ func glanceMetadata(fields store.Dict) Metadata {
 	}
 	meta := Metadata{
 		Origin:          OriginGlance,
-		ID:              fields.String("id"),
 		Name:            fields.String("name"),
 		Status:          fields.String("status"),
 		Visibility:      fields.String("visibility"),
@@ -192,8 +191,6 @@ func glanceMetadata(fields store.Dict) Metadata {
 		HashAlgo:        fields.String("os_hash_algo"),
 		HashValue:       fields.String("os_hash_value"),
 		Size:            integer("size"),
-		MinDisk:         integer("min_disk"),
-		MinRAM:          integer("min_ram"),
 		Properties:      maps.Clone(fields),
 	}
 	for _, tag := range fields.List("tags") {

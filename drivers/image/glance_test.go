@@ -26,8 +26,8 @@ func TestGlanceShow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Metadata{Origin: OriginGlance, ID: imageID, Name: "cirros", Status: "active", Visibility: "public",
-		Tags: []string{"a"}, DiskFormat: "raw", ContainerFormat: "bare", Size: 8, MinDisk: 3, MinRAM: 512,
+	want := Metadata{Origin: OriginGlance, Name: "cirros", Status: "active", Visibility: "public",
+		Tags: []string{"a"}, DiskFormat: "raw", ContainerFormat: "bare", Size: 8,
 		Checksum: "cd", HashAlgo: "sha256", HashValue: "ab", UpdatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Properties: store.Dict{"kernel_id": "k", "os_hidden": false, "virtual_size": json.Number("1099511627776"),
 			"mappings": []any{map[string]any{"device": "sda"}}}}

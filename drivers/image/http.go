@@ -87,11 +87,10 @@ func (h *httpSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
 			"specified in response to HEAD request.")
 	}
 	meta := Metadata{
-		Origin:      OriginHTTP,
-		Size:        resp.ContentLength,
-		ContentType: resp.Header.Get("Content-Type"),
-		Location:    redirectedTo(ref.Href, resp),
-		NoCache:     strings.Contains(resp.Header.Get("Cache-Control"), "no-store"),
+		Origin:   OriginHTTP,
+		Size:     resp.ContentLength,
+		Location: redirectedTo(ref.Href, resp),
+		NoCache:  strings.Contains(resp.Header.Get("Cache-Control"), "no-store"),
 	}
 	if t, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
 		meta.UpdatedAt = t.UTC()

@@ -42,7 +42,7 @@ type Offer struct {
 	Token string
 	// OnProgress is called, never by two goroutines at once for one request, as the node takes bytes: at most twice a
 	// second, and when a request ends. It must not block. May be nil.
-	OnProgress func(Transfer)
+	OnProgress func(Snapshot)
 }
 
 // Publication is an offer that can be fetched. URL and Token are secrets of the node.
@@ -80,9 +80,8 @@ type publication struct {
 	withdrawn context.Context
 	withdraw  context.CancelFunc
 
-	mu       sync.Mutex
-	transfer Transfer
-	progress Progress
+	mu    sync.Mutex // guards taken against two ranges that end at once
+	taken Progress   // of the latest pass over the file
 }
 
 // NewServer builds a server that does not listen yet.
@@ -184,7 +183,7 @@ func (s *Server) Publish(offer Offer) (Publication, error) {
 		}
 		p.size = size
 	}
-	p.transfer = Transfer{Node: offer.Node, Name: offer.Name, Snapshot: Snapshot{Phase: PhaseServe, Total: p.size}}
+	p.taken.Begin(PhaseServe, p.size)
 	p.withdrawn, p.withdraw = context.WithCancel(context.Background())
 
 	s.mu.Lock()
@@ -217,20 +216,6 @@ func (s *Server) remove(node string, names ...string) {
 			delete(s.byToken, token)
 		}
 	}
-}
-
-// Progress tells what a node has taken of each thing published for it, by name.
-func (s *Server) Progress(node string) []Transfer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []Transfer
-	for _, p := range s.byToken {
-		if p.Node == node {
-			out = append(out, p.state())
-		}
-	}
-	slices.SortFunc(out, func(a, b Transfer) int { return strings.Compare(a.Name, b.Name) })
-	return out
 }
 
 func (s *Server) lookup(urlPath string) *publication {

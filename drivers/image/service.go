@@ -20,8 +20,8 @@ import (
 // Metadata is what the place that holds an image tells about it.
 type Metadata struct {
 	Origin Origin
-	// ID, Name, Status, Visibility and Owner are known for Glance images only.
-	ID, Name, Status, Visibility, Owner string
+	// Name, Status, Visibility and Owner are known for Glance images only.
+	Name, Status, Visibility, Owner string
 	// Properties are the custom properties of a Glance image, such as kernel_id; nil elsewhere.
 	Properties store.Dict
 	Tags       []string
@@ -29,8 +29,6 @@ type Metadata struct {
 	DiskFormat, ContainerFormat string
 	// Size is in bytes, 0 when not known.
 	Size int64
-	// MinDisk is in GiB, MinRAM in MiB.
-	MinDisk, MinRAM int64
 	// Checksum is Glance's md5 in hex.
 	Checksum string
 	// HashAlgo and HashValue are Glance's os_hash_algo and os_hash_value.
@@ -41,8 +39,6 @@ type Metadata struct {
 	NoCache bool
 	// Location is where an HTTP image was found after redirects; empty when it was where the href says.
 	Location string
-	// ContentType is the web server's.
-	ContentType string
 }
 
 // source is a place that holds images.
@@ -56,7 +52,6 @@ type source interface {
 // Service is the way to images. It is safe for concurrent use.
 type Service struct {
 	cfg    Config
-	log    zerolog.Logger
 	glance *glanceSource
 	web    *httpSource
 	files  fileSource
@@ -72,7 +67,7 @@ func New(cfg Config, log zerolog.Logger) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, log: log, glance: glance, web: web, files: fileSource{cfg: cfg.File}}, nil
+	return &Service{cfg: cfg, glance: glance, web: web, files: fileSource{cfg: cfg.File}}, nil
 }
 
 // Close drops idle connections.

@@ -12,60 +12,31 @@ import (
 // PhaseServe is the phase in which a node takes bytes from the server.
 const PhaseServe Phase = "serve"
 
-// Transfer is how far a node is in taking what was published for it.
-type Transfer struct {
-	Node, Name string
-	// Snapshot counts the bytes of the latest pass over the file: a node that starts again starts at 0 again.
-	Snapshot
-	// Sent is all bytes that went out, repeated ones included.
-	Sent int64
-	// Requests is how many GET requests there were.
-	Requests int
-	// Complete tells that the last byte was sent at least once.
-	Complete bool
-}
-
 // reportEvery is the shortest time between two calls of OnProgress within one request.
 const reportEvery = 500 * time.Millisecond
 
 // chunk is how many bytes go out between two looks at the clock, and between two counts.
 const chunk = 1 << 20
 
-func (p *publication) state() Transfer {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.transfer
-}
-
 func (p *publication) report() {
 	if p.OnProgress != nil {
-		p.OnProgress(p.state())
+		p.OnProgress(p.taken.Snapshot())
 	}
 }
 
-// begin notes a GET that starts at offset.
+// begin notes a GET that starts at offset: one from the start begins a new pass over the file.
 func (p *publication) begin(offset int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.transfer.Requests++
 	if offset == 0 {
-		p.progress.Begin(PhaseServe, p.size)
-		p.transfer.Snapshot = p.progress.Snapshot()
+		p.taken.Begin(PhaseServe, p.size)
 	}
 }
 
-// advance notes n bytes that end at offset end. Ranges may come in any order: what counts is the furthest byte.
-func (p *publication) advance(n, end int64) {
+// advance notes that the bytes up to offset end were sent. Ranges may come in any order: what counts is the furthest byte.
+func (p *publication) advance(end int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.transfer.Sent += n
-	if end > p.transfer.Done {
-		p.progress.Set(end)
-		p.transfer.Snapshot = p.progress.Snapshot()
-		p.transfer.Total = p.size
-	}
-	if end == p.size {
-		p.transfer.Complete = true
+	if end > p.taken.Snapshot().Done {
+		p.taken.Set(end)
 	}
 }
 
@@ -169,7 +140,7 @@ func (w *countingWriter) count(n int64) {
 		return
 	}
 	w.offset += n
-	w.p.advance(n, w.offset)
+	w.p.advance(w.offset)
 	if time.Since(w.reported) >= reportEvery {
 		w.reported = time.Now()
 		w.p.report()
