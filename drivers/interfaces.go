@@ -73,7 +73,6 @@ type Management interface {
 	SupportedBootDevices(ctx context.Context, t *Task) ([]string, error)
 	BootDevice(ctx context.Context, t *Task) (BootDevice, error)
 	SetBootDevice(ctx context.Context, t *Task, device string, persistent bool) error
-	SupportedBootModes(ctx context.Context, t *Task) ([]string, error)
 	BootMode(ctx context.Context, t *Task) (string, error)
 	SetBootMode(ctx context.Context, t *Task, mode string) error
 	SecureBoot(ctx context.Context, t *Task) (bool, error)
@@ -90,8 +89,6 @@ type Management interface {
 // Boot brings a node into a ramdisk or into its instance.
 type Boot interface {
 	Interface
-	// Capabilities lists what the interface can do, in ironic's words (ramdisk_boot, iscsi_volume_boot, ...).
-	Capabilities() []string
 	// PrepareRamdisk makes the node boot the deploy ramdisk at its next start. params go onto the kernel command line.
 	PrepareRamdisk(ctx context.Context, t *Task, params map[string]string) error
 	CleanUpRamdisk(ctx context.Context, t *Task) error
@@ -136,8 +133,6 @@ type StepStatus struct {
 	State StepState
 	// Error is the agent's text when State is StepFailed.
 	Error string
-	// Result is the command's result when State is StepSucceeded.
-	Result store.Dict
 }
 
 // StepState is one of the answers that an agent's command list gives.

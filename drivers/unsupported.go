@@ -17,11 +17,6 @@ func Unsupported(t *Task, extension string) error {
 // and override what their hardware can do.
 type BareManagement struct{}
 
-// SupportedBootModes refuses.
-func (BareManagement) SupportedBootModes(_ context.Context, t *Task) ([]string, error) {
-	return nil, Unsupported(t, "get_supported_boot_modes")
-}
-
 // BootMode refuses.
 func (BareManagement) BootMode(_ context.Context, t *Task) (string, error) {
 	return "", Unsupported(t, "get_boot_mode")

@@ -17,7 +17,6 @@ const (
 
 // command is one command as an agent reports it. Name is without the extension: execute_deploy_step.
 type command struct {
-	ID     string `json:"id"`
 	Name   string `json:"command_name"`
 	Status string `json:"command_status"`
 	// Error is an object with type, code, message and details, or a text.

@@ -206,7 +206,7 @@ func stepStatus(n *store.Node, kind drivers.StepKind, commands []command, curren
 		if !sameStep(newest.result().Dict(string(kind)+"_step"), current) {
 			return drivers.StepStatus{State: drivers.StepUnknown}, nil
 		}
-		return drivers.StepStatus{State: drivers.StepSucceeded, Result: newest.result()}, nil
+		return drivers.StepStatus{State: drivers.StepSucceeded}, nil
 	case statusFailed:
 		return drivers.StepStatus{State: drivers.StepFailed, Error: newest.failure()}, nil
 	case "VERSION_MISMATCH", "CLEAN_VERSION_MISMATCH":

@@ -15,9 +15,6 @@ type Boot struct {
 // NewBoot returns the boot interface fake.
 func NewBoot(c Config) *Boot { return &Boot{delay: c.BootDelay} }
 
-// Capabilities are those that let every deploy and storage interface work with it.
-func (*Boot) Capabilities() []string { return []string{"ipxe_boot", "pxe_boot"} }
-
 // PrepareRamdisk waits for the configured time.
 func (b *Boot) PrepareRamdisk(ctx context.Context, _ *drivers.Task, _ map[string]string) error {
 	return b.delay.wait(ctx)

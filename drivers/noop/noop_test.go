@@ -97,7 +97,6 @@ func TestOptionalManagementIsRefused(t *testing.T) {
 	m, ctx, x := noop.NewManagement(), t.Context(), task("fake-hardware")
 	calls := map[string]func() error{
 		"inject_nmi":               func() error { return m.InjectNMI(ctx, x) },
-		"get_supported_boot_modes": func() error { _, err := m.SupportedBootModes(ctx, x); return err },
 		"get_boot_mode":            func() error { _, err := m.BootMode(ctx, x); return err },
 		"set_boot_mode":            func() error { return m.SetBootMode(ctx, x, "uefi") },
 		"get_secure_boot_state":    func() error { _, err := m.SecureBoot(ctx, x); return err },

@@ -15,11 +15,6 @@ var bootModes = map[string]schemas.BootSourceOverrideMode{
 	store.BootModeBIOS: schemas.LegacyBootSourceOverrideMode,
 }
 
-// SupportedBootModes are UEFI and BIOS.
-func (*Management) SupportedBootModes(context.Context, *drivers.Task) ([]string, error) {
-	return []string{store.BootModeUEFI, store.BootModeBIOS}, nil
-}
-
 // BootMode reads BootSourceOverrideMode; "" when the BMC does not tell.
 func (m *Management) BootMode(ctx context.Context, t *drivers.Task) (mode string, err error) {
 	err = m.client.onSystem(ctx, t, func(s *system) error {

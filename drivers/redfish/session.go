@@ -51,7 +51,6 @@ type root struct {
 	Links          struct{ Sessions schemas.Link }
 	SessionService schemas.Link
 	Systems        schemas.Link
-	Managers       schemas.Link
 }
 
 func newSession(t target, cfg Config) (*session, error) {

@@ -95,11 +95,6 @@ func (*VirtualMedia) Properties() map[string]string {
 // Steps offers none.
 func (*VirtualMedia) Steps(drivers.StepKind) []drivers.Step { return nil }
 
-// Capabilities are ironic's for this interface.
-func (*VirtualMedia) Capabilities() []string {
-	return []string{"iscsi_volume_boot", "ramdisk_boot", "ramdisk_boot_configdrive"}
-}
-
 // Validate checks that there is something to boot from and a BMC.
 func (v *VirtualMedia) Validate(_ context.Context, t *drivers.Task) error {
 	if _, err := v.media(t.Node); err != nil {
