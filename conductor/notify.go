@@ -92,7 +92,7 @@ func (c *Conductor) post(node, eventType, level string, payload json.RawMessage,
 	var events []local.Event
 	for _, topic := range c.cfg.NotificationTopics {
 		events = append(events, local.Event{ID: n.MessageID, Node: node, Topic: topic + "." + routingLevel(level),
-			Body: body, At: n.Timestamp})
+			Body: body})
 	}
 	return c.local.Append(events...)
 }

@@ -220,7 +220,7 @@ func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload
 	body, err := note.Encode()
 	if err == nil {
 		err = c.local.Append(local.Event{ID: note.MessageID, Node: n.UUID, Topic: ProgressTopic + "." + level, Body: body,
-			At: note.Timestamp, Droppable: true, Volatile: status == flowUpdate})
+			Droppable: true, Volatile: status == flowUpdate})
 	}
 	if err != nil {
 		c.log.Error().Err(err).Msg("A progress event could not be written")

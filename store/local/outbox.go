@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -17,11 +16,10 @@ import (
 // Event is a message to publish.
 type Event struct {
 	// Seq is its place among all events, given by Append. It grows; numbers may be missing.
-	Seq   uint64    `json:"-"`
-	ID    string    `json:"id"`   // message id, the same each time it is published
-	Node  string    `json:"node"` // UUID
-	Topic string    `json:"topic"`
-	At    time.Time `json:"at"`
+	Seq   uint64 `json:"-"`
+	ID    string `json:"id"`   // message id, the same each time it is published
+	Node  string `json:"node"` // UUID
+	Topic string `json:"topic"`
 	// Droppable events, of progress, go first when the outbox is full.
 	Droppable bool `json:"droppable,omitempty"`
 	// Volatile events live in memory only: they cost no commit and die with the process.
