@@ -174,26 +174,6 @@ func (db *DB) SaveNode(ctx context.Context, n *store.Node, g Guard) error {
 	return db.saveNode(ctx, n, g, values)
 }
 
-// SaveNodeColumns writes the named columns of a node, changed or not, and leaves its other changes for later.
-func (db *DB) SaveNodeColumns(ctx context.Context, n *store.Node, g Guard, columns ...string) error {
-	if n.Snapshot == nil {
-		return errUnread(n)
-	}
-	now, err := store.TakeSnapshot(n)
-	if err != nil {
-		return fmt.Errorf("saving node %s: %w", n.UUID, err)
-	}
-	values := store.Snapshot{}
-	for _, name := range columns {
-		value, known := now[name]
-		if !known || slices.Contains(ownColumns, name) || name == "uuid" {
-			return fmt.Errorf("saving node %s: %q is no column to be saved", n.UUID, name)
-		}
-		values[name] = value
-	}
-	return db.saveNode(ctx, n, g, values)
-}
-
 func errUnread(n *store.Node) error {
 	return fmt.Errorf("saving node %s: it was not read as a whole", n.UUID)
 }

@@ -21,11 +21,6 @@ func (db *DB) Port(ctx context.Context, ident string) (*store.Port, error) {
 	return db.onePort(ctx, ident, "ports."+where, arg)
 }
 
-// PortByAddress reads a port by MAC address, which is unique in a deployment.
-func (db *DB) PortByAddress(ctx context.Context, mac string) (*store.Port, error) {
-	return db.onePort(ctx, mac, "ports.address = ?", mac)
-}
-
 // PortsOfNode reads the ports of a node, ordered by id.
 func (db *DB) PortsOfNode(ctx context.Context, nodeID int64) ([]*store.Port, error) {
 	return db.selectPorts(ctx, "ports.node_id = ?", nodeID)

@@ -27,9 +27,6 @@ func TestPortsComeAndGo(t *testing.T) {
 			ports[0].LocalLinkConnection.String("port_id") != "Gig0/1" || !ports[0].UpdatedAt.Equal(p.UpdatedAt) {
 			t.Errorf("ports %v, %v", ports, err)
 		}
-		if same, err := db.PortByAddress(t.Context(), "52:54:00:00:00:01"); err != nil || same.UUID != p.UUID {
-			t.Errorf("port by address: %v, %v", same, err)
-		}
 
 		const unused = "b1acc0d3-4c90-5210-bb98-bdd30773def7"
 		second := &store.Port{NodeID: n.ID, Address: "52:54:00:00:00:02"}
