@@ -19,7 +19,6 @@ type Field struct {
 	NotNull bool
 	// Index is the struct field's number for reflect.Value.Field.
 	Index int
-	Type  reflect.Type
 }
 
 // fieldCache holds the fields of each model type; they never change.
@@ -37,7 +36,7 @@ func FieldsOf(t reflect.Type) []Field {
 			continue
 		}
 		name, option, _ := strings.Cut(tag, ",")
-		fields = append(fields, Field{Name: name, NotNull: option == "notnull", Index: i, Type: t.Field(i).Type})
+		fields = append(fields, Field{Name: name, NotNull: option == "notnull", Index: i})
 	}
 	fieldCache.Store(t, fields)
 	return fields

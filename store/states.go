@@ -49,9 +49,8 @@ const (
 
 // Faults that put a node into maintenance by themselves.
 const (
-	FaultPower       = "power failure"
-	FaultClean       = "clean failure"
-	FaultRescueAbort = "rescue abort failure"
+	FaultPower = "power failure"
+	FaultClean = "clean failure"
 )
 
 // Boot devices of the ironic API.
@@ -60,11 +59,6 @@ const (
 	BootDeviceDisk  = "disk"
 	BootDeviceCDROM = "cdrom"
 	BootDeviceBIOS  = "bios"
-	BootDeviceSafe  = "safe"
-	BootDeviceWANB  = "wanboot"
-	BootDeviceISCSI = "iscsiboot"
-	BootDeviceFlop  = "floppy"
-	BootDeviceHTTP  = "uefihttp"
 )
 
 // Boot modes.

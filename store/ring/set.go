@@ -36,9 +36,6 @@ func NewSet(cfg Config, members []Member) (*Set, error) {
 	return s, nil
 }
 
-// Empty reports whether no worker at all is alive.
-func (s *Set) Empty() bool { return len(s.rings) == 0 }
-
 // Host returns the host responsible for a node by its driver, conductor group and UUID; "" when no worker of the group
 // has the driver.
 func (s *Set) Host(driver, group, uuid string) string {
