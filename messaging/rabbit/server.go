@@ -26,23 +26,16 @@ type ServerConfig struct {
 	Drain time.Duration
 }
 
-// Delivery is one message taken from a queue. It must be acked or rejected; one that is neither comes again after a
+// Delivery is one message taken from a queue. It must be acked; one that is not comes again after a
 // reconnect.
 type Delivery struct {
 	Body []byte
-	// Redelivered tells that the message was handed out before, perhaps to this worker, and not acked.
-	Redelivered bool
-	// Expiration is how long the caller waits from the time of sending, zero when it does not say.
-	Expiration time.Duration
 
 	message *amqp.Delivery
 }
 
 // Ack tells the broker to forget the message. An error means that the connection went away: the message will come again.
 func (d *Delivery) Ack() error { return d.message.Ack(false) }
-
-// Reject drops the message unhandled.
-func (d *Delivery) Reject() error { return d.message.Reject(false) }
 
 // Handler takes one delivery. Its context is not cancelled when the server stops, so that it can finish accepting.
 type Handler func(ctx context.Context, d *Delivery)
@@ -192,10 +185,7 @@ func (s *Server) dispatch(ctx context.Context, d amqp.Delivery, w *workers) {
 	case <-ctx.Done():
 		return
 	}
-	one := &Delivery{Body: body, Redelivered: d.Redelivered, message: &d}
-	if ms, err := strconv.ParseInt(d.Expiration, 10, 64); err == nil {
-		one.Expiration = time.Duration(ms) * time.Millisecond
-	}
+	one := &Delivery{Body: body, message: &d}
 	w.running.Go(func() {
 		defer func() { <-w.slots }()
 		w.handle(context.WithoutCancel(ctx), one)

@@ -3,7 +3,6 @@ package rabbit
 import (
 	"context"
 	"testing"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/goleak"
@@ -13,9 +12,6 @@ func TestCallAndReply(t *testing.T) {
 	cfg := serverConfig(t)
 	p := startPublisher(t, cfg.Config)
 	startServer(t, cfg, func(ctx context.Context, d *Delivery) {
-		if d.Expiration != time.Minute || d.Redelivered {
-			t.Errorf("expiration %v, redelivered %v", d.Expiration, d.Redelivered)
-		}
 		if err := d.Ack(); err != nil {
 			t.Error(err)
 		}
