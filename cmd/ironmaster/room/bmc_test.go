@@ -20,13 +20,6 @@ import (
 	"github.com/stmcginnis/gofish/schemas"
 )
 
-func newCancel(t *testing.T) (context.Context, context.CancelFunc) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
-	return ctx, cancel
-}
-
 // bmcClient is an HTTP client that trusts the room's authority.
 func bmcClient(t *testing.T, m *Machine) *http.Client {
 	t.Helper()

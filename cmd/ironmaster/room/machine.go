@@ -44,9 +44,7 @@ type state struct {
 	booted    Boot
 	bootError string
 	// starts counts how often the power came on.
-	starts int
-	// bootSource is where the running system came from.
-	bootSource string
+	starts     int
 	override   bootOverride
 	media      map[string]medium
 	indicators map[string]string

@@ -120,7 +120,6 @@ func (s *state) powerUp() bootPlan {
 		s.override.Enabled, s.override.Target = "Disabled", "None"
 	}
 	s.powered, s.booted, s.bootError = true, BootNothing, ""
-	s.bootSource = plan.source
 	s.starts++
 	s.secureBootCurrent = s.secureBoot
 	maps.Copy(s.bios, s.biosPending)
