@@ -223,7 +223,7 @@ func (o *option) convertOne(typ reflect.Type, text string) (reflect.Value, error
 	case reflect.Pointer:
 		return o.convertPointer(typ, text)
 	case reflect.Slice:
-		return o.convertList(text)
+		return reflect.ValueOf(parseList(text)), nil
 	case reflect.Map:
 		dict, err := parseDict(text)
 		return reflect.ValueOf(dict), err
@@ -244,16 +244,6 @@ func (o *option) convertPointer(typ reflect.Type, text string) (reflect.Value, e
 	pointer := reflect.New(elem)
 	pointer.Elem().Set(inner)
 	return pointer, nil
-}
-
-func (o *option) convertList(text string) (reflect.Value, error) {
-	items := parseList(text)
-	for _, item := range items {
-		if err := o.checkChoice(item); err != nil {
-			return reflect.Value{}, err
-		}
-	}
-	return reflect.ValueOf(items), nil
 }
 
 func (o *option) setScalar(value reflect.Value, text string) error {

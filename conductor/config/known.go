@@ -8,7 +8,7 @@ import (
 
 // known lists the options of all supported releases that Ironmaster does not honour, one "group name default" a line. A
 // line that starts with ~ is an option that a Python conductor does not read either, such as those of ironic-api, which
-// share the file: it may be referred to, and setting it is nothing to warn about.
+// share the file, or reads only where others refer to it, such as state_path: setting it is nothing to warn about.
 //
 //go:embed known.txt
 var known string

@@ -83,7 +83,7 @@ func TestDefaultsDependOnTheRelease(t *testing.T) {
 	} {
 		s := mustLoad(t, "", release(c.release))
 		if s.Conductor.WorkersPoolSize != c.workers || s.Conductor.SyncPowerStateInterval != c.powerSync ||
-			s.Agent.RequireTLS != c.requireTLS || s.PXE.KernelAppendParams != c.kernelParams ||
+			s.Agent.RequireTLS != c.requireTLS || s.Redfish.KernelAppendParams != c.kernelParams ||
 			len(s.Conductor.FileURLAllowedPaths) != c.fileURLs || strings.Join(s.Default.EnabledDeploy, ",") != c.deploy {
 			t.Errorf("%s: got %+v %+v", c.release, s.Conductor, s.Default.EnabledDeploy)
 		}
@@ -148,7 +148,6 @@ func TestErrorsNameTheOptionAndTheLine(t *testing.T) {
 		{"[deploy]\nfast_track_timeout = 301", `must be at most 300`},
 		{"[deploy]\nfast_track =", `[deploy]fast_track = "" (/etc/ironic/ironic.conf:2): must be one of true`},
 		{"[deploy]\ndefault_boot_mode = UEFI", `must be one of uefi, bios`},
-		{"[conductor]\ndisallowed_deployment_boot_modes = bios,floppy", `must be one of uefi, bios`},
 		{"[conductor]\nheartbeat_interval = 1.5", `must be an integer`},
 		{"[conductor]\nheartbeat_interval = 99999999999999", `less than 292 years`},
 		{"[conductor]\nheartbeat_interval = 99999999999999999999", `out of the range`},

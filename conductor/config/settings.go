@@ -30,13 +30,11 @@ type Default struct {
 	Host string `opt:"host"` // the conductor's identity; Load computes the default
 	MyIP string `opt:"my_ip"`
 
-	AuthStrategy       string        `opt:"auth_strategy" default:"keystone" choices:"noauth|keystone|http_basic"`
-	RPCTransport       string        `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
-	TransportURL       string        `opt:"transport_url" default:"rabbit://" secret:"true"`
-	ControlExchange    string        `opt:"control_exchange" default:"ironic"`
-	RPCResponseTimeout time.Duration `opt:"rpc_response_timeout" default:"60"`
-	ExecutorThreads    int           `opt:"executor_thread_pool_size" default:"64" old:"rpc_thread_pool_size"`
-	PinReleaseVersion  string        `opt:"pin_release_version"`
+	RPCTransport      string `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
+	TransportURL      string `opt:"transport_url" default:"rabbit://" secret:"true"`
+	ControlExchange   string `opt:"control_exchange" default:"ironic"`
+	ExecutorThreads   int    `opt:"executor_thread_pool_size" default:"64" old:"rpc_thread_pool_size"`
+	PinReleaseVersion string `opt:"pin_release_version"`
 
 	HashPartitionExponent int           `opt:"hash_partition_exponent" default:"5" min:"0" max:"20"`
 	HashRingResetInterval time.Duration `opt:"hash_ring_reset_interval" default:"15"`
@@ -71,8 +69,7 @@ type Default struct {
 	DefaultStorage    string `opt:"default_storage_interface" default:"noop"`
 	DefaultVendor     string `opt:"default_vendor_interface"`
 
-	StatePath string `opt:"state_path" default:"/var/lib/ironic"`
-	TempDir   string `opt:"tempdir" default:"/tmp"`
+	TempDir string `opt:"tempdir" default:"/tmp"`
 
 	ForceRawImages           bool    `opt:"force_raw_images" default:"true"`
 	RawImageGrowthFactor     float64 `opt:"raw_image_growth_factor" default:"2.0" min:"1"`
@@ -90,18 +87,15 @@ type Default struct {
 	VersionedNotificationsTopics []string `opt:"versioned_notifications_topics" default:"ironic_versioned_notifications"`
 	LogInDBMaxSize               int      `opt:"log_in_db_max_size" default:"4096"` // characters of last_error and the like
 
-	AllowImageAccessViaAuthToken bool          `opt:"allow_image_access_via_auth_token" default:"true" defaultNew:"false"`
-	DrainShutdownTimeout         time.Duration `opt:"drain_shutdown_timeout" default:"1800"` // 0 waits for ever
 }
 
 // Log is oslo.log's part of [DEFAULT].
 type Log struct {
-	Debug      bool   `opt:"debug" default:"false"`
-	File       string `opt:"log_file" old:"logfile"`
-	Dir        string `opt:"log_dir" old:"logdir"`
-	UseStderr  bool   `opt:"use_stderr" default:"false"`
-	UseJSON    bool   `opt:"use_json" default:"false"`
-	DateFormat string `opt:"log_date_format" default:"%Y-%m-%d %H:%M:%S"` // strftime
+	Debug     bool   `opt:"debug" default:"false"`
+	File      string `opt:"log_file" old:"logfile"`
+	Dir       string `opt:"log_dir" old:"logdir"`
+	UseStderr bool   `opt:"use_stderr" default:"false"`
+	UseJSON   bool   `opt:"use_json" default:"false"`
 }
 
 // DiskUtils is [disk_utils]: limits of qemu-img.
@@ -112,8 +106,7 @@ type DiskUtils struct {
 
 // API is what a conductor reads of [api].
 type API struct {
-	PublicEndpoint          string        `opt:"public_endpoint"` // where agents call back, unless the catalog tells
-	RamdiskHeartbeatTimeout time.Duration `opt:"ramdisk_heartbeat_timeout" default:"300"`
+	PublicEndpoint string `opt:"public_endpoint"` // where agents call back, unless the catalog tells
 }
 
 // Ironmaster is Ironmaster's own group. An unknown option in it is an error.

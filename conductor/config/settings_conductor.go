@@ -20,40 +20,20 @@ type Conductor struct {
 	PowerStateChangeTimeout        time.Duration `opt:"power_state_change_timeout" default:"60" min:"2"`
 	SoftPowerOffTimeout            time.Duration `opt:"soft_power_off_timeout" default:"600" min:"1"`
 	CheckProvisionStateInterval    time.Duration `opt:"check_provision_state_interval" default:"60" min:"0"`
-	CheckRescueStateInterval       time.Duration `opt:"check_rescue_state_interval" default:"60" min:"1"`
-	CheckAllocationsInterval       time.Duration `opt:"check_allocations_interval" default:"60" min:"0"`
 	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180"`
 	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0"`
 	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0"`
-	InspectWaitTimeout             time.Duration `opt:"inspect_wait_timeout" default:"1800" min:"0"`
-	RescueCallbackTimeout          time.Duration `opt:"rescue_callback_timeout" default:"1800" min:"0"`
-	ServiceCallbackTimeout         time.Duration `opt:"service_callback_timeout" default:"1800" min:"0"`
 	NodeLockedRetryAttempts        int           `opt:"node_locked_retry_attempts" default:"3"`
 	NodeLockedRetryInterval        time.Duration `opt:"node_locked_retry_interval" default:"1"`
 	MaxConcurrentDeploy            int           `opt:"max_concurrent_deploy" default:"250" min:"1"`
 	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1"`
-	MaxConcurrentPerGroup          bool          `opt:"max_concurrent_per_conductor_group" default:"false"`
-	MaxConductorWaitStep           time.Duration `opt:"max_conductor_wait_step_seconds" default:"30" min:"0" max:"1800"`
 	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout"`
-	ConductorCleanupInterval       time.Duration `opt:"conductor_cleanup_interval" default:"86400" min:"0"`
-	ConductorCleanupTimeout        time.Duration `opt:"conductor_cleanup_timeout" default:"1209600" min:"60"`
-	ConductorCleanupBatchSize      int           `opt:"conductor_cleanup_batch_size" default:"50" min:"1"`
 	NodeHistory                    bool          `opt:"node_history" default:"true"`
-	NodeHistoryMaxEntries          int           `opt:"node_history_max_entries" default:"300" min:"0"`
-	NodeHistoryCleanupInterval     time.Duration `opt:"node_history_cleanup_interval" default:"86400" min:"0"`
-	NodeHistoryCleanupBatchCount   int           `opt:"node_history_cleanup_batch_count" default:"1000" min:"0"`
-	NodeHistoryMinimumDays         int           `opt:"node_history_minimum_days" default:"0" min:"0"`
-	RecordStepFlowsInHistory       bool          `opt:"record_step_flows_in_history" default:"true"`
 	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0"`
-	ClearImageCacheOnFailure       bool          `opt:"clear_image_cache_on_deploy_failure" default:"false"`
 	AutomatedClean                 bool          `opt:"automated_clean" default:"true"`
 	PoweroffInCleanFail            bool          `opt:"poweroff_in_cleanfail" default:"false"`
-	PoweroffInServiceFail          bool          `opt:"poweroff_in_servicefail" default:"false"`
 	AllowDeletingAvailable         bool          `opt:"allow_deleting_available_nodes" default:"true"`
 	AllowProvisioningInMaintenance bool          `opt:"allow_provisioning_in_maintenance" default:"true"`
-	RescuePasswordHashAlgorithm    string        `opt:"rescue_password_hash_algorithm" default:"sha256" choices:"sha256|sha512"`
-	RequireRescuePasswordHashed    bool          `opt:"require_rescue_password_hashed" default:"false" default29:"true"`
-	PermitChildNodeStepAsync       bool          `opt:"permit_child_node_step_async_result" default:"false"`
 
 	// Overrides are interface.step to priority, one map for each occurrence; later maps win.
 	CleanStepPriorityOverride  []map[string]string `opt:"clean_step_priority_override" multi:"true"`
@@ -73,25 +53,15 @@ type Conductor struct {
 
 	PermittedImageFormats          []string `opt:"permitted_image_formats" default:"raw,qcow2,iso" default29:"raw,gpt,qcow2,iso"`
 	DisableDeepImageInspection     bool     `opt:"disable_deep_image_inspection" default:"false"`
-	ConductorAlwaysValidatesImages bool     `opt:"conductor_always_validates_images" default:"false"`
 	DisableSupportForChecksumFiles bool     `opt:"disable_support_for_checksum_files" default:"false"`
 	DisableFileChecksum            bool     `opt:"disable_file_checksum" default:"false"`
-	DisableConfigdriveCheck        bool     `opt:"disable_configdrive_check" default:"false"`
-	DisableZstandardDecompression  bool     `opt:"disable_zstandard_decompression" default:"false"`
-	DisableKernelParameterParsing  bool     `opt:"disable_kernel_parameter_parsing" default:"false"`
-	DisallowedDeploymentBootModes  []string `opt:"disallowed_deployment_boot_modes" default:"" choices:"uefi|bios"`
 	FileURLAllowedPaths            []string `opt:"file_url_allowed_paths" default:"/var/lib/ironic,/shared/html,/templates,/opt/cache/files,/vagrant" defaultNew:"/var/lib/ironic"`
 	AutomaticLessee                bool     `opt:"automatic_lessee" default:"false" default29:"true"`
-	AutomaticLesseeSource          string   `opt:"automatic_lessee_source" default:"request" default29:"instance" choices:"instance|request|none"`
 }
 
 // Deploy is [deploy]. Priorities are nil when the agent's or driver's own applies; 0 switches the step off.
 type Deploy struct {
-	HTTPURL             string `opt:"http_url"`
-	HTTPRoot            string `opt:"http_root" default:"/httpboot"`
-	ExternalHTTPURL     string `opt:"external_http_url"`
 	ExternalCallbackURL string `opt:"external_callback_url"`
-	HTTPImageSubdir     string `opt:"http_image_subdir" default:"agent_images"`
 
 	DefaultBootMode            string        `opt:"default_boot_mode" default:"uefi" choices:"uefi|bios"`
 	FastTrack                  bool          `opt:"fast_track" default:"false"`
@@ -100,8 +70,6 @@ type Deploy struct {
 
 	EraseDevicesPriority         *int `opt:"erase_devices_priority"`
 	EraseDevicesMetadataPriority *int `opt:"erase_devices_metadata_priority"`
-	DeleteConfigurationPriority  *int `opt:"delete_configuration_priority"`
-	CreateConfigurationPriority  *int `opt:"create_configuration_priority"`
 
 	ShredRandomOverwriteIterations int  `opt:"shred_random_overwrite_iterations" default:"1" min:"0"`
 	ShredFinalOverwriteWithZeros   bool `opt:"shred_final_overwrite_with_zeros" default:"true"`
@@ -111,13 +79,11 @@ type Deploy struct {
 	DiskErasureConcurrency         int  `opt:"disk_erasure_concurrency" default:"4" min:"1"`
 	EraseSkipReadOnly              bool `opt:"erase_skip_read_only" default:"false"`
 
-	ISOMasterPath              string        `opt:"iso_master_path" default:"/var/lib/ironic/master_iso_images"`
-	ISOCacheSize               int           `opt:"iso_cache_size" default:"20480"`         // MiB
-	ISOCacheTTL                time.Duration `opt:"iso_cache_ttl" default:"10080" unit:"m"` // minutes in the file
-	RamdiskImageDownloadSource string        `opt:"ramdisk_image_download_source" default:"local" choices:"http|local|swift"`
-	ImageServerAuthStrategy    string        `opt:"image_server_auth_strategy" default:"noauth" choices:"noauth|http_basic"`
-	ImageServerUser            string        `opt:"image_server_user"`
-	ImageServerPassword        string        `opt:"image_server_password" secret:"true"`
+	ISOMasterPath              string `opt:"iso_master_path" default:"/var/lib/ironic/master_iso_images"`
+	RamdiskImageDownloadSource string `opt:"ramdisk_image_download_source" default:"local" choices:"http|local|swift"`
+	ImageServerAuthStrategy    string `opt:"image_server_auth_strategy" default:"noauth" choices:"noauth|http_basic"`
+	ImageServerUser            string `opt:"image_server_user"`
+	ImageServerPassword        string `opt:"image_server_password" secret:"true"`
 }
 
 // Agent is [agent].
@@ -128,7 +94,6 @@ type Agent struct {
 	CommandWaitAttempts            int           `opt:"command_wait_attempts" default:"100"`
 	CommandWaitInterval            time.Duration `opt:"command_wait_interval" default:"6"`
 	MaxCommandAttempts             int           `opt:"max_command_attempts" default:"3" min:"1"`
-	APIVersion                     string        `opt:"agent_api_version" default:"v1"`
 	RequireTLS                     bool          `opt:"require_tls" default:"false" default29:"true"`
 	VerifyCA                       Verification  `opt:"verify_ca" default:"True"`
 	APICAFile                      string        `opt:"api_ca_file"`
@@ -148,7 +113,6 @@ type PXE struct {
 	InstanceMasterPath     string        `opt:"instance_master_path" default:"/var/lib/ironic/master_images"` // empty: no cache
 	ImageCacheSize         int           `opt:"image_cache_size" default:"20480"`                             // MiB
 	ImageCacheTTL          time.Duration `opt:"image_cache_ttl" default:"10080" unit:"m"`                     // minutes in the file
-	KernelAppendParams     string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal" old:"pxe_append_params"`
 	DefaultEphemeralFormat string        `opt:"default_ephemeral_format" default:"ext4"`
 }
 
@@ -162,11 +126,6 @@ type Redfish struct {
 	AuthType                string        `opt:"auth_type" default:"auto" choices:"basic|session|auto"`
 	VerifyCA                *Verification `opt:"verify_ca"` // for nodes that say nothing; nil verifies
 	KernelAppendParams      string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
-	BootModeConfigTimeout   time.Duration `opt:"boot_mode_config_timeout" default:"900" min:"0"`
-	PostBootRetryAttempts   int           `opt:"post_boot_retry_attempts" default:"6" min:"1"`
-	PostBootRetryDelay      time.Duration `opt:"post_boot_retry_delay" default:"5" min:"1"`
-	PowerOnConflictRetries  int           `opt:"power_on_conflict_retry_attempts" default:"6" min:"0"`
-	PowerOnConflictInterval time.Duration `opt:"power_on_conflict_retry_interval" default:"10" min:"1"`
 }
 
 // Fake is [fake]: seconds that the fake interfaces wait, a number or "from,to".
@@ -174,12 +133,6 @@ type Fake struct {
 	PowerDelay      string `opt:"power_delay" default:"0"`
 	BootDelay       string `opt:"boot_delay" default:"0"`
 	DeployDelay     string `opt:"deploy_delay" default:"0"`
-	VendorDelay     string `opt:"vendor_delay" default:"0"`
 	ManagementDelay string `opt:"management_delay" default:"0"`
-	InspectDelay    string `opt:"inspect_delay" default:"0"`
-	RAIDDelay       string `opt:"raid_delay" default:"0"`
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
-	StorageDelay    string `opt:"storage_delay" default:"0"`
-	RescueDelay     string `opt:"rescue_delay" default:"0"`
-	FirmwareDelay   string `opt:"firmware_delay" default:"0"`
 }

@@ -38,14 +38,9 @@ type Auth struct {
 	Insecure bool          `opt:"insecure" default:"false"`
 	Timeout  time.Duration `opt:"timeout"` // of one HTTP request; 0: none is set
 
-	ServiceName          string        `opt:"service_name"`
-	ValidInterfaces      []string      `opt:"valid_interfaces" default:"internal,public"` // in order of preference
-	RegionName           string        `opt:"region_name"`
-	EndpointOverride     string        `opt:"endpoint_override"`
-	ConnectRetries       *int          `opt:"connect_retries"`
-	ConnectRetryDelay    time.Duration `opt:"connect_retry_delay" float:"true"`
-	StatusCodeRetries    *int          `opt:"status_code_retries"`
-	StatusCodeRetryDelay time.Duration `opt:"status_code_retry_delay" float:"true"`
+	ValidInterfaces  []string `opt:"valid_interfaces" default:"internal,public"` // in order of preference
+	RegionName       string   `opt:"region_name"`
+	EndpointOverride string   `opt:"endpoint_override"`
 }
 
 // Glance is [glance].
@@ -68,22 +63,19 @@ type Database struct {
 	RetryInterval         time.Duration `opt:"retry_interval" default:"10" old:"DEFAULT.sql_retry_interval,database.reconnect_interval"`
 	MaxPoolSize           int           `opt:"max_pool_size" default:"5"`
 	MaxOverflow           int           `opt:"max_overflow" default:"50" old:"DEFAULT.sql_max_overflow,database.sqlalchemy_max_overflow"`
-	PoolTimeout           time.Duration `opt:"pool_timeout" default:"30" old:"database.sqlalchemy_pool_timeout"`
 	ConnectionRecycleTime time.Duration `opt:"connection_recycle_time" default:"3600"`
 	MySQLSQLMode          string        `opt:"mysql_sql_mode" default:"TRADITIONAL"`
 }
 
 // Rabbit is [oslo_messaging_rabbit], overridden by the query of transport_url.
 type Rabbit struct {
-	SSL                   bool   `opt:"ssl" default:"false" old:"rabbit_use_ssl"`
-	SSLVersion            string `opt:"ssl_version" default:"" old:"kombu_ssl_version"`
-	SSLKeyFile            string `opt:"ssl_key_file" default:"" old:"kombu_ssl_keyfile"`
-	SSLCertFile           string `opt:"ssl_cert_file" default:"" old:"kombu_ssl_certfile"`
-	SSLCAFile             string `opt:"ssl_ca_file" default:"" old:"kombu_ssl_ca_certs"` // the server is verified only when set
-	SSLEnforceHostname    bool   `opt:"ssl_enforce_hostname_verification" default:"false" defaultNew:"true"`
-	LoginMethod           string `opt:"rabbit_login_method" default:"AMQPLAIN" old:"DEFAULT.rabbit_login_method" choices:"PLAIN|AMQPLAIN|EXTERNAL|RABBIT-CR-DEMO"`
-	KombuCompression      string `opt:"kombu_compression"`
-	KombuFailoverStrategy string `opt:"kombu_failover_strategy" default:"round-robin" choices:"round-robin|shuffle"`
+	SSL                bool   `opt:"ssl" default:"false" old:"rabbit_use_ssl"`
+	SSLVersion         string `opt:"ssl_version" default:"" old:"kombu_ssl_version"`
+	SSLKeyFile         string `opt:"ssl_key_file" default:"" old:"kombu_ssl_keyfile"`
+	SSLCertFile        string `opt:"ssl_cert_file" default:"" old:"kombu_ssl_certfile"`
+	SSLCAFile          string `opt:"ssl_ca_file" default:"" old:"kombu_ssl_ca_certs"` // the server is verified only when set
+	SSLEnforceHostname bool   `opt:"ssl_enforce_hostname_verification" default:"false" defaultNew:"true"`
+	LoginMethod        string `opt:"rabbit_login_method" default:"AMQPLAIN" old:"DEFAULT.rabbit_login_method" choices:"PLAIN|AMQPLAIN|EXTERNAL|RABBIT-CR-DEMO"`
 
 	RetryInterval               time.Duration `opt:"rabbit_retry_interval" default:"1"`
 	RetryBackoff                time.Duration `opt:"rabbit_retry_backoff" default:"2" old:"DEFAULT.rabbit_retry_backoff"`
@@ -91,9 +83,7 @@ type Rabbit struct {
 	KombuReconnectDelay         time.Duration `opt:"kombu_reconnect_delay" default:"1.0" min:"0" max:"4.5" float:"true" old:"DEFAULT.kombu_reconnect_delay"`
 	MissingConsumerRetryTimeout time.Duration `opt:"kombu_missing_consumer_retry_timeout" default:"60" old:"kombu_reconnect_timeout"`
 	HeartbeatTimeoutThreshold   time.Duration `opt:"heartbeat_timeout_threshold" default:"60" min:"0"` // 0: no heartbeats
-	HeartbeatRate               int           `opt:"heartbeat_rate" default:"2" default29:"3"`
 	QoSPrefetchCount            int           `opt:"rabbit_qos_prefetch_count" default:"0" min:"0" max:"65535"`
-	DirectMandatoryFlag         bool          `opt:"direct_mandatory_flag" default:"true"`
 
 	// The options below decide the arguments of exchanges and queues and must equal those of ironic-api.
 	EnableCancelOnFailover bool          `opt:"enable_cancel_on_failover" default:"false"`
@@ -114,8 +104,5 @@ type Rabbit struct {
 
 // Notifications is [oslo_messaging_notifications].
 type Notifications struct {
-	Drivers      []string `opt:"driver" multi:"true" old:"DEFAULT.notification_driver"`                // none: notifications are dropped
-	TransportURL string   `opt:"transport_url" secret:"true" old:"DEFAULT.notification_transport_url"` // empty: [DEFAULT]transport_url
-	Topics       []string `opt:"topics" default:"notifications" old:"rpc_notifier2.topics,DEFAULT.notification_topics"`
-	Retry        int      `opt:"retry" default:"-1"` // -1 for ever
+	Drivers []string `opt:"driver" multi:"true" old:"DEFAULT.notification_driver"` // none: notifications are dropped
 }
