@@ -12,8 +12,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -105,7 +105,7 @@ func (c client) poll(ctx context.Context, n *store.Node, r request) (command, er
 	}
 	for attempt := range max(1, c.cfg.WaitAttempts) {
 		if attempt > 0 {
-			if err := pause(ctx, c.cfg.WaitInterval); err != nil {
+			if err := drivers.Pause(ctx, c.cfg.WaitInterval); err != nil {
 				return command{}, err
 			}
 		}
@@ -247,15 +247,4 @@ func programFailure(n *store.Node, c command) error {
 		return nil
 	}
 	return apiError(n, store.Dict{"e": c.Error}.Dict("e")["code"], c.failure())
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

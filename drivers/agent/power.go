@@ -71,7 +71,7 @@ func (p *Power) Reboot(ctx context.Context, t *drivers.Task, _ time.Duration) er
 	if err := t.Worker.Save(ctx, t); err != nil {
 		return err
 	}
-	return pause(ctx, p.cfg.RebootPause)
+	return drivers.Pause(ctx, p.cfg.RebootPause)
 }
 
 // SupportedPowerStates are the reboots.

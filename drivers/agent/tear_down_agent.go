@@ -59,7 +59,7 @@ func (d *Deploy) powerOff(ctx context.Context, t *drivers.Task) error {
 	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the node to switch itself off", Waiting: true})
 	for attempt := range d.cfg.PowerOffRetries + 1 {
 		if attempt > 0 {
-			if err := pause(ctx, d.cfg.PowerOffInterval); err != nil {
+			if err := drivers.Pause(ctx, d.cfg.PowerOffInterval); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // Delay is a time between two bounds; the shorter ones are likelier. The zero Delay is none at all.
@@ -47,12 +49,5 @@ func (d Delay) wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 	share := 1 - math.Sqrt(1-rand.Float64())
-	timer := time.NewTimer(d.Min + time.Duration(share*float64(d.Max-d.Min)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return drivers.Pause(ctx, d.Min+time.Duration(share*float64(d.Max-d.Min)))
 }

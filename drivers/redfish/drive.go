@@ -8,6 +8,7 @@ import (
 
 	"github.com/stmcginnis/gofish/schemas"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -128,7 +129,7 @@ func (s *system) insertInto(d *drive, url string) error {
 		case statusOf(err) < http.StatusInternalServerError || attempt >= s.session.cfg.InsertAttempts:
 			return s.told(err, "Inserting virtual media failed for node "+s.task.Node.UUID+". Error: ", url)
 		}
-		if err := pause(s.ctx, s.session.cfg.InsertInterval); err != nil {
+		if err := drivers.Pause(s.ctx, s.session.cfg.InsertInterval); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func (s *system) await(state string, timeout time.Duration) error {
 	s.api = api.WithContext(ctx)
 	var last error
 	for wait := s.session.cfg.PowerPoll; ; wait = min(wait*3/2, slowest) {
-		if pause(ctx, wait) == nil {
+		if drivers.Pause(ctx, wait) == nil {
 			last = s.refresh()
 		}
 		switch {

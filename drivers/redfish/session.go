@@ -14,6 +14,8 @@ import (
 
 	"github.com/stmcginnis/gofish"
 	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // maxAnswer bounds what a BMC may send in one answer. Real resources are below 100 KiB.
@@ -169,7 +171,7 @@ func (s *session) persist(req *http.Request) (*http.Response, error) {
 		if !again || attempt >= s.cfg.ConnectionAttempts {
 			return answer, err
 		}
-		if err := pause(req.Context(), s.cfg.RetryInterval); err != nil {
+		if err := drivers.Pause(req.Context(), s.cfg.RetryInterval); err != nil {
 			return nil, err
 		}
 	}
@@ -179,17 +181,6 @@ func (s *session) persist(req *http.Request) (*http.Response, error) {
 func neverSent(err error) bool {
 	var operation *net.OpError
 	return errors.As(err, &operation) && operation.Op == "dial"
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // send sends a request once and reads the whole answer.
