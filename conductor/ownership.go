@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/ring"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -65,4 +66,27 @@ func (c *Conductor) hardwareOf(n *store.Node) (*drivers.Hardware, error) {
 		return nil, err
 	}
 	return c.hardware.Hardware(n)
+}
+
+// eachLocked takes the locks of nodes one after the other and does the work, until it was done for most of them (0 is no
+// limit) or no background worker is free. Nodes that somebody else locks meanwhile are left to them; failures are logged.
+func (c *Conductor) eachLocked(ctx context.Context, nodes []*store.Node, most int, purpose string,
+	work func(context.Context, *task) error) {
+	done := 0
+	for _, n := range nodes {
+		err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: purpose}, work)
+		switch store.KindOf(err) {
+		case store.NoFreeConductorWorker:
+			return
+		case store.NodeLocked, store.NodeNotFound:
+			continue
+		}
+		if err != nil {
+			c.log.Error().Err(err).Str("node", n.UUID).Str("purpose", purpose).Msg("Periodic work on a node failed")
+			continue
+		}
+		if done++; done == most {
+			return
+		}
+	}
 }

@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -80,26 +81,8 @@ func (c *Conductor) takeOverNodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	begun := 0
-	for _, n := range nodes {
-		if equalPtr(n.ConductorAffinity, &c.conductorID) {
-			continue
-		}
-		err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "node take over"}, takeOverLocked)
-		switch store.KindOf(err) {
-		case store.NoFreeConductorWorker:
-			return nil
-		case store.NodeLocked, store.NodeNotFound:
-			continue
-		}
-		if err != nil {
-			c.log.Error().Err(err).Str("node", n.UUID).Msg("Taking over a node failed")
-			continue
-		}
-		if begun++; begun >= c.cfg.PeriodicMaxWorkers {
-			return nil
-		}
-	}
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return equalPtr(n.ConductorAffinity, &c.conductorID) })
+	c.eachLocked(ctx, nodes, c.cfg.PeriodicMaxWorkers, "node take over", takeOverLocked)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
@@ -30,24 +29,7 @@ func (c *Conductor) failNodes(ctx context.Context, f failing) error {
 	if err != nil {
 		return err
 	}
-	failed := 0
-	for _, n := range nodes {
-		err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "node state check"},
-			func(ctx context.Context, t *task) error { return t.failStuck(ctx, f) })
-		switch store.KindOf(err) {
-		case store.NoFreeConductorWorker:
-			return nil
-		case store.NodeLocked, store.NodeNotFound:
-			continue
-		}
-		if err != nil {
-			c.log.Error().Err(err).Str("node", n.UUID).Msg("Failing a stuck node did not work")
-			continue
-		}
-		if failed++; f.most > 0 && failed >= f.most {
-			return nil
-		}
-	}
+	c.eachLocked(ctx, nodes, f.most, "node state check", func(ctx context.Context, t *task) error { return t.failStuck(ctx, f) })
 	return nil
 }
 
