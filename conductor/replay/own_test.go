@@ -138,16 +138,7 @@ func (w *world) recordOwn(t *testing.T, own ownCases, s setups) {
 
 func (w *world) record(t *testing.T, s setups, r recording) map[string]any {
 	t.Helper()
-	own := s.Cases[r.name]
-	if err := w.db.seed(s.Nodes, own, r, recordingText(r)); err != nil {
-		t.Fatalf("%s: %v", r.name, err)
-	}
-	before, err := w.db.rows()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.agent.reset(own.Agent)
-	w.tap.reset()
+	_, before := w.begin(t, s, r)
 	var exchanges []any
 	for _, e := range r.HTTP {
 		status, body := w.request(t, *e.Request)

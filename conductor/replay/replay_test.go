@@ -111,19 +111,26 @@ func (w *world) replay(t *testing.T, s setups, r recording, allowed, everywhere 
 	}
 }
 
-// run puts the state before the case in place, asks, and returns in what the outcome differs from the recording.
-func (w *world) run(t *testing.T, s setups, r recording) []mismatch {
+// begin puts the state before the case in place and returns the rows that it begins with.
+func (w *world) begin(t *testing.T, s setups, r recording) (own setup, before map[string]any) {
 	t.Helper()
-	own := s.Cases[r.name]
-	if err := w.db.seed(s.Nodes, own, r, recordingText(r)); err != nil {
+	own = s.Cases[r.name]
+	err := w.db.seed(s.Nodes, own, r, recordingText(r))
+	if err != nil {
 		t.Fatalf("%s: %v", r.name, err)
 	}
-	before, err := w.db.rows()
-	if err != nil {
+	if before, err = w.db.rows(); err != nil {
 		t.Fatal(err)
 	}
 	w.agent.reset(own.Agent)
 	w.tap.reset()
+	return own, before
+}
+
+// run begins the case, asks, and returns in what the outcome differs from the recording.
+func (w *world) run(t *testing.T, s setups, r recording) []mismatch {
+	t.Helper()
+	own, before := w.begin(t, s, r)
 	started := time.Now()
 	answers := w.ask(t, r)
 
