@@ -97,8 +97,7 @@ func executeDeployStep(ctx context.Context, a *agent, p params) (any, error) {
 	case "erase_devices_metadata":
 		err = a.m.disk.eraseMetadata()
 	default:
-		err = newAgentError("HardwareManagerMethodNotFound", http.StatusInternalServerError,
-			"No HardwareManager found to handle method", "Could not find method: "+request.Step)
+		err = noSuchStep(request.Step)
 	}
 	if err != nil {
 		return nil, newAgentError("DeploymentError", http.StatusInternalServerError, "Deploy step failed",
@@ -118,12 +117,16 @@ func executeCleanStep(_ context.Context, a *agent, p params) (any, error) {
 	case "erase_devices_metadata":
 		err = a.m.disk.eraseMetadata()
 	default:
-		err = newAgentError("HardwareManagerMethodNotFound", http.StatusInternalServerError,
-			"No HardwareManager found to handle method", "Could not find method: "+request.Step)
+		err = noSuchStep(request.Step)
 	}
 	if err != nil {
 		return nil, newAgentError("CleaningError", http.StatusInternalServerError, "Clean step failed",
 			fmt.Sprintf("Error performing clean step %s: %s", request.Step, err))
 	}
 	return map[string]any{"clean_result": nil, "clean_step": p["step"]}, nil
+}
+
+func noSuchStep(name string) error {
+	return newAgentError("HardwareManagerMethodNotFound", http.StatusInternalServerError,
+		"No HardwareManager found to handle method", "Could not find method: "+name)
 }
