@@ -114,13 +114,13 @@ func (p *workerProcess) run(ctx context.Context) error {
 	defer hw.close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	bus, publisher, err := p.openBus(s)
+	bus, err := p.openBus(s)
 	if err != nil {
 		return err
 	}
 	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Bus: bus, Hardware: hw.enabled, Images: hw.images,
 		Codec: codec, Metrics: registry, Log: p.log})
-	return p.serve(ctx, worker, registry, publisher)
+	return p.serve(ctx, worker, registry, bus)
 }
 
 // rowVersions are the object versions that rows are written in.
@@ -135,23 +135,31 @@ func rowVersions(codec *objects.Codec) map[string]string {
 // rpcTopic is ironic's topic of conductors.
 const rpcTopic = "ironic.conductor_manager"
 
-func (p *workerProcess) openBus(s *config.Settings) (*conductor.RabbitBus, *rabbit.Publisher, error) {
+func (p *workerProcess) openBus(s *config.Settings) (*conductor.RabbitBus, error) {
 	server, err := rabbit.NewServer(rabbit.ServerConfig{Config: brokerConfig(s, "ironmaster server", p.log), Topic: rpcTopic,
 		Host: s.Default.Host, Concurrency: s.Default.ExecutorThreads})
 	if err != nil {
-		return nil, nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
+		return nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
 	}
 	publisher, err := rabbit.NewPublisher(brokerConfig(s, "ironmaster publisher", p.log))
 	if err != nil {
-		return nil, nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
+		return nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
 	}
-	return conductor.NewRabbitBus(server, publisher), publisher, nil
+	var notifier *rabbit.Publisher
+	if url := s.Notifications.TransportURL; url != "" {
+		cfg := brokerConfig(s, "ironmaster notifier", p.log)
+		cfg.URL = url
+		if notifier, err = rabbit.NewPublisher(cfg); err != nil {
+			return nil, fmt.Errorf("[oslo_messaging_notifications]transport_url: %w", err)
+		}
+	}
+	return conductor.NewRabbitBus(server, publisher, notifier), nil
 }
 
-// serve runs the worker beside its publisher and the operators' address. The publisher ends last: it carries the last
+// serve runs the worker beside what sends for it and the operators' address. What sends ends last: it carries the last
 // replies and events.
 func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, registry *prometheus.Registry,
-	publisher *rabbit.Publisher) error {
+	bus *conductor.RabbitBus) error {
 	listener, err := net.Listen("tcp", p.settings.Ironmaster.AdminListen)
 	if err != nil {
 		return fmt.Errorf("[ironmaster]admin_listen: %w", err)
@@ -159,7 +167,7 @@ func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, 
 	admin := &http.Server{Handler: worker.AdminHandler(registry), ReadHeaderTimeout: adminTimeout, WriteTimeout: adminTimeout}
 	var around sync.WaitGroup
 	publishing, stopPublishing := context.WithCancel(context.Background())
-	around.Go(func() { publisher.Run(publishing) })
+	around.Go(func() { bus.Run(publishing) })
 	around.Go(func() {
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error().Err(err).Msg("The operators' address failed")

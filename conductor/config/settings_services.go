@@ -104,5 +104,6 @@ type Rabbit struct {
 
 // Notifications is [oslo_messaging_notifications].
 type Notifications struct {
-	Drivers []string `opt:"driver" multi:"true" old:"DEFAULT.notification_driver"` // none: notifications are dropped
+	Drivers      []string `opt:"driver" multi:"true" old:"DEFAULT.notification_driver"`                // none: notifications are dropped
+	TransportURL string   `opt:"transport_url" secret:"true" old:"DEFAULT.notification_transport_url"` // empty: [DEFAULT]transport_url
 }
