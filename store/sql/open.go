@@ -110,8 +110,12 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
+// idleTime is how long a connection that a burst of work opened outlives it.
+const idleTime = 30 * time.Second
+
 func (db *DB) sizePool() {
 	db.pool.SetConnMaxLifetime(db.cfg.ConnectionRecycleTime)
+	db.pool.SetConnMaxIdleTime(idleTime)
 	if db.writer != nil {
 		return
 	}
