@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
 )
 
@@ -54,7 +55,7 @@ const readyPoll = 20 * time.Millisecond
 // Ready is Bus: the queues exist.
 func (b *RabbitBus) Ready(ctx context.Context) error {
 	for !b.server.Connected() {
-		if err := sleep(ctx, readyPoll); err != nil {
+		if err := drivers.Pause(ctx, readyPoll); err != nil {
 			return fmt.Errorf("waiting for the broker: %w", err)
 		}
 	}

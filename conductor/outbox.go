@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store/local"
 )
 
@@ -23,7 +24,7 @@ func (c *Conductor) publish(ctx context.Context) {
 		err := c.publishAll(ctx)
 		if ctx.Err() == nil {
 			c.log.Warn().Err(err).Msg("Publishing events failed; they wait in the outbox")
-			_ = sleep(ctx, outboxPause)
+			_ = drivers.Pause(ctx, outboxPause)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package conductor
 import (
 	"context"
 	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // periodic is work that is done again and again, each time a spacing after the last one ended.
@@ -40,7 +42,7 @@ func (c *Conductor) runPeriodics(ctx context.Context) {
 }
 
 func (c *Conductor) repeat(ctx context.Context, p periodic) {
-	for sleep(ctx, p.spacing) == nil {
+	for drivers.Pause(ctx, p.spacing) == nil {
 		if err := c.mayAct(); err != nil {
 			c.log.Warn().Err(err).Str("task", p.name).Msg("Periodic work is left out")
 			continue

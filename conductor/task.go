@@ -106,7 +106,7 @@ func (t *task) reserve(ctx context.Context, attempts int) error {
 		if store.KindOf(err) != store.NodeLocked || try == attempts {
 			return err
 		}
-		if err := sleep(ctx, t.c.cfg.NodeLockedRetryInterval); err != nil {
+		if err := drivers.Pause(ctx, t.c.cfg.NodeLockedRetryInterval); err != nil {
 			return err
 		}
 	}
@@ -317,15 +317,4 @@ func truncate(s *string, limit int) {
 		cut--
 	}
 	*s = (*s)[:cut]
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
