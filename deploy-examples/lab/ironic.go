@@ -153,8 +153,13 @@ func (l *Lab) launchIronicAPI() error {
 // StartConductor runs a conductor, program with args and --config-file confFile, and returns once the API counts host,
 // which must be the host name in confFile, among the live ones. Its log is named after the host.
 func (l *Lab) StartConductor(host, confFile, program string, args ...string) (*Service, error) {
+	var env []string
+	if program == pythonConductor {
+		// Among what would reach it is REQUESTS_CA_BUNDLE, which wins over the CA that a node names for its BMC.
+		env = cleanEnv(l.Dir)
+	}
 	return l.StartService(Command{
-		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile),
+		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile), Env: env,
 		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool { return strings.Contains(body, `"`+host+`"`) }),
 	})
 }
