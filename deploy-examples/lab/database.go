@@ -42,7 +42,7 @@ func (l *Lab) StartDatabase(kind string) (*Database, error) {
 
 // prepareDatabase settles everything that other services need to know about the database.
 func (l *Lab) prepareDatabase(kind string) (*Database, error) {
-	if err := need("ironic", ironicDBSync); err != nil {
+	if err := l.system.need("ironic", ironicDBSync); err != nil {
 		return nil, err
 	}
 	var err error
@@ -77,12 +77,12 @@ func (l *Lab) prepareSQLite() (*Database, error) {
 	return &Database{
 		Kind: "sqlite", URL: url, ConductorURL: url,
 		template: func(ctx context.Context) error {
-			key, err := versions(ctx, "python3-ironic")
+			key, err := l.system.versions(ctx, "python3-ironic")
 			if err != nil {
 				return err
 			}
 			return copyTemplate(ctx, "sqlite-"+key, l.Dir, file, func(ctx context.Context, dir string) error {
-				return createSchema(ctx, dir, "sqlite:///"+filepath.Join(dir, "data"))
+				return l.system.createSchema(ctx, dir, "sqlite:///"+filepath.Join(dir, "data"))
 			})
 		},
 	}, nil
@@ -91,9 +91,10 @@ func (l *Lab) prepareSQLite() (*Database, error) {
 // server is what differs between database servers when their data folder is made.
 type server struct {
 	kind, dialect, driver string
-	packages              []string
-	initialise            func(dir string) Command
-	serve                 func(dir string, port int) Command
+	// pkg is the Debian package of the server.
+	pkg        string
+	initialise func(dir string) Command
+	serve      func(dir string, port int) Command
 	// admin names the database server in the syntax of the Go driver.
 	admin    func(dir string, port int) string
 	accounts []string
@@ -118,12 +119,16 @@ func (l *Lab) prepareServer(s server) (*Database, error) {
 		ConductorURL: s.url(conductorAccount, numbers[0]),
 		command:      s.serve(dir, numbers[0]),
 		template: func(ctx context.Context) error {
-			key, err := versions(ctx, s.packages...)
+			schema, err := l.system.versions(ctx, "python3-ironic")
 			if err != nil {
 				return err
 			}
-			return copyTemplate(ctx, s.kind+"-"+key, l.Dir, filepath.Join(dir, "data"),
-				func(ctx context.Context, dir string) error { return s.build(ctx, dir, numbers[0]) })
+			key, err := versions(ctx, s.pkg)
+			if err != nil {
+				return err
+			}
+			return copyTemplate(ctx, s.kind+"-"+key+"+"+schema, l.Dir, filepath.Join(dir, "data"),
+				func(ctx context.Context, dir string) error { return s.build(ctx, l.system, dir, numbers[0]) })
 		},
 	}, nil
 }
@@ -132,8 +137,8 @@ func (s server) url(account string, port int) string {
 	return fmt.Sprintf("%s://%s:%s@%s/ironic", s.dialect, account, accountPassword, loopback(port))
 }
 
-// build makes a data folder with the accounts and the schema.
-func (s server) build(ctx context.Context, dir string, port int) error {
+// build makes a data folder with the accounts and the schema of ironic's release.
+func (s server) build(ctx context.Context, ironic system, dir string, port int) error {
 	if err := s.own(dir); err != nil {
 		return err
 	}
@@ -148,7 +153,7 @@ func (s server) build(ctx context.Context, dir string, port int) error {
 	if err := s.createAccounts(ctx, dir, port); err != nil {
 		return err
 	}
-	if err := createSchema(ctx, dir, s.url(apiAccount, port)); err != nil {
+	if err := ironic.createSchema(ctx, dir, s.url(apiAccount, port)); err != nil {
 		return err
 	}
 	return service.Stop()

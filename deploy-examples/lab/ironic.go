@@ -21,15 +21,15 @@ const (
 const ConductorHost = "lab-conductor"
 
 // createSchema runs ironic-dbsync against an empty database.
-func createSchema(ctx context.Context, dir, url string) error {
+func (s system) createSchema(ctx context.Context, dir, url string) error {
 	file := filepath.Join(dir, "dbsync.conf")
 	if err := (ini{"database": {"connection": url}}).write(file); err != nil {
 		return err
 	}
-	return runOnce(ctx, dir, Command{
+	return runOnce(ctx, dir, s.run(Command{
 		Name: "ironic-dbsync", Path: ironicDBSync, Env: cleanEnv(dir),
 		Args: []string{"--config-file", file, "create_schema"},
-	})
+	}))
 }
 
 // StartIronicAPI writes the configuration files and starts ironic-api. The broker and the database must have been
@@ -44,7 +44,7 @@ func (l *Lab) StartIronicAPI() error {
 
 // prepareIronic chooses the API's address and writes the configuration.
 func (l *Lab) prepareIronic() error {
-	if err := need("ironic", ironicAPI); err != nil {
+	if err := l.system.need("ironic", ironicAPI); err != nil {
 		return err
 	}
 	numbers, err := l.ports.reserve(1)
@@ -142,26 +142,28 @@ func (l *Lab) baseConf() ini {
 
 func (l *Lab) launchIronicAPI() error {
 	var err error
-	l.API, err = l.StartService(Command{
+	l.API, err = l.StartService(l.system.run(Command{
 		Name: "ironic-api", Path: ironicAPI, Env: cleanEnv(l.Dir),
 		Args:  []string{"--config-file", l.APIConfFile},
 		Ready: answers(l.IronicURL+"/v1", nil),
-	})
+	}))
 	return err
 }
 
 // StartConductor runs a conductor, program with args and --config-file confFile, and returns once the API counts host,
-// which must be the host name in confFile, among the live ones. Its log is named after the host.
+// which must be the host name in confFile, among the live ones. Its log is named after the host. The program
+// /usr/bin/ironic-conductor is the one of the lab's release.
 func (l *Lab) StartConductor(host, confFile, program string, args ...string) (*Service, error) {
-	var env []string
+	command := Command{
+		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile),
+		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool { return strings.Contains(body, `"`+host+`"`) }),
+	}
 	if program == pythonConductor {
 		// Among what would reach it is REQUESTS_CA_BUNDLE, which wins over the CA that a node names for its BMC.
-		env = cleanEnv(l.Dir)
+		command.Env = cleanEnv(l.Dir)
+		command = l.system.run(command)
 	}
-	return l.StartService(Command{
-		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile), Env: env,
-		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool { return strings.Contains(body, `"`+host+`"`) }),
-	})
+	return l.StartService(command)
 }
 
 // answers is a readiness check: a GET of the URL succeeds, with a body that accept takes when it is given.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +18,14 @@ type Options struct {
 	// Dir is an empty or missing folder for everything the services write; it stays after Close. When empty, a
 	// temporary folder is used, and removed by Close. Keep it short: Unix sockets lie below it.
 	Dir string
+	// Release is the ironic release to run: 2025.1 or newest, out of a folder with Debian 13 or sid in it, together with
+	// that Debian's RabbitMQ. When empty, the environment variable IRONMASTER_RELEASE says it; without it, ironic is
+	// this machine's own.
+	Release string
 	// Database is sqlite (also when empty), mariadb or postgresql.
 	Database string
 	Glance   bool
-	// Conductor is empty for none, or "python" for Debian's own ironic-conductor.
+	// Conductor is empty for none, or "python" for the release's own ironic-conductor.
 	Conductor string
 	// Extra holds options (group, option, value) that replace or complete those of ironic.conf, for the API and for
 	// the conductor.
@@ -49,6 +54,7 @@ type Lab struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	options    Options
+	system     system
 	temporary  bool
 	ports      ports
 	glancePort int
@@ -74,6 +80,9 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the lab's folder: %w", err)
 	}
+	if l.system, err = findSystem(cmp.Or(o.Release, os.Getenv(ReleaseVariable)), l.Dir); err != nil {
+		return nil, err
+	}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	return l, nil
 }
@@ -98,7 +107,7 @@ func (l *Lab) startAll() error {
 	if c := l.options.Conductor; c != "" && c != "python" {
 		return fmt.Errorf("no conductor of kind %q: choose python or none", c)
 	} else if c == "python" {
-		if err := need("conductor", pythonConductor); err != nil {
+		if err := l.system.need("conductor", pythonConductor); err != nil {
 			return err
 		}
 	}

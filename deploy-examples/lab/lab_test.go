@@ -268,3 +268,32 @@ func processesOf(dir string) []string {
 	}
 	return found
 }
+
+func TestReleaseThatIsNotThereIsNamed(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for release, want := range map[string]string{
+		"2025.1": "make test-2025.1", "newest": "make test-newest", "nautilus": `no ironic release "nautilus": choose 2025.1, newest`,
+	} {
+		if _, err := New(t.Context(), Options{Release: release}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("release %s: got %v, want an error with %s", release, err, want)
+		}
+	}
+}
+
+// TestTheReleaseIsTheOneThatWasAskedFor runs against whatever IRONMASTER_RELEASE names.
+func TestTheReleaseIsTheOneThatWasAskedFor(t *testing.T) {
+	l := NewForTest(t, Options{})
+	got, err := l.IronicVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	major, _, _ := strings.Cut(got, ".")
+	number, err := strconv.Atoi(major)
+	if err != nil {
+		t.Fatalf("ironic's version is %q", got)
+	}
+	switch release := os.Getenv(ReleaseVariable); {
+	case release == "2025.1" && number != 29, release == "newest" && number < 39, release == "" && number < 21:
+		t.Errorf("ironic %s was found for release %q", got, release)
+	}
+}

@@ -25,7 +25,7 @@ func (l *Lab) prepareMariaDB() (*Database, error) {
 	admin := func(dir string, _ int) string { return "root@unix(" + socket(dir) + ")/mysql" }
 	return l.prepareServer(server{
 		kind: "mariadb", dialect: "mysql+pymysql", driver: "mysql",
-		packages: []string{"mariadb-server-core", "python3-ironic"},
+		pkg: "mariadb-server-core",
 		initialise: func(dir string) Command {
 			return Command{
 				Name: "mariadb-install-db", Path: "/usr/bin/mariadb-install-db", Env: cleanEnv(dir),

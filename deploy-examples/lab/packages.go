@@ -19,7 +19,13 @@ func need(group, program string) error {
 
 // versions returns the installed versions of Debian packages as one word, fit for a file name.
 func versions(ctx context.Context, packages ...string) (string, error) {
-	query := exec.CommandContext(ctx, "dpkg-query", append([]string{"-W", "-f=${Package}_${Version}\n"}, packages...)...)
+	return versionsIn(ctx, "/var/lib/dpkg", packages...)
+}
+
+// versionsIn asks the database of packages in a folder.
+func versionsIn(ctx context.Context, database string, packages ...string) (string, error) {
+	query := exec.CommandContext(ctx, "dpkg-query",
+		append([]string{"--admindir=" + database, "-W", "-f=${Package}_${Version}\n"}, packages...)...)
 	out, err := query.Output()
 	if err != nil {
 		return "", fmt.Errorf("asking dpkg for the versions of %s: %w", strings.Join(packages, ", "), err)

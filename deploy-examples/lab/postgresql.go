@@ -26,8 +26,8 @@ func (l *Lab) preparePostgreSQL() (*Database, error) {
 	}
 	return l.prepareServer(server{
 		kind: "postgresql", dialect: "postgresql+psycopg2", driver: "pgx",
-		packages: []string{"postgresql-" + version, "python3-ironic"},
-		user:     credential,
+		pkg:  "postgresql-" + version,
+		user: credential,
 		initialise: func(dir string) Command {
 			return Command{
 				Name: "initdb", Path: filepath.Join(programs, "initdb"), Env: cleanEnv(dir), credential: credential,

@@ -21,6 +21,7 @@ type RabbitMQ struct {
 	// TransportURL is the broker's address as oslo.messaging writes it, and an AMQP URI once rabbit:// is amqp://.
 	TransportURL string
 
+	system       system
 	port, mapper int
 	env          []string
 }
@@ -36,7 +37,7 @@ func (l *Lab) StartRabbitMQ() (*RabbitMQ, error) {
 
 // prepareRabbitMQ settles everything that other services need to know about the broker.
 func (l *Lab) prepareRabbitMQ() (*RabbitMQ, error) {
-	if err := need("broker", rabbitScripts+"/rabbitmq-server"); err != nil {
+	if err := l.system.need("broker", rabbitScripts+"/rabbitmq-server"); err != nil {
 		return nil, err
 	}
 	dir, err := l.folder("rabbitmq")
@@ -60,6 +61,7 @@ func (l *Lab) prepareRabbitMQ() (*RabbitMQ, error) {
 	}
 	l.RabbitMQ = &RabbitMQ{
 		TransportURL: fmt.Sprintf("rabbit://ironmaster:lab@%s/", loopback(port)),
+		system:       l.system,
 		port:         port,
 		mapper:       mapper,
 		env: cleanEnv(dir,
@@ -86,15 +88,15 @@ func (l *Lab) prepareRabbitMQ() (*RabbitMQ, error) {
 }
 
 func (b *RabbitMQ) launch(l *Lab) error {
-	if _, err := l.StartService(Command{
+	if _, err := l.StartService(b.system.run(Command{
 		Name: "epmd", Path: "/usr/bin/epmd", Env: b.env,
 		Args:  []string{"-address", "127.0.0.1", "-port", strconv.Itoa(b.mapper)},
 		Ready: listens(b.mapper),
-	}); err != nil {
+	})); err != nil {
 		return err
 	}
 	var err error
-	b.Service, err = l.StartService(Command{
+	b.Service, err = l.StartService(b.system.run(Command{
 		Name: "rabbitmq", Path: rabbitScripts + "/rabbitmq-server", Env: b.env,
 		Ready: func(ctx context.Context) error {
 			if err := listens(b.port)(ctx); err != nil {
@@ -106,14 +108,16 @@ func (b *RabbitMQ) launch(l *Lab) error {
 			}
 			return connection.Close()
 		},
-	})
+	}))
 	return err
 }
 
 // Ctl runs rabbitmqctl against this node and returns what it printed. It takes a second or more.
 func (b *RabbitMQ) Ctl(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, rabbitScripts+"/rabbitmqctl", append([]string{"--quiet"}, args...)...)
-	cmd.Env = b.env
+	command := b.system.run(Command{
+		Path: rabbitScripts + "/rabbitmqctl", Args: append([]string{"--quiet"}, args...), Env: b.env})
+	cmd := exec.CommandContext(ctx, command.Path, command.Args...)
+	cmd.Env = command.Env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("rabbitmqctl %v: %w: %s", args, err, lastLines(out, 10))
