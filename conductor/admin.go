@@ -61,6 +61,8 @@ func (c *Conductor) Health() Health {
 	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok", "broker": "ok"}}
 	if !c.atWork.Load() {
 		h.Parts["registration"], h.Ready = "starting", false
+	} else if c.leaving.begun.Load() {
+		h.Parts["registration"], h.Ready = "stopping", false
 	} else if err := c.mayAct(); err != nil {
 		h.Parts["registration"], h.Ready = err.Error(), false
 	}

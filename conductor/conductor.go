@@ -61,7 +61,8 @@ type Conductor struct {
 	conductorID int64
 	registered  chan struct{}
 	// atWork tells that the start is over.
-	atWork atomic.Bool
+	atWork  atomic.Bool
+	leaving leaving
 
 	// workCtx is handed to background work: it outlives requests and ends when the worker has to be gone.
 	workCtx    context.Context
@@ -170,26 +171,6 @@ func (c *Conductor) start(ctx context.Context) error {
 	}
 	c.runPeriodics(c.workCtx)
 	return nil
-}
-
-// stop hands back what is held. Requests in execution are finished; background work gets GracefulShutdownTimeout.
-func (c *Conductor) stop(stopServing func(), serving *sync.WaitGroup) {
-	c.log.Info().Int("at_work", c.pool.Busy()).Msg("The conductor is stopping")
-	grace := time.AfterFunc(c.cfg.GracefulShutdownTimeout, c.endWork)
-	defer grace.Stop()
-	stopServing()
-	serving.Wait()
-	c.pool.Close()
-	c.endWork()
-	c.background.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
-	defer cancel()
-	if _, err := c.db.ClearReservations(ctx, c.cfg.Host); err != nil {
-		c.log.Error().Err(err).Msg("Releasing this host's reservations failed")
-	}
-	if err := c.db.Unregister(ctx, c.cfg.Host); err != nil && store.KindOf(err) != store.ConductorNotFound {
-		c.log.Error().Err(err).Msg("Deregistering failed")
-	}
 }
 
 // taskOf finds the task around what a driver was handed.

@@ -46,7 +46,7 @@ func (c *Conductor) keepAlive(ctx context.Context) {
 		}
 		began := c.now()
 		attempt, cancel := context.WithTimeout(ctx, c.cfg.HeartbeatInterval)
-		err := c.db.Touch(attempt, c.cfg.Host, true)
+		err := c.signOfLife(attempt)
 		cancel()
 		if err != nil {
 			c.log.Error().Err(err).Dur("age", c.lease.age(c.now())).Msg("Renewing the conductor's registration failed")
@@ -54,6 +54,12 @@ func (c *Conductor) keepAlive(ctx context.Context) {
 		}
 		c.lease.renew(began)
 	}
+}
+
+func (c *Conductor) signOfLife(ctx context.Context) error {
+	c.leaving.mu.Lock()
+	defer c.leaving.mu.Unlock()
+	return c.db.Touch(ctx, c.cfg.Host, !c.leaving.begun.Load())
 }
 
 // keepCallerWaiting sends what a monitored call expects while it runs: a sign of life every half of its timeout.

@@ -49,4 +49,6 @@ type Images interface {
 	InferKind(ctx context.Context, t *drivers.Task) (changed bool, reason string)
 	// CleanUp forgets images that no deployment needs; deploying lists the UUIDs of nodes that are being deployed.
 	CleanUp(ctx context.Context, deploying func(context.Context) (map[string]bool, error)) error
+	// Served lists the UUIDs of nodes that can fetch something from this host: an image, a boot ISO.
+	Served() []string
 }

@@ -36,15 +36,19 @@ type testBus struct {
 	away    atomic.Bool
 	arrived *sync.Cond
 	handle  chan func(context.Context, Message)
+	// unserved is closed when requests are not taken any more.
+	unserved chan struct{}
 }
 
 func newTestBus() *testBus {
-	b := &testBus{replies: map[string]chan []byte{}, handle: make(chan func(context.Context, Message), 1)}
+	b := &testBus{replies: map[string]chan []byte{}, handle: make(chan func(context.Context, Message), 1),
+		unserved: make(chan struct{})}
 	b.arrived = sync.NewCond(&b.mu)
 	return b
 }
 
 func (b *testBus) Serve(ctx context.Context, handle func(context.Context, Message)) {
+	defer close(b.unserved)
 	b.handle <- handle
 	<-ctx.Done()
 }
@@ -121,6 +125,7 @@ func (noImages) CleanUp(context.Context, func(context.Context) (map[string]bool,
 	return nil
 }
 func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { return false, "" }
+func (noImages) Served() []string                                        { return nil }
 
 // rig is what workers of one test stand on; a worker can be stopped and another one started on the same.
 type rig struct {

@@ -75,7 +75,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
-	h.enabled, h.images = enabled, &imageKinds{service: h.depot.Service, cache: h.depot.Cache}
+	h.enabled, h.images = enabled, &imageKinds{h.depot}
 	return nil
 }
 
@@ -127,15 +127,12 @@ func explicitLists(s *config.Settings) (catalog.Config, error) {
 }
 
 // imageKinds is conductor.Images: which kind of image a node is to get.
-type imageKinds struct {
-	service *image.Service
-	cache   *image.Cache
-}
+type imageKinds struct{ depot *image.Depot }
 
 func (*imageKinds) IsGlance(ref string) bool { return image.IsGlance(ref) }
 
 func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, string) {
-	d, err := k.service.Kind(ctx, t.Node.InstanceInfo, requester(t))
+	d, err := k.depot.Kind(ctx, t.Node.InstanceInfo, requester(t))
 	if err != nil {
 		return false, err.Error()
 	}
@@ -145,7 +142,7 @@ func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, stri
 // CleanUp releases what nodes hold that are no longer being deployed, then what no node needs. The holders are listed
 // before their states are: a node that begins its deployment in between is not among them.
 func (k *imageKinds) CleanUp(ctx context.Context, deploying func(context.Context) (map[string]bool, error)) error {
-	owners, err := k.cache.Owners()
+	owners, err := k.depot.Cache.Owners()
 	if err != nil {
 		return err
 	}
@@ -158,13 +155,15 @@ func (k *imageKinds) CleanUp(ctx context.Context, deploying func(context.Context
 			// What is not named after a node was put there by somebody else.
 			continue
 		}
-		if err := k.cache.Release(node); err != nil {
+		if err := k.depot.Cache.Release(node); err != nil {
 			return fmt.Errorf("releasing the image of node %s: %w", node, err)
 		}
 	}
-	k.cache.CleanUp()
+	k.depot.Cache.CleanUp()
 	return nil
 }
+
+func (k *imageKinds) Served() []string { return k.depot.Server.Nodes() }
 
 // requester is who asked for the task, for Glance.
 func requester(t *drivers.Task) image.Requester {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -216,6 +217,17 @@ func (s *Server) remove(node string, names ...string) {
 			delete(s.byToken, token)
 		}
 	}
+}
+
+// Nodes lists the UUIDs of nodes that something is published for.
+func (s *Server) Nodes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	nodes := map[string]bool{}
+	for _, p := range s.byToken {
+		nodes[p.Node] = true
+	}
+	return slices.Collect(maps.Keys(nodes))
 }
 
 func (s *Server) lookup(urlPath string) *publication {
