@@ -218,15 +218,16 @@ func TestReplayCleaningAndDeployment(t *testing.T) {
 	r.play(1, r.refresh(g, drivers.DeployStep))
 	r.play(1, r.status(g, drivers.DeployStep, drivers.StepNotStarted))
 	r.become(a, g)
-	r.finishDeployment(g, "0x00000000")
+	r.finishDeployment(g, 6, "0x00000000")
 }
 
-// finishDeployment plays from write_image to the end. The next exchange is the sending of write_image.
-func (r *replayer) finishDeployment(g *rig, root string) {
+// finishDeployment plays from write_image to the end. The next exchange is the sending of write_image; prepare is how many
+// exchanges prepare_instance_boot has.
+func (r *replayer) finishDeployment(g *rig, prepare int, root string) {
 	r.t.Helper()
 	r.play(1, r.step(g, "write_image", drivers.Waiting))
 	r.play(1, r.status(g, drivers.DeployStep, drivers.StepSucceeded))
-	r.play(6, r.step(g, "prepare_instance_boot", drivers.Done))
+	r.play(prepare, r.step(g, "prepare_instance_boot", drivers.Done))
 	if g.management.device != "disk" || !g.management.persistent {
 		r.t.Errorf("boot device %s, persistent %v", g.management.device, g.management.persistent)
 	}
@@ -253,7 +254,25 @@ func TestReplayConfigDrive(t *testing.T) {
 	r.play(1, r.refresh(g, drivers.DeployStep))
 	r.play(1, r.status(g, drivers.DeployStep, drivers.StepNotStarted))
 	r.become(a, g)
-	r.finishDeployment(g, "")
+	r.finishDeployment(g, 6, "")
+}
+
+// Runs with other boot and management interfaces, and one with a partition image, whose boot loader the agent installs. Their
+// polls are left out from the third on.
+func TestReplayDeployments(t *testing.T) {
+	for file, root := range map[string]string{
+		"redfish-virtual-media-whole-disk.json": "0x00000000",
+		"ipmi-ipxe-partition.json":              "8c65efd6-6b58-40fd-874b-8723f48faf84",
+	} {
+		t.Run(file, func(t *testing.T) {
+			r, a, g := newReplay(t, file, quick())
+			r.become(a, g)
+			r.play(1, r.refresh(g, drivers.DeployStep))
+			r.play(1, r.status(g, drivers.DeployStep, drivers.StepNotStarted))
+			r.become(a, g)
+			r.finishDeployment(g, 5, root)
+		})
+	}
 }
 
 // What a pretended agent was sent, for a whole-disk and for a partition image, on machines that boot by BIOS.
