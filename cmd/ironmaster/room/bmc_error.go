@@ -120,6 +120,12 @@ func errActionValue(action, parameter string, value any) *redfishError {
 		[]string{fmt.Sprint(value), parameter, action}}
 }
 
+// errTransfer says that an image could not be had. The reason comes without the image's URL, which is a secret.
+func errTransfer(err error) *redfishError {
+	return &redfishError{http.StatusInternalServerError, "GeneralError",
+		fmt.Sprintf("A general error has occurred: %v.", err), nil}
+}
+
 func errInUse() *redfishError {
 	return &redfishError{http.StatusConflict, "ResourceInUse",
 		"The change to the requested resource failed because the resource is in use or in transition.", nil}

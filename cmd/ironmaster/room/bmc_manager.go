@@ -1,9 +1,12 @@
 package room
 
 import (
+	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -81,7 +84,11 @@ func mediaCollection(b *bmc, r *http.Request) document {
 		return nil
 	}
 	self := strings.TrimSuffix(r.URL.Path, "/")
-	return collection(self, "VirtualMedia", "Virtual Media", self+"/"+mediaCD, self+"/"+mediaFloppy)
+	var members []string
+	for _, id := range slices.Sorted(maps.Keys(b.m.view().media)) {
+		members = append(members, self+"/"+id)
+	}
+	return collection(self, "VirtualMedia", "Virtual Media", members...)
 }
 
 func mediaOf(b *bmc, r *http.Request) document {
@@ -140,7 +147,7 @@ func insertMedia(b *bmc, w http.ResponseWriter, r *http.Request, body document) 
 		return errActionValue(action, "Image", value)
 	}
 	writeProtected := body["WriteProtected"] != false
-	if failure := b.setMedia(r.PathValue("media"), medium{image, writeProtected}); failure != nil {
+	if failure := b.setMedia(r.Context(), r.PathValue("media"), medium{image, writeProtected}); failure != nil {
 		return failure
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -151,7 +158,7 @@ func ejectMedia(b *bmc, w http.ResponseWriter, r *http.Request, _ document) *red
 	if !b.mediaActions(r) {
 		return errNotFound(r.URL.Path)
 	}
-	if failure := b.setMedia(r.PathValue("media"), medium{WriteProtected: true}); failure != nil {
+	if failure := b.setMedia(r.Context(), r.PathValue("media"), medium{WriteProtected: true}); failure != nil {
 		return failure
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -169,7 +176,7 @@ func patchMedia(b *bmc, r *http.Request, body document) *redfishError {
 	}
 	value, given := body["Image"]
 	if body["Inserted"] == false || given && value == nil {
-		return b.setMedia(r.PathValue("media"), medium{WriteProtected: true})
+		return b.setMedia(r.Context(), r.PathValue("media"), medium{WriteProtected: true})
 	}
 	if !given {
 		return errActionMissing("PATCH", "Image")
@@ -178,11 +185,18 @@ func patchMedia(b *bmc, r *http.Request, body document) *redfishError {
 	if !ok {
 		return errPropertyValue("Image", value)
 	}
-	return b.setMedia(r.PathValue("media"), medium{image, body["WriteProtected"] != false})
+	return b.setMedia(r.Context(), r.PathValue("media"), medium{image, body["WriteProtected"] != false})
 }
 
 // setMedia changes what is in a device. An image on top of another is refused, as the schema advises.
-func (b *bmc) setMedia(id string, one medium) *redfishError {
+func (b *bmc) setMedia(ctx context.Context, id string, one medium) *redfishError {
+	if one.Image != "" && b.m.view().media[id].Image != "" {
+		return errInUse()
+	}
+	if err := b.m.computer.Insert(ctx, id, one.Image); err != nil {
+		b.m.log.Warn().Err(err).Str("drive", id).Msg("changing virtual media")
+		return errTransfer(err)
+	}
 	var failure *redfishError
 	b.m.change(func(s *state) {
 		if one.Image != "" && s.media[id].Image != "" {

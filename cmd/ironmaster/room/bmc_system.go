@@ -42,9 +42,9 @@ var systemRoutes = []route{
 }
 
 var (
-	overrideTargets = []string{"None", "Pxe", "Cd", "Hdd"}
+	overrideTargets = []string{"None", SourceNetwork, SourceCD, SourceDisk}
 	overrideEnabled = []string{"Disabled", "Once", "Continuous"}
-	overrideModes   = []string{"UEFI", "Legacy"}
+	overrideModes   = []string{ModeUEFI, ModeLegacy}
 )
 
 func (b *bmc) systemPath() string { return b.m.info.SystemID }
@@ -57,7 +57,7 @@ func system(b *bmc, _ *http.Request) document {
 		power = "On"
 	}
 	kinds := slices.Sorted(maps.Keys(resetTypes))
-	kinds = append(kinds, "PushPowerButton", "Nmi")
+	kinds = append(kinds, "PushPowerButton")
 	resource := document{
 		"@odata.id":    self,
 		"@odata.type":  "#ComputerSystem.v1_13_0.ComputerSystem",
@@ -163,11 +163,11 @@ func resetSystem(b *bmc, w http.ResponseWriter, _ *http.Request, body document) 
 		return errActionMissing(action, "ResetType")
 	}
 	kind, _ := value.(string)
-	change, acts, known := resetOf(kind, b.m.view().powered)
+	change, known := resetOf(kind, b.m.view().powered)
 	if !known {
 		return errActionValue(action, "ResetType", value)
 	}
-	if acts && !b.m.faults.powerStuck() {
+	if !b.m.faults.powerStuck() {
 		if err := b.m.request(change); err != nil {
 			return errUnavailable()
 		}

@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,11 +18,11 @@ const isoTimeout = 5 * time.Minute
 // fetchParameters reads the kernel parameters from the ISO at the plan's URL. Like a BMC it reads only the sectors that
 // it needs, and the whole image when the server knows no ranges. Like most BMCs it does not verify certificates
 // (VirtualMedia.VerifyCertificate is false by default).
-func (r *Room) fetchParameters(ctx context.Context, plan bootPlan) (map[string]string, error) {
+func (r *Room) fetchParameters(ctx context.Context, plan BootPlan) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, isoTimeout)
 	defer cancel()
-	remote := &remoteImage{ctx: ctx, client: r.insecure, url: plan.image}
-	parameters, err := kernelParameters(remote, plan.mode)
+	remote := &remoteImage{ctx: ctx, client: r.insecure, url: plan.Image}
+	parameters, err := kernelParameters(remote, plan.Mode)
 	if !errors.Is(err, errNoRanges) {
 		return parameters, err
 	}
@@ -32,9 +33,17 @@ func (r *Room) fetchParameters(ctx context.Context, plan bootPlan) (map[string]s
 	defer removeQuietly(r.cfg.Log, file.Name())
 	err = remote.copyTo(file)
 	if err == nil {
-		parameters, err = kernelParameters(file, plan.mode)
+		parameters, err = kernelParameters(file, plan.Mode)
 	}
 	return parameters, errors.Join(err, file.Close())
+}
+
+// Download copies the image at a URL to a file, for computers that keep what is in their drives. Like most BMCs it does not
+// verify certificates.
+func Download(ctx context.Context, url string, file *os.File) error {
+	client := newHTTPClient(&tls.Config{InsecureSkipVerify: true})
+	defer client.CloseIdleConnections()
+	return (&remoteImage{ctx: ctx, client: client, url: url}).copyTo(file)
 }
 
 // errNoRanges says that a server ignores Range headers.

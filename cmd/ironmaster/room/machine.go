@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -22,15 +23,16 @@ const (
 	BootFailed Boot = "no boot device"
 )
 
-// Machine is one simulated machine: its power, its disk, its BMC and, now and then, its agent.
+// Machine is one machine of the room: its BMC and the computer behind that.
 type Machine struct {
-	room   *Room
-	info   Info
-	log    zerolog.Logger
-	disk   disk
-	bmc    *bmc
-	faults *faultPlan
-	traits traits
+	room     *Room
+	info     Info
+	log      zerolog.Logger
+	disk     disk
+	bmc      *bmc
+	computer Computer
+	faults   *faultPlan
+	traits   traits
 	// changes are the power requests that the BMC accepted or the operating system made, in order.
 	changes chan powerChange
 
@@ -73,10 +75,15 @@ const (
 	mediaFloppy = "Floppy"
 )
 
-func newState() state {
+// newState is a machine as it was delivered, with empty virtual drives of these names.
+func newState(drives []string) state {
+	media := map[string]medium{}
+	for _, drive := range drives {
+		media[drive] = medium{WriteProtected: true}
+	}
 	return state{
-		override: bootOverride{Target: "None", Enabled: "Disabled", Mode: "UEFI"},
-		media:    map[string]medium{mediaCD: {WriteProtected: true}, mediaFloppy: {WriteProtected: true}},
+		override: bootOverride{Target: "None", Enabled: "Disabled", Mode: ModeUEFI},
+		media:    media,
 		indicators: map[string]string{
 			indicatorSystem: "Off", indicatorChassis: "Off", indicatorDrive: "Off",
 		},
@@ -155,4 +162,11 @@ func (m *Machine) requestFrom(ctx context.Context, change powerChange) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (s *state) clone() state {
+	c := *s
+	c.media, c.indicators = maps.Clone(s.media), maps.Clone(s.indicators)
+	c.bios, c.biosPending = maps.Clone(s.bios), maps.Clone(s.biosPending)
+	return c
 }

@@ -2,121 +2,155 @@ package room
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
 )
 
-// powerChange is one change of the power supply.
+// powerChange is one change that is asked of the power supply.
 type powerChange int
 
 const (
 	powerOn powerChange = iota
 	powerOff
 	powerCycle
+	// shutDown and restart ask the operating system; what it does shows when the power goes off, or does not.
+	shutDown
+	restart
+	interrupt
 )
 
-// resetTypes are the values of ComputerSystem.Reset that a BMC offers. No operating system in the room takes its time to
-// shut down, so the graceful kinds differ from the forced ones in name only.
+// resetTypes are the values of ComputerSystem.Reset that a BMC offers, apart from PushPowerButton.
 var resetTypes = map[string]powerChange{
 	"On":               powerOn,
 	"ForceOn":          powerOn,
 	"ForceOff":         powerOff,
-	"GracefulShutdown": powerOff,
+	"GracefulShutdown": shutDown,
 	"ForceRestart":     powerCycle,
-	"GracefulRestart":  powerCycle,
+	"GracefulRestart":  restart,
 	"PowerCycle":       powerCycle,
+	"Nmi":              interrupt,
 }
 
-// resetOf tells what a reset type does to a machine. Nmi changes no power state here, as nothing listens.
-func resetOf(kind string, powered bool) (change powerChange, acts, known bool) {
-	switch kind {
-	case "Nmi":
-		return 0, false, true
-	case "PushPowerButton":
+// resetOf tells what a reset type asks of a machine.
+func resetOf(kind string, powered bool) (change powerChange, known bool) {
+	if kind == "PushPowerButton" {
 		if powered {
-			return powerOff, true, true
+			return shutDown, true
 		}
-		return powerOn, true, true
+		return powerOn, true
 	}
 	change, known = resetTypes[kind]
-	return change, known, known
+	return change, known
 }
 
-// session is one time between power on and power off.
-type session struct {
-	cancel context.CancelFunc
-	done   chan struct{}
+// supply is the power supply of a machine.
+type supply struct {
+	m *Machine
+	// running is nil while the power is off.
+	running Running
+	// restarting is set while the operating system was asked to restart.
+	restarting bool
 }
 
-func (s *session) end() {
-	if s == nil {
-		return
-	}
-	s.cancel()
-	<-s.done
-}
-
-// supply is the machine's power supply: it carries out the changes one after the other until ctx ends, and then cuts the
-// power.
-func (m *Machine) supply(ctx context.Context) {
-	var running *session
-	defer func() {
-		running.end()
-		m.change(func(s *state) { s.powered, s.booted = false, BootNothing })
-	}()
+// run carries out the changes one after the other until ctx ends, and then cuts the power.
+func (s *supply) run(ctx context.Context) {
+	defer s.cut()
 	for {
+		var off <-chan struct{}
+		if s.running != nil {
+			off = s.running.Off()
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case change := <-m.changes:
-			if !pause(ctx, m.room.cfg.PowerDelay) {
+		case <-off:
+			s.cut()
+			if s.restarting {
+				s.start(ctx)
+			}
+		case change := <-s.m.changes:
+			if !pause(ctx, s.m.room.cfg.PowerDelay) {
 				return
 			}
-			if change == powerOff || change == powerCycle {
-				running.end()
-				running = nil
-				m.change(func(s *state) { s.powered, s.booted, s.bootError = false, BootNothing, "" })
-			}
-			if change == powerCycle && !pause(ctx, m.room.cfg.PowerDelay) {
-				return
-			}
-			if (change == powerOn || change == powerCycle) && running == nil {
-				running = m.start(ctx)
-			}
+			s.carryOut(ctx, change)
 		}
 	}
 }
 
-// start puts power on the machine and lets it boot in the background.
-func (m *Machine) start(ctx context.Context) *session {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &session{cancel: cancel, done: make(chan struct{})}
-	var plan bootPlan
-	m.change(func(s *state) { plan = s.powerUp() })
-	m.log.Debug().Str("source", plan.source).Msg("power on")
-	go func() {
-		defer close(s.done)
-		m.boot(ctx, plan)
-	}()
-	return s
+func (s *supply) carryOut(ctx context.Context, change powerChange) {
+	s.restarting = false
+	switch change {
+	case powerOn:
+		s.start(ctx)
+	case powerOff:
+		s.cut()
+	case powerCycle:
+		s.cut()
+		if pause(ctx, s.m.room.cfg.PowerDelay) {
+			s.start(ctx)
+		}
+	case shutDown, restart:
+		if s.running != nil {
+			s.ask(ctx, s.running.PressButton)
+		}
+		s.restarting = change == restart
+	case interrupt:
+		if s.running != nil {
+			s.ask(ctx, s.running.Interrupt)
+		}
+	}
 }
 
-// bootPlan is what the firmware decided at power on.
-type bootPlan struct {
-	source string
-	image  string
-	mode   string
+// askTimeout bounds how long a computer takes to hear of a pressed button.
+const askTimeout = 10 * time.Second
+
+func (s *supply) ask(ctx context.Context, press func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := press(ctx); err != nil {
+		s.m.log.Warn().Err(err).Msg("pressing a button of the machine")
+	}
+}
+
+// start puts power on the machine unless it is on.
+func (s *supply) start(ctx context.Context) {
+	s.restarting = false
+	if s.running != nil {
+		return
+	}
+	var plan BootPlan
+	s.m.change(func(state *state) { plan = state.powerUp() })
+	s.m.log.Debug().Str("source", plan.Source).Str("mode", plan.Mode).Msg("power on")
+	running, err := s.m.computer.PowerOn(ctx, plan)
+	if err != nil {
+		s.m.log.Error().Err(err).Msg("switching the machine on")
+		s.m.change(func(state *state) { state.powerDown() })
+		return
+	}
+	s.running = running
+}
+
+// cut takes the power away, if it is on, and says so once it is off.
+func (s *supply) cut() {
+	if s.running != nil {
+		s.running.Cut()
+		s.running = nil
+		s.m.log.Debug().Msg("power off")
+	}
+	s.m.change(func(state *state) { state.powerDown() })
 }
 
 // powerUp applies what waits for the next boot and consumes an override that was meant for one boot (Redfish
 // ComputerSystem, BootSourceOverrideEnabled).
-func (s *state) powerUp() bootPlan {
-	plan := bootPlan{source: "Hdd", mode: s.override.Mode}
-	if s.override.Enabled != "Disabled" && s.override.Target == "Cd" {
-		plan.source, plan.image = "Cd", s.media[mediaCD].Image
+func (s *state) powerUp() BootPlan {
+	plan := BootPlan{Source: SourceDisk, Next: SourceDisk, Mode: s.override.Mode, Image: s.media[mediaCD].Image}
+	if s.override.Enabled != "Disabled" && s.override.Target != "None" {
+		plan.Source = s.override.Target
 	}
-	if s.override.Enabled == "Once" {
+	switch s.override.Enabled {
+	case "Continuous":
+		plan.Next = plan.Source
+	case "Once":
 		s.override.Enabled, s.override.Target = "Disabled", "None"
 	}
 	s.powered, s.booted, s.bootError = true, BootNothing, ""
@@ -127,51 +161,7 @@ func (s *state) powerUp() bootPlan {
 	return plan
 }
 
-// boot runs what the plan says until ctx ends.
-func (m *Machine) boot(ctx context.Context, plan bootPlan) {
-	if !pause(ctx, m.room.cfg.BootDelay) {
-		return
-	}
-	if plan.source == "Cd" && plan.image != "" {
-		if err := m.bootMedia(ctx, plan); err != nil && ctx.Err() == nil {
-			m.log.Warn().Err(err).Msg("booting from virtual media")
-			m.change(func(s *state) { s.booted, s.bootError = BootFailed, err.Error() })
-		}
-		return
-	}
-	bootable, err := m.disk.bootable()
-	m.change(func(s *state) {
-		switch {
-		case err != nil:
-			s.booted, s.bootError = BootFailed, err.Error()
-		case bootable:
-			s.booted = BootDisk
-		default:
-			s.booted, s.bootError = BootFailed, "the disk has no partition table"
-		}
-	})
-}
-
-// bootMedia reads the kernel command line from the inserted ISO and runs the agent with it.
-func (m *Machine) bootMedia(ctx context.Context, plan bootPlan) error {
-	parameters, err := m.room.fetchParameters(ctx, plan)
-	if err != nil {
-		return fmt.Errorf("reading the boot ISO: %w", err)
-	}
-	a, err := newAgent(m, parameters)
-	if err != nil {
-		return fmt.Errorf("starting the agent: %w", err)
-	}
-	m.change(func(s *state) { s.booted = BootAgent })
-	return a.run(ctx)
-}
-
-func (s *state) clone() state {
-	c := *s
-	c.media, c.indicators = maps.Clone(s.media), maps.Clone(s.indicators)
-	c.bios, c.biosPending = maps.Clone(s.bios), maps.Clone(s.biosPending)
-	return c
-}
+func (s *state) powerDown() { s.powered, s.booted, s.bootError = false, BootNothing, "" }
 
 // pause waits; it returns false when ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {

@@ -40,8 +40,12 @@ type Config struct {
 	Seed uint64
 	// DiskSize is the size of each machine's disk in bytes, 10 GiB by default. Disk files are sparse.
 	DiskSize int64
-	// MemoryMB is the memory that each machine claims to have, in MiB, 4096 by default.
+	// MemoryMB is the memory that each machine has or claims to have, in MiB, 4096 by default.
 	MemoryMB int
+	// NICs is the number of network interfaces of each machine, 2 by default.
+	NICs int
+	// Computer makes what stands behind the BMC of a machine, which has one virtual CD drive; nil means a simulated machine.
+	Computer func(Info) (Computer, error)
 	// PowerDelay is the time from a power request until the power state changes.
 	PowerDelay time.Duration
 	// BootDelay is the time from power on until the agent starts.
@@ -191,9 +195,11 @@ func (r *Room) addMachine(ctx context.Context, ca *authority, number int) (*Mach
 		faults:  newFaultPlan(faults, r.cfg.Seed, number),
 		traits:  r.cfg.Quirks.draw(r.cfg.Seed, number),
 		changes: make(chan powerChange, 16),
-		state:   newState(),
 	}
 	if err := m.disk.create(); err != nil {
+		return nil, err
+	}
+	if err := m.install(); err != nil {
 		return nil, err
 	}
 	b, err := newBMC(m, ca, number)
@@ -203,8 +209,20 @@ func (r *Room) addMachine(ctx context.Context, ca *authority, number int) (*Mach
 	m.bmc = b
 	m.info.Address = b.address()
 	r.running.Go(b.serve)
-	r.running.Go(func() { m.supply(ctx) })
+	r.running.Go(func() { (&supply{m: m}).run(ctx) })
 	return m, nil
+}
+
+// install puts the computer behind the BMC, with the virtual drives that it has.
+func (m *Machine) install() error {
+	if m.room.cfg.Computer == nil {
+		m.computer, m.state = simulated{m}, newState([]string{mediaCD, mediaFloppy})
+		return nil
+	}
+	var err error
+	m.state = newState([]string{mediaCD})
+	m.computer, err = m.room.cfg.Computer(m.info)
+	return err
 }
 
 // identity draws what makes a machine that machine. The address is known only when its BMC listens.
@@ -216,7 +234,7 @@ func (c *Config) identity(number int) Info {
 	id := draw("system")
 	password := draw("password")
 	name := fmt.Sprintf("machine-%04d", number)
-	macs := make([]string, 2)
+	macs := make([]string, c.NICs)
 	for nic := range macs {
 		macs[nic] = fmt.Sprintf("52:54:%02x:%02x:%02x:%02x", room[0], number>>8, number&0xff, nic)
 	}
@@ -246,6 +264,9 @@ func (c *Config) complete() error {
 	case c.DiskSize < 0 || c.DiskSize > 0 && c.DiskSize < minDiskSize:
 		return fmt.Errorf("a disk of %d bytes is too small, the least is %d", c.DiskSize, minDiskSize)
 	}
+	if c.NICs < 0 || c.NICs > 1<<8 {
+		return fmt.Errorf("a machine has 1 to 256 network interfaces, not %d", c.NICs)
+	}
 	if err := c.Faults.check(); err != nil {
 		return err
 	}
@@ -264,6 +285,7 @@ func (c *Config) complete() error {
 	c.Dir = dir
 	setDefault(&c.DiskSize, 10<<30)
 	setDefault(&c.MemoryMB, 4096)
+	setDefault(&c.NICs, 2)
 	setDefault(&c.HeartbeatSpacing, 5*time.Second)
 	setDefault(&c.SessionTimeout, 30*time.Minute)
 	setDefault(&c.DownloadAttempts, 3)

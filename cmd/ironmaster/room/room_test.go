@@ -82,7 +82,7 @@ func TestInventory(t *testing.T) {
 
 func TestIdentityDependsOnSeedAndNumber(t *testing.T) {
 	identity := func(seed uint64, number int) Info {
-		c := Config{Seed: seed, Dir: "/room", DiskSize: minDiskSize}
+		c := Config{Seed: seed, Dir: "/room", DiskSize: minDiskSize, NICs: 2}
 		return c.identity(number)
 	}
 	first := identity(1, 0)

@@ -1,0 +1,86 @@
+package room
+
+import (
+	"context"
+	"fmt"
+)
+
+// simulated is the computer of a machine that exists in this process only: it boots what is on its disk file in name, and
+// runs an agent of its own when it boots a ramdisk.
+type simulated struct{ m *Machine }
+
+// Insert has nothing to do: the machine reads of an image what it needs when it boots.
+func (simulated) Insert(context.Context, string, string) error { return nil }
+
+// PowerOn lets the machine boot in the background.
+func (c simulated) PowerOn(ctx context.Context, plan BootPlan) (Running, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &session{cancel: cancel, off: make(chan struct{})}
+	go func() {
+		defer close(s.off)
+		c.m.boot(ctx, plan)
+		<-ctx.Done()
+	}()
+	return s, nil
+}
+
+// session is one time that a simulated machine has power.
+type session struct {
+	cancel context.CancelFunc
+	off    chan struct{}
+}
+
+func (s *session) Off() <-chan struct{} { return s.off }
+
+func (s *session) Cut() {
+	s.cancel()
+	<-s.off
+}
+
+// PressButton switches off at once: no operating system in the room takes its time to shut down.
+func (s *session) PressButton(context.Context) error {
+	s.cancel()
+	return nil
+}
+
+// Interrupt changes nothing, as nothing listens.
+func (s *session) Interrupt(context.Context) error { return nil }
+
+// boot runs what the plan says until ctx ends.
+func (m *Machine) boot(ctx context.Context, plan BootPlan) {
+	if !pause(ctx, m.room.cfg.BootDelay) {
+		return
+	}
+	if plan.Source == SourceCD && plan.Image != "" {
+		if err := m.bootMedia(ctx, plan); err != nil && ctx.Err() == nil {
+			m.log.Warn().Err(err).Msg("booting from virtual media")
+			m.change(func(s *state) { s.booted, s.bootError = BootFailed, err.Error() })
+		}
+		return
+	}
+	bootable, err := m.disk.bootable()
+	m.change(func(s *state) {
+		switch {
+		case err != nil:
+			s.booted, s.bootError = BootFailed, err.Error()
+		case bootable:
+			s.booted = BootDisk
+		default:
+			s.booted, s.bootError = BootFailed, "the disk has no partition table"
+		}
+	})
+}
+
+// bootMedia reads the kernel command line from the inserted ISO and runs the agent with it.
+func (m *Machine) bootMedia(ctx context.Context, plan BootPlan) error {
+	parameters, err := m.room.fetchParameters(ctx, plan)
+	if err != nil {
+		return fmt.Errorf("reading the boot ISO: %w", err)
+	}
+	a, err := newAgent(m, parameters)
+	if err != nil {
+		return fmt.Errorf("starting the agent: %w", err)
+	}
+	m.change(func(s *state) { s.booted = BootAgent })
+	return a.run(ctx)
+}
