@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/rs/zerolog"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/cmd/ironmaster/room/qemu"
 )
 
 // roomShown is how many machines of a large room are printed; the inventory holds all.
@@ -25,6 +27,7 @@ func newRoomCommand() *cobra.Command {
 		speed     byteSize
 		inventory string
 		verbose   bool
+		machines  qemu.Config
 	)
 	cmd := &cobra.Command{
 		Use:   "room --count N --dir DIR --inventory FILE",
@@ -32,11 +35,15 @@ func newRoomCommand() *cobra.Command {
 		Long: `Simulate a machine room: Redfish BMCs over HTTPS on 127.0.0.1, and deploy agents that boot from the virtual media
 which a conductor inserts, look themselves up in ironic-api, and write images onto disk files.
 
+With --qemu the machines behind the BMCs are QEMU's (Debian's qemu-system-x86 and ovmf), which boot for real, by UEFI or BIOS:
+what they run is up to the images. Their serial consoles are written to DIR/qemu/MACHINE/console.log.
+
 The room stays open until SIGTERM or Ctrl-C. The inventory holds for each machine what an operator would know: address,
 user, password, system id, MAC addresses. Faults strike with a probability between 0 and 1; the same seed gives the same
 machines and the same faults.`,
 		Example: `  ironmaster room --count 3 --dir /tmp/room --inventory /tmp/room/inventory.json
-  ironmaster room --count 300 --dir /tmp/room --inventory room.json --fault-silent 0.01 --quirk-patch-media 0.5`,
+  ironmaster room --count 300 --dir /tmp/room --inventory room.json --fault-silent 0.01 --quirk-patch-media 0.5
+  ironmaster room --count 1 --dir /tmp/room --inventory room.json --qemu kvm --qemu-bridge br0 --memory-mb 2048`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
@@ -51,6 +58,9 @@ machines and the same faults.`,
 	flags.DurationVar(&cfg.PowerDelay, "power-delay", 0, "from a power request until the power changes")
 	flags.DurationVar(&cfg.BootDelay, "boot-delay", 0, "from power on until the agent starts")
 	flags.BoolVar(&verbose, "debug", false, "log everything that the machines do")
+	flags.StringVar(&machines.Accel, "qemu", "", "real virtual machines, run by `kvm` or emulated by tcg")
+	flags.StringVar(&machines.Bridge, "qemu-bridge", "", "`bridge` that the virtual machines are plugged into (default: each has "+
+		"a user network of its own)")
 	addFaultFlags(flags, &cfg.Faults)
 	addQuirkFlags(flags, &cfg.Quirks)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -58,6 +68,11 @@ machines and the same faults.`,
 			return errors.New("a room needs --count, --dir and --inventory")
 		}
 		cfg.DiskSize, cfg.DownloadRate, cfg.Log = int64(size), int64(speed), roomLog(verbose)
+		if machines.Accel != "" {
+			machines.Dir, machines.Log = filepath.Join(cfg.Dir, "qemu"), cfg.Log
+			cfg.NICs = 1
+			cfg.Computer = func(info room.Info) (room.Computer, error) { return qemu.New(machines, info) }
+		}
 		return runRoom(cmd.Context(), cfg, inventory, cmd.OutOrStdout())
 	}
 	return cmd
