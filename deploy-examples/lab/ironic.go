@@ -56,7 +56,7 @@ func (l *Lab) prepareIronic() error {
 			return err
 		}
 	}
-	l.IronicURL = "http://" + loopback(numbers[0])
+	l.IronicURL = "http://" + l.reachable(numbers[0])
 	l.ConfFile = filepath.Join(l.Dir, "ironic.conf")
 	l.APIConfFile = filepath.Join(l.Dir, "ironic-api.conf")
 	if err := l.WriteConf(l.ConfFile, ConductorHost, nil); err != nil {
@@ -64,7 +64,7 @@ func (l *Lab) prepareIronic() error {
 	}
 	return l.baseConf().with(ini{
 		"database": {"connection": l.Database.URL},
-		"api":      {"host_ip": "127.0.0.1", "port": strconv.Itoa(numbers[0]), "api_workers": "1"},
+		"api":      {"host_ip": l.options.Address, "port": strconv.Itoa(numbers[0]), "api_workers": "1"},
 	}).with(l.options.Extra).write(l.APIConfFile)
 }
 
@@ -75,7 +75,7 @@ func (l *Lab) WriteConf(file, host string, extra map[string]map[string]string) e
 	if err != nil {
 		return err
 	}
-	admin, images := loopback(numbers[0]), loopback(numbers[1])
+	admin, images := loopback(numbers[0]), l.reachable(numbers[1])
 	return l.baseConf().with(ini{
 		"DEFAULT":  {"host": host},
 		"database": {"connection": l.Database.ConductorURL},
@@ -98,7 +98,7 @@ func (l *Lab) baseConf() ini {
 		"DEFAULT": {
 			"auth_strategy": "noauth",
 			"debug":         "true",
-			"my_ip":         "127.0.0.1",
+			"my_ip":         l.options.Address,
 			"transport_url": l.RabbitMQ.TransportURL,
 			"state_path":    filepath.Join(l.Dir, "state"),
 			// The API caches the hash ring this long; the default of 15 s would make tests wait for new conductors.

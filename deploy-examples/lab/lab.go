@@ -25,6 +25,9 @@ type Options struct {
 	// Database is sqlite (also when empty), mariadb or postgresql.
 	Database string
 	Glance   bool
+	// Address is where ironic-api and the conductors' image servers listen, for machines that are not on loopback;
+	// 127.0.0.1 when empty.
+	Address string
 	// Conductor is empty for none, or "python" for the release's own ironic-conductor.
 	Conductor string
 	// Extra holds options (group, option, value) that replace or complete those of ironic.conf, for the API and for
@@ -65,6 +68,9 @@ type Lab struct {
 
 // New returns a lab in which nothing runs yet. The services started in it end when ctx is cancelled.
 func New(ctx context.Context, o Options) (*Lab, error) {
+	if o.Address == "" {
+		o.Address = "127.0.0.1"
+	}
 	l := &Lab{Dir: o.Dir, options: o}
 	var err error
 	if l.Dir == "" {
@@ -87,19 +93,20 @@ func New(ctx context.Context, o Options) (*Lab, error) {
 	return l, nil
 }
 
-// Start starts the services that the options name, all at once, and returns when all are ready.
+// Start is New and StartAll.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l, err := New(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.startAll(); err != nil {
+	if err := l.StartAll(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-func (l *Lab) startAll() error {
+// StartAll starts the services that the options name, all at once, and returns when all are ready.
+func (l *Lab) StartAll() error {
 	kind := l.options.Database
 	if kind == "" {
 		kind = "sqlite"

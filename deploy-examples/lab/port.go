@@ -73,6 +73,11 @@ func unused(port int) bool {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
+// reachable is an address that machines reach.
+func (l *Lab) reachable(port int) string {
+	return net.JoinHostPort(l.options.Address, strconv.Itoa(port))
+}
+
 // listens is a readiness check: something accepts connections on the port.
 func listens(port int) func(context.Context) error {
 	return func(ctx context.Context) error {

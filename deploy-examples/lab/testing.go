@@ -14,7 +14,7 @@ const logTail = 30
 func ForTest(t testing.TB, o Options) *Lab {
 	t.Helper()
 	l := NewForTest(t, o)
-	if err := l.startAll(); err != nil {
+	if err := l.StartAll(); err != nil {
 		t.Fatalf("starting the lab: %v", err)
 	}
 	return l
