@@ -118,7 +118,7 @@ func (d *demo) startServices(ctx context.Context) error {
 
 func (d *demo) startConductor(context.Context) (err error) {
 	fmt.Fprintf(d.out, "  $ %s conductor --config-file %s\n", d.short(d.program), d.short(d.lab.ConfFile))
-	d.conductor, err = d.lab.StartConductor(lab.ConductorHost, d.lab.ConfFile, d.program, "conductor")
+	d.conductor, err = d.lab.StartConductor(d.lab.Host, d.lab.ConfFile, d.program, "conductor")
 	return err
 }
 

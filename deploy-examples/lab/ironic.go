@@ -17,8 +17,7 @@ const (
 	pythonConductor = "/usr/bin/ironic-conductor"
 )
 
-// ConductorHost is the host name in ConfFile.
-const ConductorHost = "lab-conductor"
+const jsonRPC = "json-rpc"
 
 // createSchema runs ironic-dbsync against an empty database.
 func (s system) createSchema(ctx context.Context, dir, url string) error {
@@ -47,9 +46,12 @@ func (l *Lab) prepareIronic() error {
 	if err := l.system.need("ironic", ironicAPI); err != nil {
 		return err
 	}
-	numbers, err := l.ports.reserve(1)
+	numbers, err := l.ports.reserve(2)
 	if err != nil {
 		return err
+	}
+	if l.Host = "lab-conductor"; l.options.Transport == jsonRPC {
+		l.Host, l.RPCPort = "127.0.0.1", numbers[1]
 	}
 	for _, sub := range []string{"httpboot", "images", "state"} {
 		if _, err := l.folder(sub); err != nil {
@@ -59,7 +61,7 @@ func (l *Lab) prepareIronic() error {
 	l.IronicURL = "http://" + l.reachable(numbers[0])
 	l.ConfFile = filepath.Join(l.Dir, "ironic.conf")
 	l.APIConfFile = filepath.Join(l.Dir, "ironic-api.conf")
-	if err := l.WriteConf(l.ConfFile, ConductorHost, nil); err != nil {
+	if err := l.WriteConf(l.ConfFile, l.Host, nil); err != nil {
 		return err
 	}
 	return l.baseConf().with(ini{
@@ -76,7 +78,11 @@ func (l *Lab) WriteConf(file, host string, extra map[string]map[string]string) e
 		return err
 	}
 	admin, images := loopback(numbers[0]), l.reachable(numbers[1])
-	return l.baseConf().with(ini{
+	conf := l.baseConf()
+	if l.options.Transport == jsonRPC {
+		conf["json_rpc"]["host_ip"] = host
+	}
+	return conf.with(ini{
 		"DEFAULT":  {"host": host},
 		"database": {"connection": l.Database.ConductorURL},
 		"deploy":   {"http_url": "http://" + images, "http_root": filepath.Join(l.Dir, "httpboot")},
@@ -99,7 +105,6 @@ func (l *Lab) baseConf() ini {
 			"auth_strategy": "noauth",
 			"debug":         "true",
 			"my_ip":         l.options.Address,
-			"transport_url": l.RabbitMQ.TransportURL,
 			"state_path":    filepath.Join(l.Dir, "state"),
 			// The API caches the hash ring this long; the default of 15 s would make tests wait for new conductors.
 			"hash_ring_reset_interval":      "1",
@@ -126,6 +131,13 @@ func (l *Lab) baseConf() ini {
 		"deploy":                       {"iso_master_path": filepath.Join(images, "iso")},
 		"pxe":                          {"images_path": images, "instance_master_path": filepath.Join(images, "master")},
 	}
+	if l.options.Transport == jsonRPC {
+		conf["DEFAULT"]["rpc_transport"] = jsonRPC
+		conf["json_rpc"] = map[string]string{"port": strconv.Itoa(l.RPCPort)}
+		delete(conf, "oslo_messaging_notifications")
+	} else {
+		conf["DEFAULT"]["transport_url"] = l.RabbitMQ.TransportURL
+	}
 	if l.GlanceURL != "" {
 		conf["glance"] = none(l.GlanceURL)
 	}
@@ -151,12 +163,14 @@ func (l *Lab) launchIronicAPI() error {
 }
 
 // StartConductor runs a conductor, program with args and --config-file confFile, and returns once the API counts host,
-// which must be the host name in confFile, among the live ones. Its log is named after the host. The program
+// which must be the host name in confFile, among the live ones, maybe with a port. Its log is named after the host. The program
 // /usr/bin/ironic-conductor is the one of the lab's release.
 func (l *Lab) StartConductor(host, confFile, program string, args ...string) (*Service, error) {
 	command := Command{
 		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile),
-		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool { return strings.Contains(body, `"`+host+`"`) }),
+		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool {
+			return strings.Contains(body, `"`+host+`"`) || strings.Contains(body, `"`+host+`:`)
+		}),
 	}
 	if program == pythonConductor {
 		// Among what would reach it is REQUESTS_CA_BUNDLE, which wins over the CA that a node names for its BMC.

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options says which services Start starts. The broker, the database and ironic-api are always among them.
+// Options says which services Start starts. The database and ironic-api are always among them, and so is the broker, unless
+// requests go by JSON-RPC.
 type Options struct {
 	// Dir is an empty or missing folder for everything the services write; it stays after Close. When empty, a
 	// temporary folder is used, and removed by Close. Keep it short: Unix sockets lie below it.
@@ -24,14 +25,17 @@ type Options struct {
 	Release string
 	// Database is sqlite (also when empty), mariadb or postgresql.
 	Database string
-	Glance   bool
+	// Transport is oslo (also when empty) or json-rpc. With the latter there is no broker, nothing is notified, and the
+	// host name of a conductor has to be the address that it listens on, such as 127.0.0.2.
+	Transport string
+	Glance    bool
 	// Address is where ironic-api and the conductors' image servers listen, for machines that are not on loopback;
 	// 127.0.0.1 when empty.
 	Address string
 	// Conductor is empty for none, or "python" for the release's own ironic-conductor.
 	Conductor string
 	// Extra holds options (group, option, value) that replace or complete those of ironic.conf, for the API and for
-	// the conductor. An empty value leaves the option to its default.
+	// the conductor.
 	Extra map[string]map[string]string
 	// Detached services outlive the program and the context that started them, until End or Close ends them.
 	Detached bool
@@ -49,9 +53,13 @@ type Lab struct {
 	// Conductor is Debian's ironic-conductor, when the options ask for it.
 	Conductor *Service
 
+	// Host is the host name in ConfFile.
+	Host string
+	// RPCPort is where all conductors listen, with JSON-RPC.
+	RPCPort int
 	// IronicURL and GlanceURL are where the services answer, without authentication and without a final slash.
 	IronicURL, GlanceURL string
-	// ConfFile is an ironic.conf for one conductor, named ConductorHost. APIConfFile is the one that ironic-api uses.
+	// ConfFile is an ironic.conf for one conductor, whose host name is Host. APIConfFile is the one that ironic-api uses.
 	ConfFile, APIConfFile string
 
 	ctx        context.Context
@@ -118,9 +126,16 @@ func (l *Lab) StartAll() error {
 			return err
 		}
 	}
-	broker, err := l.prepareRabbitMQ()
-	if err != nil {
-		return err
+	var broker *RabbitMQ
+	switch l.options.Transport {
+	case "", "oslo":
+		var err error
+		if broker, err = l.prepareRabbitMQ(); err != nil {
+			return err
+		}
+	case jsonRPC:
+	default:
+		return fmt.Errorf("no transport %q: choose oslo or json-rpc", l.options.Transport)
 	}
 	database, err := l.prepareDatabase(kind)
 	if err != nil {
@@ -138,7 +153,9 @@ func (l *Lab) StartAll() error {
 	// uses them.
 	var all errgroup.Group
 	all.Go(l.launchIronicAPI)
-	all.Go(func() error { return broker.launch(l) })
+	if broker != nil {
+		all.Go(func() error { return broker.launch(l) })
+	}
 	all.Go(func() error { return database.launch(l) })
 	if l.options.Glance {
 		all.Go(l.launchGlance)
@@ -147,7 +164,7 @@ func (l *Lab) StartAll() error {
 		return err
 	}
 	if l.options.Conductor == "python" {
-		l.Conductor, err = l.StartConductor(ConductorHost, l.ConfFile, pythonConductor)
+		l.Conductor, err = l.StartConductor(l.Host, l.ConfFile, pythonConductor)
 	}
 	return err
 }
