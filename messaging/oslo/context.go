@@ -78,28 +78,39 @@ func (c *Context) flags() map[string]*bool {
 	}
 }
 
-// context reads the context out of a message. It never fails: a key that is missing, unknown or of another type is as
-// good as absent, because a request must not be lost over it.
+// context reads the context out of a message.
 func (f fields) context() Context {
+	values := fields{}
+	for key, raw := range f {
+		if name, ok := strings.CutPrefix(key, contextPrefix); ok {
+			values[name] = raw
+		}
+	}
+	return ParseContext(values)
+}
+
+// ParseContext reads a context out of its fields. It never fails: a key that is missing, unknown or of another type is as
+// good as absent, because a request must not be lost over it.
+func ParseContext(values map[string]json.RawMessage) Context {
 	c := Context{IsAdminProject: true}
 	for key, into := range c.texts() {
-		_ = json.Unmarshal(f[contextPrefix+key], into)
+		_ = json.Unmarshal(values[key], into)
 	}
 	for key, into := range c.names() {
-		_ = json.Unmarshal(f[contextPrefix+key], into)
+		_ = json.Unmarshal(values[key], into)
 	}
 	for key, into := range c.flags() {
-		_ = json.Unmarshal(f[contextPrefix+key], into)
+		_ = json.Unmarshal(values[key], into)
 	}
 	for key, into := range map[string]*string{"user_id": &c.User, "project": &c.ProjectID} {
 		if *into == "" {
-			_ = json.Unmarshal(f[contextPrefix+key], into)
+			_ = json.Unmarshal(values[key], into)
 		}
 	}
-	if json.Unmarshal(f[contextPrefix+"roles"], &c.Roles) != nil {
+	if json.Unmarshal(values["roles"], &c.Roles) != nil {
 		c.Roles = nil
 	}
-	if raw, ok := f[contextPrefix+"auth_token_info"]; ok && !isNull(raw) {
+	if raw, ok := values["auth_token_info"]; ok && !isNull(raw) {
 		c.AuthTokenInfo = raw
 	}
 	return c

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 
 	"github.com/ironmaster/ironmaster/messaging"
@@ -74,6 +75,22 @@ func FailureOf(err error, release messaging.Release) *Failure {
 	f.TB = []string{tracebackMarker + qualified + ": " + f.Message + "\n"}
 	return f
 }
+
+// Code is the HTTP code that ironic-api answers with.
+func (f *Failure) Code() int {
+	switch code := f.Kwargs["code"].(type) {
+	case int:
+		return code
+	case string:
+		if n, err := strconv.Atoi(code); err == nil {
+			return n
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// Known tells whether the class is one of ironic's own, which every client of it rebuilds.
+func (f *Failure) Known() bool { return f.Module == ironicModule }
 
 // Reply is the answer to a call.
 type Reply struct {

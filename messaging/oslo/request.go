@@ -2,6 +2,7 @@ package oslo
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,12 +15,16 @@ import (
 // drives travel inside requests, which is why it is not smaller.
 const DefaultMaxSize = 8 << 20
 
-// Request is one RPC call or cast.
+// Request is one RPC call or cast. Requests of JSON-RPC take this form too (messaging/jsonrpc), without oslo's return
+// address.
 type Request struct {
 	Method    string
 	Args      map[string]json.RawMessage
 	Version   string
 	Namespace string
+	Context   Context
+	// NoContext tells that a request came without a context, which oslo's never do and every method asks for.
+	NoContext bool
 	// MsgID and ReplyQ are set for a call: somebody waits for exactly one reply with Ending.
 	MsgID, ReplyQ string
 	// Timeout is the caller's call monitor in seconds, nil without one. A call that takes longer must send a keepalive
@@ -27,7 +32,6 @@ type Request struct {
 	Timeout *float64
 	// UniqueID is the same for every delivery of the same request; "" when the sender gave none.
 	UniqueID string
-	Context  Context
 }
 
 // IsCall reports whether the sender waits for a reply.
@@ -51,6 +55,19 @@ func (e *TooLargeError) Unwrap() error {
 // Unwrap makes the refusal a failure that the user sees as a bad request.
 func (e *MalformedError) Unwrap() error {
 	return store.Errorf(store.InvalidParameterValue, "%s", e.Error())
+}
+
+// ReturnAddress is where the sender of a message waits that DecodeRequest refused, as far as it could be read.
+func ReturnAddress(refusal error) (msgID, replyQ string) {
+	var large *TooLargeError
+	var bad *MalformedError
+	switch {
+	case errors.As(refusal, &large):
+		return large.MsgID, large.ReplyQ
+	case errors.As(refusal, &bad):
+		return bad.MsgID, bad.ReplyQ
+	}
+	return "", ""
 }
 
 // DecodeRequest reads a message body of at most maxSize bytes. The error is a *TooLargeError or a *MalformedError; both
@@ -149,6 +166,9 @@ func (r *Request) CheckArgs(required, optional []string) error {
 		}
 	}
 	var missing []string
+	if r.NoContext {
+		missing = append(missing, "'context'")
+	}
 	for _, name := range required {
 		if _, ok := r.Args[name]; !ok {
 			missing = append(missing, "'"+name+"'")

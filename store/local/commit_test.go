@@ -185,7 +185,7 @@ func TestKilled(t *testing.T) {
 					t.Errorf("finished %s: pending %v, locked %v, event %v", id, pending[id], stale[id], published[id])
 				}
 			}
-			if fresh, err := d.Accept(id, nil, time.Now()); fresh || err != nil {
+			if fresh, err := d.Accept(Call{ID: id, Body: nil, At: time.Now()}); fresh || err != nil {
 				t.Errorf("call %s would run twice: %v, %v", id, fresh, err)
 			}
 		}

@@ -30,9 +30,11 @@ var (
 
 // Call is an accepted RPC call.
 type Call struct {
-	ID   string    `json:"id"` // the _unique_id of oslo.messaging
-	At   time.Time `json:"at"` // when it was accepted
-	Body []byte    `json:"-"`
+	ID string    `json:"id"` // the _unique_id of oslo.messaging, or one made up
+	At time.Time `json:"at"` // when it was accepted
+	// Form is how Body is written, in the words of whoever accepted it.
+	Form string `json:"form,omitempty"`
+	Body []byte `json:"-"`
 }
 
 // inbox is what is known about calls without asking the disk: each pending one and those that finished lately.
@@ -77,11 +79,13 @@ func (in *inbox) load(tx *bbolt.Tx) error {
 // may be acknowledged. When it returns false without an error, a call of this id was accepted before, is durable, and
 // the message is a redelivery to be acknowledged and dropped. After an error nothing is known to be accepted: the
 // message must not be acknowledged, unless the error is ErrCallID, with which it never will be.
-func (d *DB) Accept(id string, body []byte, at time.Time) (fresh bool, err error) {
+func (d *DB) Accept(call Call) (fresh bool, err error) {
+	id := call.ID
 	if id == "" || len(id) > maxCallID {
 		return false, fmt.Errorf("accepting a call: %w: %d bytes long, not 1 to %d", ErrCallID, len(id), maxCallID)
 	}
-	header, err := json.Marshal(Call{ID: id, At: at.UTC()})
+	call.At = call.At.UTC()
+	header, err := json.Marshal(call)
 	if err != nil {
 		return false, fmt.Errorf("accepting call %s: %w", id, err)
 	}
@@ -92,7 +96,7 @@ func (d *DB) Accept(id string, body []byte, at time.Time) (fresh bool, err error
 		}
 		return false, state.err
 	}
-	value := frame(header, body)
+	value := frame(header, call.Body)
 	err = d.commit(func(tx *transaction) error {
 		b := tx.bolt.Bucket(callsBucket)
 		n, err := b.NextSequence()

@@ -27,7 +27,7 @@ func wantPending(t *testing.T, d *DB, ids ...string) {
 
 func accept(t testing.TB, d *DB, id string, want bool) {
 	t.Helper()
-	fresh, err := d.Accept(id, []byte("body of "+id), time.Now())
+	fresh, err := d.Accept(Call{ID: id, Body: []byte("body of " + id), At: time.Now()})
 	if fresh != want || err != nil {
 		t.Fatalf("accepting %s: %v, %v; want %v", id, fresh, err, want)
 	}
@@ -37,7 +37,7 @@ func TestCallsRunOnce(t *testing.T) {
 	path := testPath(t)
 	d := open(t, path, Options{})
 	at := time.Date(2026, 11, 22, 10, 0, 0, 123, time.FixedZone("", 3600))
-	fresh, err := d.Accept("z", []byte("{\"a\":\n1}\n"), at)
+	fresh, err := d.Accept(Call{ID: "z", Body: []byte("{\"a\":\n1}\n"), At: at})
 	if !fresh || err != nil {
 		t.Fatal(fresh, err)
 	}
@@ -67,7 +67,7 @@ func TestCallKeepsItsBytes(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 123, time.FixedZone("", 3600))
 	bodies := [][]byte{{}, []byte("\n\n{\"a\":\n1}\n"), bytes.Repeat([]byte{0, 0xff, '\n'}, 10<<20/3)}
 	for i, body := range bodies {
-		if _, err := d.Accept(fmt.Sprint("id \"\n", i), body, at); err != nil {
+		if _, err := d.Accept(Call{ID: fmt.Sprint("id \"\n", i), Body: body, At: at}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestCallKeepsItsBytes(t *testing.T) {
 func TestUnusableCalls(t *testing.T) {
 	d := open(t, testPath(t), Options{})
 	for _, id := range []string{"", strings.Repeat("x", 10<<20)} {
-		if fresh, err := d.Accept(id, nil, time.Now()); fresh || !errors.Is(err, ErrCallID) || len(err.Error()) > 200 {
+		if fresh, err := d.Accept(Call{ID: id, Body: nil, At: time.Now()}); fresh || !errors.Is(err, ErrCallID) || len(err.Error()) > 200 {
 			t.Errorf("id of %d bytes: %v, %.200v", len(id), fresh, err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestUnusableCalls(t *testing.T) {
 func TestAcceptAfterFailure(t *testing.T) {
 	d := open(t, testPath(t), Options{})
 	d.bolt.MaxSize = 1 // as on a full disk
-	if fresh, err := d.Accept("id", make([]byte, 1<<20), time.Now()); fresh || err == nil {
+	if fresh, err := d.Accept(Call{ID: "id", Body: make([]byte, 1<<20), At: time.Now()}); fresh || err == nil {
 		t.Fatalf("accepted on a full disk: %v, %v", fresh, err)
 	}
 	d.bolt.MaxSize = 0
@@ -162,7 +162,7 @@ func TestAcceptConcurrently(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 200 {
 		all.Go(func() {
-			ok, err := d.Accept(fmt.Sprint(i%20), nil, time.Now())
+			ok, err := d.Accept(Call{ID: fmt.Sprint(i % 20), Body: nil, At: time.Now()})
 			if err != nil {
 				t.Error(err)
 			}
@@ -195,7 +195,7 @@ func BenchmarkAcceptFinish(b *testing.B) {
 				all.Go(func() {
 					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
 						id := fmt.Sprintf("%032x", n)
-						if _, err := d.Accept(id, body, time.Now()); err != nil {
+						if _, err := d.Accept(Call{ID: id, Body: body, At: time.Now()}); err != nil {
 							b.Error(err)
 						}
 						if err := d.Finish(id); err != nil {

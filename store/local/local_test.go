@@ -129,7 +129,7 @@ func TestOpenRefusesDamage(t *testing.T) {
 			d, err := Open(path, Options{})
 			must(t, err)
 			for _, id := range []string{"a", "b", "c"} {
-				_, err := d.Accept(id, make([]byte, 300_000), time.Now())
+				_, err := d.Accept(Call{ID: id, Body: make([]byte, 300_000), At: time.Now()})
 				must(t, err)
 			}
 			must(t, d.Close())
@@ -199,10 +199,10 @@ func TestOpenSweepsUnfinishedFiles(t *testing.T) {
 func TestOpenCompactsAMostlyEmptyFile(t *testing.T) {
 	path := testPath(t)
 	d := open(t, path, Options{})
-	_, err := d.Accept("big", make([]byte, compactFrom+1), time.Now())
+	_, err := d.Accept(Call{ID: "big", Body: make([]byte, compactFrom+1), At: time.Now()})
 	must(t, err)
 	must(t, d.Finish("big"))
-	_, err = d.Accept("kept", []byte("body"), time.Now())
+	_, err = d.Accept(Call{ID: "kept", Body: []byte("body"), At: time.Now()})
 	must(t, err)
 	must(t, d.Append(Event{ID: "e", Body: []byte("event")}))
 	must(t, d.Put("node", "key", "value"))
@@ -224,7 +224,7 @@ func TestOpenCompactsAMostlyEmptyFile(t *testing.T) {
 		t.Errorf("the compacted file is not locked: %v", err)
 	}
 	wantPending(t, d, "kept")
-	if fresh, err := d.Accept("big", nil, time.Now()); fresh || err != nil {
+	if fresh, err := d.Accept(Call{ID: "big", Body: nil, At: time.Now()}); fresh || err != nil {
 		t.Errorf("finished call is accepted again: %v, %v", fresh, err)
 	}
 	must(t, d.Append(Event{ID: "f"}))
@@ -257,7 +257,7 @@ func TestClosedAndReadOnly(t *testing.T) {
 		db   *DB
 		want error
 	}{{d, ErrClosed}, {ro, ErrReadOnly}} {
-		_, accept := c.db.Accept("id", nil, time.Now())
+		_, accept := c.db.Accept(Call{ID: "id", Body: nil, At: time.Now()})
 		_, lock := c.db.TryLock(Lock{Node: "other"})
 		changes := map[string]error{
 			"Accept": accept, "TryLock": lock, "Append": c.db.Append(Event{ID: "e"}), "Put": c.db.Put("n", "k", 2),
