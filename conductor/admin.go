@@ -58,7 +58,7 @@ func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 
 // Health tells whether the worker can do its work.
 func (c *Conductor) Health() Health {
-	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok", "broker": "ok"}}
+	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok"}}
 	if !c.atWork.Load() {
 		h.Parts["registration"], h.Ready = "starting", false
 	} else if c.leaving.begun.Load() {
@@ -66,8 +66,9 @@ func (c *Conductor) Health() Health {
 	} else if err := c.mayAct(); err != nil {
 		h.Parts["registration"], h.Ready = err.Error(), false
 	}
-	if !c.bus.Connected() {
-		h.Parts["broker"], h.Ready = "not connected", false
+	part, ok := c.transport.Health()
+	if h.Parts[part] = "ok"; !ok {
+		h.Parts[part], h.Ready = "not connected", false
 	}
 	return h
 }

@@ -23,9 +23,11 @@ import (
 
 // Parts is what a worker is made of. Whoever made them closes them, after Run has returned.
 type Parts struct {
-	DB       *sql.DB
-	Local    *local.DB
-	Bus      Bus
+	DB        *sql.DB
+	Local     *local.DB
+	Transport Transport
+	// Notifier is nil when there is no broker that events could go to.
+	Notifier Notifier
 	Hardware *catalog.Enabled
 	Images   Images
 	Codec    Codec
@@ -38,15 +40,16 @@ type Parts struct {
 
 // Conductor is one worker.
 type Conductor struct {
-	cfg      Config
-	db       *sql.DB
-	local    *local.DB
-	bus      Bus
-	hardware *catalog.Enabled
-	images   Images
-	codec    Codec
-	log      zerolog.Logger
-	now      func() time.Time
+	cfg       Config
+	db        *sql.DB
+	local     *local.DB
+	transport Transport
+	notifier  Notifier
+	hardware  *catalog.Enabled
+	images    Images
+	codec     Codec
+	log       zerolog.Logger
+	now       func() time.Time
 
 	methods     map[string]rpcMethod
 	machine     machine
@@ -73,8 +76,8 @@ type Conductor struct {
 // New puts a worker together; Run starts it.
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
-		cfg: cfg, db: p.DB, local: p.Local, bus: p.Bus, hardware: p.Hardware, images: p.Images, codec: p.Codec, log: p.Log,
-		now: p.Now, methods: rpcMethods(), machine: newMachine(cfg.Release),
+		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
+		images: p.Images, codec: p.Codec, log: p.Log, now: p.Now, methods: rpcMethods(), machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
@@ -101,9 +104,11 @@ func (c *Conductor) Run(ctx context.Context) error {
 	var serving, publishing sync.WaitGroup
 	publishCtx, stopPublishing := context.WithCancel(context.Background())
 	defer stopPublishing()
-	publishing.Go(func() { c.publish(publishCtx) })
-	// The queues exist before the row does: once ironic-api sees the row it sends.
-	serving.Go(func() { c.bus.Serve(serveCtx, c.receive) })
+	if c.notifier != nil {
+		publishing.Go(func() { c.publish(publishCtx) })
+	}
+	// Requests can arrive before the row is there: once ironic-api sees the row it sends.
+	serving.Go(func() { c.transport.Serve(serveCtx, c.receive) })
 	err := c.start(ctx)
 	if err == nil {
 		c.atWork.Store(true)
@@ -114,9 +119,11 @@ func (c *Conductor) Run(ctx context.Context) error {
 	c.stop(stopServing, &serving)
 	stopPublishing()
 	publishing.Wait()
-	drain, cancel := context.WithTimeout(context.Background(), outboxDrainTime)
-	defer cancel()
-	c.drainOutbox(drain)
+	if c.notifier != nil {
+		drain, cancel := context.WithTimeout(context.Background(), outboxDrainTime)
+		defer cancel()
+		c.drainOutbox(drain)
+	}
 	return err
 }
 
@@ -142,7 +149,7 @@ func (c *Conductor) claim(ctx context.Context) error {
 
 // start registers the worker and begins its own work.
 func (c *Conductor) start(ctx context.Context) error {
-	if err := c.bus.Ready(ctx); err != nil {
+	if err := c.transport.Ready(ctx); err != nil {
 		return err
 	}
 	row := &store.Conductor{Hostname: c.cfg.Host, ConductorGroup: c.cfg.Group, Drivers: c.hardware.HardwareTypes(), Online: true}

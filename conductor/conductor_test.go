@@ -16,6 +16,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
 )
 
 // A worker that starts lets go of what an earlier run of it held, and fails what that run can't have finished.
@@ -93,7 +94,7 @@ func TestAcceptedRequestsRunAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, body := range map[string][]byte{"once": body, "garbage": []byte("garbage")} {
-		if _, err := before.local.Accept(id, body, time.Now()); err != nil {
+		if _, err := before.local.Accept(local.Call{ID: id, Body: body, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +108,7 @@ func TestAcceptedRequestsRunAfterARestart(t *testing.T) {
 	})
 	w.stop()
 	w = r.start(t)
-	w.handle(t.Context(), testMessage(body))
+	w.handle(t.Context(), w.bus.message(body, ackNothing))
 	w.announced(t, n.UUID)
 	equal(t, "provision state", w.row(t, n.UUID).ProvisionState, store.Available)
 }

@@ -11,6 +11,8 @@ import (
 type Config struct {
 	// Host is this worker's identity: RPC server name, conductors.hostname and the value of nodes.reservation.
 	Host string
+	// PublisherHost is the host that notifications name: [DEFAULT]host, even where Host says more.
+	PublisherHost string
 	// Group is the conductor group, lower case.
 	Group string
 	// Release is the ironic release whose behaviour is shown; it follows the database's schema.

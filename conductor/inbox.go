@@ -11,14 +11,15 @@ import (
 	"github.com/ironmaster/ironmaster/store/local"
 )
 
-// receive takes one message from the broker. A request that changes something is written to the inbox before it is
+// receive takes one message from the transport. A request that changes something is written to the inbox before it is
 // acked, so that it is neither lost nor run twice when the worker dies.
 //
-// Crash windows: before the inbox commit the broker delivers the message again; between the commit and the ack it does
-// so too, and the inbox tells that it was seen; after the ack the next start runs what the inbox holds unfinished.
+// Crash windows: before the inbox commit the broker delivers the message again, and a caller of JSON-RPC sees its
+// connection break; between the commit and the ack the broker delivers again too, and the inbox tells that it was seen;
+// after the ack the next start runs what the inbox holds unfinished.
 //
-// A request is finished when the broker's part of the worker stops; it is cut short only when the worker's time is over.
-func (c *Conductor) receive(ctx context.Context, d Message) {
+// A request is finished when the transport's part of the worker stops; it is cut short only when the worker's time is over.
+func (c *Conductor) receive(ctx context.Context, m Message) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.workCtx, cancel)()
@@ -28,85 +29,75 @@ func (c *Conductor) receive(ctx context.Context, d Message) {
 	case <-ctx.Done():
 		return
 	}
-	body := d.Body()
-	r, err := oslo.DecodeRequest(body, c.cfg.MaxMessageSize)
+	r, err := m.Request()
 	if err != nil {
-		c.refuse(ctx, d, err)
+		c.refuse(ctx, m, err)
 		return
 	}
 	if c.methods[r.Method].readOnly {
-		c.ack(d)
-		c.run(ctx, r)
+		c.ack(m)
+		c.run(ctx, m, r)
 		return
 	}
-	if r.UniqueID == "" {
-		r.UniqueID = uuid.NewString()
+	id := r.UniqueID
+	if id == "" {
+		id = uuid.NewString()
 	}
-	fresh, err := c.local.Accept(r.UniqueID, body, c.now())
+	fresh, err := c.local.Accept(local.Call{ID: id, At: c.now(), Form: string(c.transport.Form()), Body: m.Body()})
 	switch {
 	case errors.Is(err, local.ErrCallID):
-		c.refuse(ctx, d, err)
+		c.refuse(ctx, m, err)
 		return
 	case err != nil:
 		// It is refused rather than kept waiting: the caller can ask again, and nothing has been done.
-		c.ack(d)
+		c.ack(m)
 		c.log.Error().Err(err).Str("method", r.Method).Msg("Writing a request to the inbox failed")
-		c.answer(ctx, r, nil, store.Errorf(store.TemporaryFailure,
+		c.answer(ctx, m, r, nil, store.Errorf(store.TemporaryFailure,
 			"Conductor %s cannot write its journal and takes no requests", c.cfg.Host))
 		return
 	}
-	c.ack(d)
+	c.ack(m)
 	if !fresh {
 		c.log.Debug().Str("method", r.Method).Msg("A request came twice; the second one is dropped")
 		return
 	}
-	c.runAccepted(ctx, r)
+	c.runAccepted(ctx, m, r, id)
 }
 
-func (c *Conductor) ack(d Message) {
-	if err := d.Ack(); err != nil {
+func (c *Conductor) ack(m Message) {
+	if err := m.Ack(); err != nil {
 		c.log.Debug().Err(err).Msg("Acknowledging a message failed; the broker will deliver it again")
 	}
 }
 
 // refuse answers what can't be understood and takes it off the queue, or it would come back for ever.
-func (c *Conductor) refuse(ctx context.Context, d Message, err error) {
-	c.ack(d)
-	c.log.Warn().Err(err).Int("bytes", len(d.Body())).Msg("A message was refused")
-	r := oslo.Request{Method: "unknown"}
-	var large *oslo.TooLargeError
-	var bad *oslo.MalformedError
-	switch {
-	case errors.As(err, &large):
-		r.MsgID, r.ReplyQ = large.MsgID, large.ReplyQ
-	case errors.As(err, &bad):
-		r.MsgID, r.ReplyQ = bad.MsgID, bad.ReplyQ
-	}
-	if r.IsCall() {
-		c.answer(ctx, &r, nil, err)
-	}
+func (c *Conductor) refuse(ctx context.Context, m Message, err error) {
+	c.ack(m)
+	c.log.Warn().Err(err).Int("bytes", len(m.Body())).Msg("A message was refused")
+	c.reply(ctx, m, "unknown", nil, err)
 }
 
-func (c *Conductor) run(ctx context.Context, r *oslo.Request) {
-	result, err := c.execute(ctx, r)
-	c.answer(ctx, r, result, err)
+func (c *Conductor) run(ctx context.Context, m Message, r *oslo.Request) {
+	result, err := c.execute(ctx, m, r)
+	c.answer(ctx, m, r, result, err)
 }
 
-func (c *Conductor) runAccepted(ctx context.Context, r *oslo.Request) {
-	result, err := c.execute(ctx, r)
+// runAccepted runs what the inbox holds under id.
+func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, id string) {
+	result, err := c.execute(ctx, m, r)
 	if ctx.Err() != nil && err != nil {
 		// The worker is stopping and the request may have been cut short: the next start runs it.
 		return
 	}
-	if err := c.local.Finish(r.UniqueID); err != nil {
+	if err := c.local.Finish(id); err != nil {
 		c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
 	}
-	c.answer(ctx, r, result, err)
+	c.answer(ctx, m, r, result, err)
 }
 
 // execute runs the method and counts it; a caller that monitors its call hears of it meanwhile.
-func (c *Conductor) execute(ctx context.Context, r *oslo.Request) (any, error) {
-	stop := c.keepCallerWaiting(ctx, r)
+func (c *Conductor) execute(ctx context.Context, m Message, r *oslo.Request) (any, error) {
+	stop := m.KeepWaiting(ctx)
 	defer stop()
 	began := c.now()
 	method := r.Method
@@ -131,7 +122,11 @@ func (c *Conductor) replay(ctx context.Context) error {
 		return err
 	}
 	for _, call := range calls {
-		r, err := oslo.DecodeRequest(call.Body, c.cfg.MaxMessageSize)
+		m, err := c.again(call)
+		var r *oslo.Request
+		if err == nil {
+			r, err = m.Request()
+		}
 		if err != nil {
 			c.log.Error().Err(err).Msg("A request in the inbox can't be read any more")
 			if err := c.local.Finish(call.ID); err != nil {
@@ -139,9 +134,8 @@ func (c *Conductor) replay(ctx context.Context) error {
 			}
 			continue
 		}
-		r.UniqueID = call.ID
 		c.log.Info().Str("method", r.Method).Time("accepted", call.At).Msg("Running a request from before the restart")
-		c.background.Go(func() { c.runAccepted(ctx, r) })
+		c.background.Go(func() { c.runAccepted(ctx, m, r, call.ID) })
 	}
 	return nil
 }

@@ -39,8 +39,8 @@ func TestRequestsWaitForTheRegistration(t *testing.T) {
 			n := w.enroll(t, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			m := &ackedMessage{testMessage: cast(t, "add_node_traits", "x", map[string]any{"node_id": n.UUID,
-				"traits": []string{"CUSTOM_A"}})}
+			m := w.bus.counted(cast(t, "add_node_traits", "x", map[string]any{"node_id": n.UUID,
+				"traits": []string{"CUSTOM_A"}}))
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -67,7 +67,7 @@ func TestARequestThatIsCutShortRunsLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	m := &ackedMessage{testMessage: cast(t, "continue_node_clean", "once", map[string]any{"node_id": n.UUID})}
+	m := w.bus.counted(cast(t, "continue_node_clean", "once", map[string]any{"node_id": n.UUID}))
 	go func() {
 		defer close(done)
 		w.handle(context.Background(), m)

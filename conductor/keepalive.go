@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -60,34 +59,4 @@ func (c *Conductor) signOfLife(ctx context.Context) error {
 	c.leaving.mu.Lock()
 	defer c.leaving.mu.Unlock()
 	return c.db.Touch(ctx, c.cfg.Host, !c.leaving.begun.Load())
-}
-
-// keepCallerWaiting sends what a monitored call expects while it runs: a sign of life every half of its timeout.
-// Ironic's own clients do not ask for it.
-func (c *Conductor) keepCallerWaiting(ctx context.Context, r *oslo.Request) (stop func()) {
-	if !r.IsCall() || r.Timeout == nil || *r.Timeout <= 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(time.Duration(*r.Timeout / 2 * float64(time.Second)))
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			body, err := oslo.EncodeKeepalive(r.MsgID)
-			if err == nil {
-				err = c.bus.Reply(ctx, r.ReplyQ, body)
-			}
-			if err != nil && ctx.Err() == nil {
-				c.log.Debug().Err(err).Msg("Sending a sign of life to a waiting caller failed")
-			}
-		}
-	}()
-	return func() { cancel(); <-done }
 }

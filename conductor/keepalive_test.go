@@ -1,7 +1,6 @@
 package conductor
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -49,13 +48,20 @@ func TestMonitoredCallersHearSignsOfLife(t *testing.T) {
 	timeout := 0.004
 	answers := make(chan []byte, 100)
 	w.bus.replies["reply_x"] = answers
-	stop := w.keepCallerWaiting(t.Context(), &oslo.Request{Method: "heartbeat", MsgID: "m", ReplyQ: "reply_x", Timeout: &timeout})
+	keepWaiting := func(r oslo.Request) (stop func()) {
+		body, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.bus.message(body, ackNothing).KeepWaiting(t.Context())
+	}
+	stop := keepWaiting(oslo.Request{Method: "heartbeat", MsgID: "m", ReplyQ: "reply_x", Timeout: &timeout})
 	defer stop()
 	reply, err := oslo.DecodeReply(<-answers)
 	if err != nil || reply.Ending || reply.MsgID != "m" {
 		t.Errorf("heard %+v, %v", reply, err)
 	}
-	for _, r := range []*oslo.Request{{Method: "x", Timeout: &timeout}, {Method: "x", MsgID: "m", ReplyQ: "reply_y"}} {
-		w.keepCallerWaiting(context.Background(), r)()
+	for _, r := range []oslo.Request{{Method: "x", Timeout: &timeout}, {Method: "x", MsgID: "m", ReplyQ: "reply_y"}} {
+		keepWaiting(r)()
 	}
 }

@@ -67,18 +67,19 @@ func statusOf(eventType string) string {
 
 // notifies tells whether notifications of a level are wanted by anybody.
 func (c *Conductor) notifies(level string) bool {
-	if c.cfg.NotificationLevel == "" || !slices.ContainsFunc(c.cfg.NotificationDrivers, sendsToBroker) {
+	if c.notifier == nil || c.cfg.NotificationLevel == "" || !slices.ContainsFunc(c.cfg.NotificationDrivers, SendsToBroker) {
 		return false
 	}
 	return slices.Index(notificationLevels, level) >= slices.Index(notificationLevels, c.cfg.NotificationLevel)
 }
 
-func sendsToBroker(driver string) bool { return driver == "messagingv2" || driver == "messaging" }
+// SendsToBroker tells whether a notification driver needs a broker.
+func SendsToBroker(driver string) bool { return driver == "messagingv2" || driver == "messaging" }
 
 // post writes one event to the outbox for each configured topic.
 func (c *Conductor) post(node, eventType, level string, payload json.RawMessage, rq oslo.Context) error {
 	n := oslo.Notification{
-		MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.Host, EventType: eventType,
+		MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.PublisherHost, EventType: eventType,
 		Priority: priorityText(level), Payload: payload, Timestamp: c.now(), Context: rq,
 	}
 	encode := n.EncodeBare

@@ -61,9 +61,9 @@ func (c *Conductor) sendAll(ctx context.Context, events []local.Event) (sent []u
 
 func (c *Conductor) send(ctx context.Context, e local.Event) error {
 	if strings.HasPrefix(e.Topic, ProgressTopic+".") {
-		return c.bus.Publish(ctx, e.Topic, e.Body)
+		return c.notifier.Publish(ctx, e.Topic, e.Body)
 	}
-	return c.bus.Notify(ctx, e.Topic, e.Body)
+	return c.notifier.Notify(ctx, e.Topic, e.Body)
 }
 
 // drainOutbox sends what is left when the worker stops, for as long as ctx allows; the rest waits for the next start.

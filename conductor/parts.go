@@ -6,31 +6,49 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/objects"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// Bus is the broker as the worker needs it: replies and events go out through it, requests come in through Serve.
-type Bus interface {
+// Transport is how requests come to the worker and answers go back: one for each [DEFAULT]rpc_transport.
+type Transport interface {
 	// Serve hands out requests until ctx ends.
 	Serve(ctx context.Context, handle func(context.Context, Message))
 	// Ready waits until requests can arrive; it fails when ctx ends before.
 	Ready(ctx context.Context) error
-	// Connected tells whether the broker can be reached at the moment.
-	Connected() bool
-	// Reply sends to a caller's queue; it gives up when the queue does not appear.
-	Reply(ctx context.Context, replyQueue string, body []byte) error
+	// Health tells what requests need to come, by name, and whether it is there at the moment.
+	Health() (part string, ok bool)
+	// Again reads a request that came over this transport before the worker's last start, out of the inbox. Whoever sent
+	// it may have gone.
+	Again(body []byte) Message
+	// Form is how requests are written on this transport.
+	Form() Form
+}
+
+// Message is one request as a transport brought it.
+type Message interface {
+	// Request is what is asked, or why that can't be understood.
+	Request() (*oslo.Request, error)
+	// Body is the request as it came, which the inbox keeps.
+	Body() []byte
+	// Ack tells the transport that the request is in safe hands.
+	Ack() error
+	// IsCall tells whether the sender waits for an answer.
+	IsCall() bool
+	// Reply sends the one answer that a call is owed: a result in its wire form, or a failure. To a cast it sends
+	// nothing. An error tells that the caller could not be reached.
+	Reply(ctx context.Context, result any, failure error) error
+	// KeepWaiting tells a caller that asked for signs of life that its call is being worked on, until stop is called.
+	KeepWaiting(ctx context.Context) (stop func())
+}
+
+// Notifier is the broker that events go to.
+type Notifier interface {
 	// Notify publishes to the exchange and waits for the broker's confirm. It also makes sure that a queue of that name
 	// exists, as oslo's publishers do.
 	Notify(ctx context.Context, routingKey string, body []byte) error
 	// Publish is Notify without the queue: what nobody listens to is dropped.
 	Publish(ctx context.Context, routingKey string, body []byte) error
-}
-
-// Message is one delivery from the broker.
-type Message interface {
-	Body() []byte
-	// Ack tells the broker to forget the message.
-	Ack() error
 }
 
 // Codec turns model values into versioned objects and back, at the versions of the release that is spoken.

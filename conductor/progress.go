@@ -197,6 +197,9 @@ func optional(s string) *string {
 
 // postProgress puts an event into the outbox. Updates are kept in memory only: after a crash newer ones follow.
 func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload, rq oslo.Context) {
+	if c.notifier == nil {
+		return
+	}
 	level := "info"
 	if status == flowError {
 		level = "error"
@@ -214,7 +217,7 @@ func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload
 		c.log.Error().Err(err).Msg("Encoding a progress event failed")
 		return
 	}
-	note := oslo.Notification{MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.Host,
+	note := oslo.Notification{MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.PublisherHost,
 		EventType: "baremetal.node.deploy_progress." + status, Priority: priorityText(level), Payload: payload,
 		Timestamp: c.now(), Context: rq}
 	body, err := note.Encode()

@@ -156,32 +156,24 @@ func (c *Conductor) encodable(result any) any {
 	return result
 }
 
-// answer sends the one reply that a call is owed. A caller that is gone is no failure of the work.
-func (c *Conductor) answer(ctx context.Context, r *oslo.Request, result any, err error) {
-	if !r.IsCall() {
-		if err != nil {
-			c.log.Warn().Err(err).Str("method", r.Method).Msg("A cast failed")
-		}
-		return
+// answer sends the one reply that a call is owed, and tells the log how the request failed if it did.
+func (c *Conductor) answer(ctx context.Context, m Message, r *oslo.Request, result any, err error) {
+	switch {
+	case err == nil:
+		result = c.encodable(result)
+	case !m.IsCall():
+		c.log.Warn().Err(err).Str("method", r.Method).Msg("A cast failed")
+	case store.KindOf(err) == "":
+		c.log.Error().Err(err).Str("method", r.Method).Str("request_id", r.Context.RequestID).Msg("A request failed")
+	default:
+		c.log.Debug().Err(err).Str("method", r.Method).Str("request_id", r.Context.RequestID).Msg("A request was refused")
 	}
-	body, encodeErr := c.reply(r, result, err)
-	if encodeErr != nil {
-		c.log.Error().Err(encodeErr).Str("method", r.Method).Msg("Encoding a reply failed")
-		return
-	}
-	if sendErr := c.bus.Reply(ctx, r.ReplyQ, body); sendErr != nil {
-		c.log.Warn().Err(sendErr).Str("method", r.Method).Msg("The caller could not be answered")
-	}
+	c.reply(ctx, m, r.Method, result, err)
 }
 
-func (c *Conductor) reply(r *oslo.Request, result any, err error) ([]byte, error) {
-	if err == nil {
-		return oslo.EncodeReply(r.MsgID, c.encodable(result))
+// reply sends an answer. A caller that is gone is no failure of the work.
+func (c *Conductor) reply(ctx context.Context, m Message, method string, result any, err error) {
+	if sendErr := m.Reply(ctx, result, err); sendErr != nil {
+		c.log.Warn().Err(sendErr).Str("method", method).Msg("The caller could not be answered")
 	}
-	if store.KindOf(err) == "" {
-		c.log.Error().Err(err).Str("method", r.Method).Str("request_id", r.Context.RequestID).Msg("A call failed")
-	} else {
-		c.log.Debug().Err(err).Str("method", r.Method).Str("request_id", r.Context.RequestID).Msg("A call was refused")
-	}
-	return oslo.EncodeFailure(r.MsgID, oslo.FailureOf(err, c.cfg.Release))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
 )
 
 func raw(t *testing.T, v any) json.RawMessage {
@@ -96,7 +97,7 @@ func TestUnreadableMessagesLeaveTheQueue(t *testing.T) {
 		"an empty body": {nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &ackedMessage{testMessage: c.body}
+			m := w.bus.counted(c.body)
 			answers := make(chan []byte, 1)
 			w.bus.mu.Lock()
 			w.bus.replies["reply_x"] = answers
@@ -115,11 +116,15 @@ func TestUnreadableMessagesLeaveTheQueue(t *testing.T) {
 }
 
 type ackedMessage struct {
-	testMessage
+	Message
 	acks int
 }
 
-func (m *ackedMessage) Ack() error { m.acks++; return nil }
+func (b *testBus) counted(body []byte) *ackedMessage {
+	m := &ackedMessage{}
+	m.Message = b.message(body, func() error { m.acks++; return nil })
+	return m
+}
 
 func TestARequestRunsOnceHoweverOftenItComes(t *testing.T) {
 	w := startWorker(t, nil)
@@ -131,11 +136,11 @@ func TestARequestRunsOnceHoweverOftenItComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		m := &ackedMessage{testMessage: body}
+		m := w.bus.counted(body)
 		w.handle(t.Context(), m)
 		equal(t, "acks", m.acks, 1)
 	}
-	fresh, err := w.local.Accept("once", body, w.clock.now())
+	fresh, err := w.local.Accept(local.Call{ID: "once", Body: body, At: w.clock.now()})
 	if err != nil || fresh {
 		t.Errorf("the worker would run the request again: %v, %v", fresh, err)
 	}
@@ -151,7 +156,7 @@ func TestCastsAreNotAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.handle(t.Context(), testMessage(body))
+	w.handle(t.Context(), w.bus.message(body, ackNothing))
 	equal(t, "provision state", w.row(t, n.UUID).ProvisionState, store.Enroll)
 	w.unlocked(t)
 }

@@ -35,14 +35,15 @@ type testBus struct {
 	events  []*oslo.Notification
 	away    atomic.Bool
 	arrived *sync.Cond
+	wire    Wire
 	handle  chan func(context.Context, Message)
 	// unserved is closed when requests are not taken any more.
 	unserved chan struct{}
 }
 
-func newTestBus() *testBus {
-	b := &testBus{replies: map[string]chan []byte{}, handle: make(chan func(context.Context, Message), 1),
-		unserved: make(chan struct{})}
+func newTestBus(cfg Config) *testBus {
+	b := &testBus{wire: Wire{Release: cfg.Release, MaxSize: cfg.MaxMessageSize}, replies: map[string]chan []byte{},
+		handle: make(chan func(context.Context, Message), 1), unserved: make(chan struct{})}
 	b.arrived = sync.NewCond(&b.mu)
 	return b
 }
@@ -54,9 +55,16 @@ func (b *testBus) Serve(ctx context.Context, handle func(context.Context, Messag
 }
 
 func (b *testBus) Ready(context.Context) error { return nil }
-func (b *testBus) Connected() bool             { return true }
+func (b *testBus) Health() (string, bool)      { return "broker", true }
+func (b *testBus) Form() Form                  { return FormOslo }
+func (b *testBus) Again(body []byte) Message   { return b.message(body, ackNothing) }
 
-func (b *testBus) Reply(_ context.Context, queue string, body []byte) error {
+// message is a request that came over this bus.
+func (b *testBus) message(body []byte, ack func() error) Message {
+	return newOsloMessage(body, b.wire, ack, b.reply, zerolog.Nop())
+}
+
+func (b *testBus) reply(_ context.Context, queue string, body []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if ch := b.replies[queue]; ch != nil {
@@ -110,12 +118,6 @@ func (b *testBus) waitFor(t *testing.T, match func(types []string) bool) []strin
 		b.arrived.Wait()
 	}
 }
-
-// testMessage is a delivery that nobody needs to hear of again.
-type testMessage []byte
-
-func (m testMessage) Body() []byte { return m }
-func (testMessage) Ack() error     { return nil }
 
 // noImages knows no image: fake hardware needs none.
 type noImages struct{}
@@ -173,7 +175,7 @@ type worker struct {
 
 func testConfig() Config {
 	return Config{
-		Host: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, PeriodicMaxWorkers: 8,
+		Host: "worker-1", PublisherHost: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, PeriodicMaxWorkers: 8,
 		HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: time.Minute, NodeLockedRetryAttempts: 3,
 		NodeLockedRetryInterval: 50 * time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
 		SyncPowerStateWorkers: 8, PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
@@ -214,8 +216,8 @@ func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func(
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus = newTestBus()
-	c = New(r.cfg, Parts{DB: r.db, Local: memory, Bus: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
+	bus = newTestBus(r.cfg)
+	c = New(r.cfg, Parts{DB: r.db, Local: memory, Transport: bus, Notifier: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
 		Metrics: prometheus.NewRegistry(), Now: r.clock.now})
 	return c, bus, sync.OnceFunc(func() {
 		if err := memory.Close(); err != nil {
@@ -279,7 +281,7 @@ func (w *worker) deliver(t *testing.T, replyQ string, body []byte) *oslo.Reply {
 	w.bus.mu.Lock()
 	w.bus.replies[replyQ] = answers
 	w.bus.mu.Unlock()
-	w.handle(t.Context(), testMessage(body))
+	w.handle(t.Context(), w.bus.message(body, ackNothing))
 	select {
 	case answer := <-answers:
 		reply, err := oslo.DecodeReply(answer)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/ironmaster/ironmaster/conductor"
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -21,7 +23,7 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check what the conductor needs, with a remedy for what is missing",
-		Long: `Check what the conductor needs: configuration, database, broker, ironic-api, Glance, hardware types and interfaces,
+		Long: `Check what the conductor needs: configuration, database, broker or JSON-RPC, ironic-api, Glance, hardware types and interfaces,
 versions, image server, directories and qemu-img. Nothing is changed.
 
 Each line is ok, warn (the conductor runs, but something is not as expected) or FAIL, and what is not ok is followed by
@@ -119,12 +121,19 @@ func checkList(ctx context.Context, flags *osloFlags) (checks []check, done func
 			_ = db.Close() // Nothing was written.
 		}
 	}
-	return []check{
-		{"configuration", c.checkConfiguration}, {"database", c.checkDatabase}, {"broker", c.checkBroker},
-		{"ironic-api", c.checkAPI}, {"Glance", c.checkGlance}, {"hardware", c.checkHardware},
-		{"versions", c.checkVersions}, {"image server", c.checkImageServer}, {"directories", c.checkDirectories},
-		{"qemu-img", c.checkPrograms},
-	}, done
+	all := []check{{"configuration", c.checkConfiguration}, {"database", c.checkDatabase}}
+	switch s.Default.RPCTransport {
+	case "oslo":
+		all = append(all, check{"broker", c.checkBroker})
+	case "json-rpc":
+		all = append(all, check{"JSON-RPC", c.checkJSONRPC})
+		if slices.ContainsFunc(s.Notifications.Drivers, conductor.SendsToBroker) {
+			all = append(all, check{"broker", c.checkNotifications})
+		}
+	}
+	return append(all, check{"ironic-api", c.checkAPI}, check{"Glance", c.checkGlance}, check{"hardware", c.checkHardware},
+		check{"versions", c.checkVersions}, check{"image server", c.checkImageServer},
+		check{"directories", c.checkDirectories}, check{"qemu-img", c.checkPrograms}), done
 }
 
 // checker holds what several checks need.
@@ -177,12 +186,12 @@ func (c *checker) checkConfiguration(ctx context.Context) []finding {
 	if err != nil {
 		return configProblems(err)
 	}
-	if s.Default.RPCTransport != "oslo" {
-		return []finding{{levelFail, fmt.Sprintf("[DEFAULT]rpc_transport is %q", s.Default.RPCTransport),
-			"set it to oslo, here and for ironic-api: this build speaks RabbitMQ only"}}
-	}
-	if _, err := workerConfig(s, release); err != nil {
+	cfg, err := workerConfig(s, release)
+	if err != nil {
 		return configProblems(err)
+	}
+	if s.Default.RPCTransport == "none" {
+		return configProblems(noTransport(s))
 	}
 	if _, err := fakeConfig(s.Fake); err != nil {
 		return configProblems(err)
@@ -191,7 +200,7 @@ func (c *checker) checkConfiguration(ctx context.Context) []finding {
 	if s.Conductor.Group != "" {
 		group = "conductor group " + strings.ToLower(s.Conductor.Group)
 	}
-	all := []finding{okay("this conductor is %s in %s", s.Default.Host, group)}
+	all := []finding{okay("this conductor is %s in %s", cfg.Host, group)}
 	for _, w := range warnings {
 		all = append(all, finding{levelWarn, w, "none needed if its default is what you want; else do not switch over yet"})
 	}

@@ -45,6 +45,17 @@ func (c *checker) checkBroker(ctx context.Context) []finding {
 	return []finding{okay("%s lets this conductor in", address)}
 }
 
+// checkNotifications looks for the broker that only notifications need.
+func (c *checker) checkNotifications(ctx context.Context) []finding {
+	cfg, option := notifierConfig(c.first, zerolog.Nop())
+	address, err := rabbit.Check(ctx, cfg)
+	if err != nil {
+		return []finding{{levelWarn, err.Error(), "start RabbitMQ, or correct " + option + "; notifications wait until then. " +
+			"Without [oslo_messaging_notifications]driver no broker is needed"}}
+	}
+	return []finding{okay("%s takes notifications", address)}
+}
+
 func (c *checker) checkGlance(ctx context.Context) []finding {
 	cfg := imageConfig(c.first)
 	cfg.Glance.Retries = 0
@@ -180,20 +191,24 @@ func (c *checker) checkVersions(ctx context.Context) []finding {
 	if pin != 0 {
 		speaks += ", pinned to " + pin.String()
 	}
+	host, err := conductorHost(s, release)
+	if err != nil {
+		return configProblems(err)
+	}
 	members, err := db.OnlineConductors(ctx, s.Conductor.HeartbeatTimeout)
 	if err != nil {
 		return []finding{{levelFail, "reading the conductors: " + err.Error(), "let the account read the table conductors"}}
 	}
 	all := []finding{okay("%s; %s online", speaks, plural(len(members), "conductor is", "conductors are"))}
 	for _, m := range members {
-		all = append(all, peerFindings(ctx, db, m, s, codec.Version("Conductor"))...)
+		all = append(all, peerFindings(ctx, db, m, host, s, codec.Version("Conductor"))...)
 	}
 	return all
 }
 
-// peerFindings tells what is wrong with a conductor that is online.
-func peerFindings(ctx context.Context, db *sql.DB, m ring.Member, s *config.Settings, own string) []finding {
-	if m.Hostname == s.Default.Host {
+// peerFindings tells what is wrong with a conductor that is online. host is this one's name, own its version.
+func peerFindings(ctx context.Context, db *sql.DB, m ring.Member, host string, s *config.Settings, own string) []finding {
+	if m.Hostname == host {
 		if health, err := askHealth(ctx, dialAddress(s.Ironmaster.AdminListen)); err == nil && health.Host == m.Hostname {
 			return []finding{okay("%s is online: it is the Ironmaster on this machine", m.Hostname)}
 		}

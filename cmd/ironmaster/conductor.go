@@ -82,9 +82,6 @@ type workerProcess struct {
 
 func (p *workerProcess) run(ctx context.Context) error {
 	s := p.settings
-	if s.Default.RPCTransport != "oslo" {
-		return fmt.Errorf("[DEFAULT]rpc_transport is %q: this build speaks oslo (RabbitMQ) only", s.Default.RPCTransport)
-	}
 	cfg, err := workerConfig(s, p.release)
 	if err != nil {
 		return err
@@ -114,13 +111,13 @@ func (p *workerProcess) run(ctx context.Context) error {
 	defer hw.close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	bus, err := p.openBus(s)
+	wires, err := connect(s, cfg, p.log)
 	if err != nil {
 		return err
 	}
-	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Bus: bus, Hardware: hw.enabled, Images: hw.images,
-		Codec: codec, Metrics: registry, Log: p.log})
-	return p.serve(ctx, worker, registry, bus)
+	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Transport: wires.transport, Notifier: wires.notifier,
+		Hardware: hw.enabled, Images: hw.images, Codec: codec, Metrics: registry, Log: p.log})
+	return p.serve(ctx, worker, registry, wires.senders)
 }
 
 // rowVersions are the object versions that rows are written in.
@@ -132,34 +129,10 @@ func rowVersions(codec *objects.Codec) map[string]string {
 	return versions
 }
 
-// rpcTopic is ironic's topic of conductors.
-const rpcTopic = "ironic.conductor_manager"
-
-func (p *workerProcess) openBus(s *config.Settings) (*conductor.RabbitBus, error) {
-	server, err := rabbit.NewServer(rabbit.ServerConfig{Config: brokerConfig(s, "ironmaster server", p.log), Topic: rpcTopic,
-		Host: s.Default.Host, Concurrency: s.Default.ExecutorThreads})
-	if err != nil {
-		return nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
-	}
-	publisher, err := rabbit.NewPublisher(brokerConfig(s, "ironmaster publisher", p.log))
-	if err != nil {
-		return nil, fmt.Errorf("[DEFAULT]transport_url: %w", err)
-	}
-	var notifier *rabbit.Publisher
-	if url := s.Notifications.TransportURL; url != "" {
-		cfg := brokerConfig(s, "ironmaster notifier", p.log)
-		cfg.URL = url
-		if notifier, err = rabbit.NewPublisher(cfg); err != nil {
-			return nil, fmt.Errorf("[oslo_messaging_notifications]transport_url: %w", err)
-		}
-	}
-	return conductor.NewRabbitBus(server, publisher, notifier), nil
-}
-
 // serve runs the worker beside what sends for it and the operators' address. What sends ends last: it carries the last
 // replies and events.
 func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, registry *prometheus.Registry,
-	bus *conductor.RabbitBus) error {
+	senders []*rabbit.Publisher) error {
 	listener, err := net.Listen("tcp", p.settings.Ironmaster.AdminListen)
 	if err != nil {
 		return fmt.Errorf("[ironmaster]admin_listen: %w", err)
@@ -167,7 +140,9 @@ func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, 
 	admin := &http.Server{Handler: worker.AdminHandler(registry), ReadHeaderTimeout: adminTimeout, WriteTimeout: adminTimeout}
 	var around sync.WaitGroup
 	publishing, stopPublishing := context.WithCancel(context.Background())
-	around.Go(func() { bus.Run(publishing) })
+	for _, sender := range senders {
+		around.Go(func() { sender.Run(publishing) })
+	}
 	around.Go(func() {
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error().Err(err).Msg("The operators' address failed")

@@ -58,8 +58,12 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 	if err != nil {
 		return conductor.Config{}, err
 	}
+	host, err := conductorHost(s, release)
+	if err != nil {
+		return conductor.Config{}, err
+	}
 	return conductor.Config{
-		Host: d.Host, Group: strings.ToLower(c.Group), Release: release,
+		Host: host, PublisherHost: d.Host, Group: strings.ToLower(c.Group), Release: release,
 		WorkersPoolSize: c.WorkersPoolSize, ReservedWorkersPercentage: c.ReservedWorkersPool,
 		PeriodicMaxWorkers: c.PeriodicMaxWorkers,
 		HeartbeatInterval:  c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,

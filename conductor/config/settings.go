@@ -22,6 +22,9 @@ type Settings struct {
 	Database      Database      `group:"database"`
 	Rabbit        Rabbit        `group:"oslo_messaging_rabbit"`
 	Notifications Notifications `group:"oslo_messaging_notifications"`
+	JSONRPC       JSONRPC       `group:"json_rpc"`
+	SSL           SSL           `group:"ssl"`
+	Keystone      Keystone      `group:"keystone_authtoken"`
 	Ironmaster    Ironmaster    `group:"ironmaster"`
 }
 
@@ -31,6 +34,7 @@ type Default struct {
 	MyIP string `opt:"my_ip"`
 
 	RPCTransport      string `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
+	AuthStrategy      string `opt:"auth_strategy" default:"keystone" choices:"noauth|keystone|http_basic"` // unless [json_rpc] has its own
 	TransportURL      string `opt:"transport_url" default:"rabbit://" secret:"true"`
 	ControlExchange   string `opt:"control_exchange" default:"ironic"`
 	ExecutorThreads   int    `opt:"executor_thread_pool_size" default:"64" old:"rpc_thread_pool_size"`
@@ -76,7 +80,7 @@ type Default struct {
 	ImageDownloadConcurrency int     `opt:"image_download_concurrency" default:"20" min:"1"`
 	ESPImage                 string  `opt:"esp_image"`
 	GrubConfigPath           string  `opt:"grub_config_path" default:"EFI/BOOT/grub.cfg"`
-	IsolinuxBin              string  `opt:"isolinux_bin"` // looked for when empty
+	IsolinuxBin              string  `opt:"isolinux_bin" default:"/usr/lib/syslinux/isolinux.bin"`
 	Ldlinux                  string  `opt:"ldlinux_c32"`
 
 	WebserverVerifyCA          Verification  `opt:"webserver_verify_ca" default:"True"`
@@ -106,7 +110,8 @@ type DiskUtils struct {
 
 // API is what a conductor reads of [api].
 type API struct {
-	PublicEndpoint string `opt:"public_endpoint"` // where agents call back, unless the catalog tells
+	PublicEndpoint   string `opt:"public_endpoint"`                          // where agents call back, unless the catalog tells
+	MaxJSONBodyDepth int    `opt:"max_json_body_depth" default:"25" min:"8"` // of requests of JSON-RPC too, in the newest release
 }
 
 // Ironmaster is Ironmaster's own group. An unknown option in it is an error.

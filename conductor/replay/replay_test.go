@@ -226,6 +226,16 @@ func (w *world) direct(m message) message {
 
 func (w *world) request(t *testing.T, r httpRequest) (int, any) {
 	t.Helper()
+	return askAPI(t, w.lab.IronicURL, r)
+}
+
+func (w *jsonWorld) request(t *testing.T, r httpRequest) (int, any) {
+	t.Helper()
+	return askAPI(t, w.lab.IronicURL, r)
+}
+
+func askAPI(t *testing.T, ironic string, r httpRequest) (int, any) {
+	t.Helper()
 	var body bytes.Buffer
 	if r.Body != nil {
 		if err := json.NewEncoder(&body).Encode(r.Body); err != nil {
@@ -234,7 +244,7 @@ func (w *world) request(t *testing.T, r httpRequest) (int, any) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 70*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, r.Method, w.lab.IronicURL+r.Path, &body)
+	request, err := http.NewRequestWithContext(ctx, r.Method, ironic+r.Path, &body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package redfish
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"github.com/stmcginnis/gofish/schemas"
 
@@ -11,10 +10,10 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// secureBoot reads the SecureBoot resource; a system without one, or that has none in its boot mode, cannot do operation.
+// secureBoot reads the SecureBoot resource; a system without one cannot do operation.
 func (s *system) secureBoot(operation string) (*schemas.SecureBoot, error) {
 	resource, err := s.SecureBoot()
-	if err == nil && resource == nil || statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusNotImplemented {
+	if err == nil && resource == nil || statusOf(err) == 404 {
 		return nil, drivers.Unsupported(s.task, operation)
 	}
 	return resource, err
@@ -37,12 +36,11 @@ func (m *Management) SecureBoot(ctx context.Context, t *drivers.Task) (on bool, 
 func (m *Management) SetSecureBoot(ctx context.Context, t *drivers.Task, on bool) error {
 	return m.client.onSystem(ctx, t, func(s *system) error {
 		resource, err := s.secureBoot("set_secure_boot_state")
-		legacy := s.Boot.BootSourceOverrideMode == schemas.LegacyBootSourceOverrideMode
-		switch {
-		case legacy && (on || err == nil && resource.SecureBootEnable):
-			return redfishError("Configuring secure boot requires UEFI for node %s", t.Node.UUID)
-		case err != nil || resource.SecureBootEnable == on:
+		if err != nil || resource.SecureBootEnable == on {
 			return err
+		}
+		if s.Boot.BootSourceOverrideMode == schemas.LegacyBootSourceOverrideMode {
+			return redfishError("Configuring secure boot requires UEFI for node %s", t.Node.UUID)
 		}
 		if err := patch(resource, map[string]bool{"SecureBootEnable": on}); err != nil {
 			value := "False"
