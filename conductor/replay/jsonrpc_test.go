@@ -77,7 +77,7 @@ func TestJSONRPCReplay(t *testing.T) {
 		byName[c.name] = c
 		names = append(names, c.name)
 	}
-	tally{what: "cases of JSON-RPC"}.run(t, names, func(name string) outcome { return w.replay(t, byName[name]) })
+	tally{what: "cases of JSON-RPC", sequence: true}.run(t, names, func(name string) outcome { return w.replay(t, byName[name]) })
 }
 
 func startJSON(t *testing.T) *jsonWorld {
