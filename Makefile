@@ -13,7 +13,7 @@ IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports 
 SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ && $$1 !~ /replay$$/ {print $$1}')
 UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 
-.PHONY: help build packages lint unit services test fuzz bench demo demo-stop clean
+.PHONY: help build packages lint unit services test fuzz bench demo demo-stop e2e e2e-stop clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ demo: build ## deploy an image onto three simulated machines; KEEP=1 leaves ever
 demo-stop: ## end what make demo KEEP=1 left running
 	go run ./deploy-examples/demo -stop
 
-clean: demo-stop ## remove what was built, and the lab's cached database files
+e2e: build ## deploy a real image onto virtual machines with a real agent; FIRMWARE=uefi or bios, CLEAN=0, KEEP=1
+	$(INSTALL) broker ironic images machine network
+	FIRMWARE=$(FIRMWARE) CLEAN=$(CLEAN) KEEP=$(KEEP) go run ./deploy-examples/e2e
+
+e2e-stop: ## end what make e2e KEEP=1 left running
+	go run ./deploy-examples/e2e -stop
+
+clean: demo-stop e2e-stop ## remove what was built, and the lab's cached database files
 	rm -rf bin .lab
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ironmaster-lab"

@@ -1,10 +1,10 @@
 package qemu
 
 import (
-	"encoding/json"
 	"fmt"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
 )
@@ -55,7 +55,7 @@ func (m *Machine) arguments(plan room.BootPlan) []string {
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", monitorFD), "-mon", "chardev=monitor,mode=control",
 		"-chardev", "file,id=console,append=on,path=" + escape(m.console()), "-serial", "chardev:console",
 		"-device", "virtio-rng-pci",
-		"-blockdev", node("disk", map[string]any{"filename": m.info.Disk, "cache": map[string]any{"no-flush": true}}),
+		"-blockdev", file("disk", m.info.Disk) + ",cache.no-flush=on",
 		"-device", fmt.Sprintf("virtio-blk-pci,id=%s,drive=disk,serial=%s,bootindex=%d", deviceDisk, m.info.Name, index[deviceDisk]),
 		"-device", fmt.Sprintf("ide-cd,id=%s,bootindex=%d", deviceCD, index[deviceCD]),
 	}
@@ -63,8 +63,8 @@ func (m *Machine) arguments(plan room.BootPlan) []string {
 	args = append(args, m.network(index[deviceNIC])...)
 	if plan.Mode == room.ModeUEFI {
 		machine += ",pflash0=firmware,pflash1=variables"
-		args = append(args, "-blockdev", node("firmware", map[string]any{"filename": firmware, "read-only": true}),
-			"-blockdev", node("variables", map[string]any{"filename": m.variables()}))
+		args = append(args, "-blockdev", file("firmware", firmware)+",read-only=on,file.read-only=on",
+			"-blockdev", file("variables", m.variables()))
 	}
 	return append(args, "-machine", machine)
 }
@@ -89,30 +89,10 @@ func (m *Machine) network(index int) []string {
 	}
 }
 
-// node describes a file that QEMU uses as a raw disk.
-func node(name string, options map[string]any) string {
-	file := map[string]any{"driver": "file", "filename": options["filename"]}
-	all := map[string]any{"driver": "raw", "node-name": name, "discard": "unmap", "file": file}
-	for option, value := range options {
-		if option != "filename" {
-			all[option], file[option] = value, value
-		}
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		panic(err) // strings, numbers and booleans only
-	}
-	return string(text)
+// file describes a file that QEMU uses as a raw disk.
+func file(name, path string) string {
+	return "driver=raw,node-name=" + name + ",discard=unmap,file.driver=file,file.filename=" + escape(path)
 }
 
 // escape writes a value as QEMU's option parser reads it.
-func escape(value string) string {
-	var text []byte
-	for i := range len(value) {
-		if value[i] == ',' {
-			text = append(text, ',')
-		}
-		text = append(text, value[i])
-	}
-	return string(text)
-}
+func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }
