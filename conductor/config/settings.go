@@ -80,7 +80,7 @@ type Default struct {
 	ImageDownloadConcurrency int     `opt:"image_download_concurrency" default:"20" min:"1"`
 	ESPImage                 string  `opt:"esp_image"`
 	GrubConfigPath           string  `opt:"grub_config_path" default:"EFI/BOOT/grub.cfg"`
-	IsolinuxBin              string  `opt:"isolinux_bin" default:"/usr/lib/syslinux/isolinux.bin"`
+	IsolinuxBin              string  `opt:"isolinux_bin"` // looked for when empty
 	Ldlinux                  string  `opt:"ldlinux_c32"`
 
 	WebserverVerifyCA          Verification  `opt:"webserver_verify_ca" default:"True"`

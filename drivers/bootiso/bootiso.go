@@ -45,7 +45,7 @@ type Config struct {
 	// GrubConfigPath is where the boot loader in the ESP image looks for its configuration ([DEFAULT]grub_config_path).
 	GrubConfigPath string
 	// IsolinuxBin and LdlinuxC32 are the files that make an ISO start in BIOS mode ([DEFAULT]isolinux_bin, ldlinux_c32).
-	// An empty LdlinuxC32 is looked for where distributions have it.
+	// An empty one is looked for where distributions have it.
 	IsolinuxBin, LdlinuxC32 string
 	// AgentCAFile is the CA bundle that agents shall trust ironic-api with ([agent]api_ca_file); empty for none.
 	AgentCAFile string

@@ -88,31 +88,6 @@ func (b *Builder) plan(r Request) (*plan, error) {
 	return p, nil
 }
 
-func (p *plan) addIsolinux() error {
-	cfg := p.builder.cfg
-	library := cfg.LdlinuxC32
-	for _, dir := range []string{"/usr/lib/syslinux/modules/bios", "/usr/share/syslinux"} {
-		path := filepath.Join(dir, "ldlinux.c32")
-		if _, err := os.Stat(path); library == "" && err == nil {
-			library = path
-		}
-	}
-	for path, source := range map[string]string{isolinuxPath: cfg.IsolinuxBin, ldlinuxPath: library} {
-		if source == "" {
-			if path == ldlinuxPath {
-				continue // isolinux before release 5 does not need it
-			}
-			return failed("[DEFAULT]isolinux_bin, required for BIOS mode, is not set")
-		}
-		text, err := os.ReadFile(source)
-		if err != nil {
-			return failed("reading what BIOS mode requires: %w", err)
-		}
-		p.fixed[path] = text
-	}
-	return nil
-}
-
 // The configurations are ironic's templates. The agent accepts the ISO whose publisher its command line names.
 const (
 	grubTemplate = "set default=0\nset timeout=5\nset hidden_timeout_quiet=false\n\nmenuentry \"boot_partition\" {\n" +
