@@ -149,11 +149,14 @@ func (s *session) refusal(e *schemas.Error) string {
 		text += " to the user name and password in driver_info"
 	}
 	var said []string
+	worded := false
 	for _, info := range e.ExtendedInfos {
 		said = append(said, strings.TrimSpace(info.MessageID+" "+info.Message))
+		worded = worded || info.Message != ""
 	}
-	if len(said) == 0 && e.Code != "" {
-		said = append(said, strings.TrimSpace(e.Code+" "+e.Message))
+	// Extended information may hold nothing but a message's name; what went wrong then stands above it.
+	if !worded && (e.Code != "" || e.Message != "") {
+		said = []string{strings.TrimSpace(e.Code + " " + e.Message)}
 	}
 	if len(said) == 0 {
 		return text

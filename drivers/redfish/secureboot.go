@@ -3,6 +3,7 @@ package redfish
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/stmcginnis/gofish/schemas"
 
@@ -10,10 +11,10 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// secureBoot reads the SecureBoot resource; a system without one cannot do operation.
+// secureBoot reads the SecureBoot resource; a system without one, or that has none in its boot mode, cannot do operation.
 func (s *system) secureBoot(operation string) (*schemas.SecureBoot, error) {
 	resource, err := s.SecureBoot()
-	if err == nil && resource == nil || statusOf(err) == 404 {
+	if err == nil && resource == nil || statusOf(err) == http.StatusNotFound || statusOf(err) == http.StatusNotImplemented {
 		return nil, drivers.Unsupported(s.task, operation)
 	}
 	return resource, err
@@ -36,11 +37,12 @@ func (m *Management) SecureBoot(ctx context.Context, t *drivers.Task) (on bool, 
 func (m *Management) SetSecureBoot(ctx context.Context, t *drivers.Task, on bool) error {
 	return m.client.onSystem(ctx, t, func(s *system) error {
 		resource, err := s.secureBoot("set_secure_boot_state")
-		if err != nil || resource.SecureBootEnable == on {
-			return err
-		}
-		if s.Boot.BootSourceOverrideMode == schemas.LegacyBootSourceOverrideMode {
+		legacy := s.Boot.BootSourceOverrideMode == schemas.LegacyBootSourceOverrideMode
+		switch {
+		case legacy && (on || err == nil && resource.SecureBootEnable):
 			return redfishError("Configuring secure boot requires UEFI for node %s", t.Node.UUID)
+		case err != nil || resource.SecureBootEnable == on:
+			return err
 		}
 		if err := patch(resource, map[string]bool{"SecureBootEnable": on}); err != nil {
 			value := "False"

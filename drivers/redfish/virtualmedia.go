@@ -173,15 +173,16 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
 		return err
 	}
+	// Before the ISO is made: where nobody asks for a boot mode, the machine's own decides what the ISO must be.
+	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
+		return err
+	}
 	url, err := v.provide(ctx, t, media, isoPromise{Parameters: v.parameters(t, params)})
 	if err != nil {
 		return err
 	}
 	err = v.client.onSystem(ctx, t, func(s *system) error { return s.insert(url) })
 	if err != nil {
-		return err
-	}
-	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
 		return err
 	}
 	return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, false)

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -113,7 +115,11 @@ func (p *publisher) text(t *testing.T, node string) string {
 
 func isos(t *testing.T) *bootiso.Builder {
 	t.Helper()
-	b, err := bootiso.Open(bootiso.Config{Dir: t.TempDir(), Keep: 1}, parts{}, zerolog.Nop())
+	loader := filepath.Join(t.TempDir(), "isolinux.bin")
+	if err := os.WriteFile(loader, make([]byte, 3000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := bootiso.Open(bootiso.Config{Dir: t.TempDir(), Keep: 1, IsolinuxBin: loader}, parts{}, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
