@@ -6,6 +6,7 @@
 package bootiso
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -59,6 +60,9 @@ type Request struct {
 	Mode string
 	// Parameters is the kernel command line. It may hold the agent's token and is a secret.
 	Parameters string
+	// Publisher is a UUID that the ISO and the command line on it share: an agent takes its settings from no other ISO. One
+	// that is made again for a machine that may have read the first has to have the same. "" makes a new one.
+	Publisher string
 	// NetworkData is Nova's network_data.json for the node, nil for none.
 	NetworkData []byte
 }
@@ -134,7 +138,7 @@ func (b *Builder) Build(ctx context.Context, r Request) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	publisher := uuid.NewString()
+	publisher := cmp.Or(r.Publisher, uuid.NewString())
 	slots := plan.fill(r, publisher)
 	key, err := b.key(ctx, plan)
 	if err != nil {

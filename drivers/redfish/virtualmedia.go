@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/bootiso"
 	"github.com/ironmaster/ironmaster/store"
@@ -177,7 +179,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
 		return err
 	}
-	url, err := v.provide(ctx, t, media, isoPromise{Parameters: v.parameters(t, params)})
+	url, err := v.provide(ctx, t, media, isoPromise{Parameters: v.parameters(t, params), Publisher: uuid.NewString()})
 	if err != nil {
 		return err
 	}
@@ -278,7 +280,7 @@ func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootM
 	var err error
 	switch scheme, _, _ := strings.Cut(strings.ToLower(media.iso), "://"); {
 	case media.iso == "":
-		image, err = v.build(ctx, t, media, p.Parameters)
+		image, err = v.build(ctx, t, media, p)
 	case v.cfg.DownloadSource != "local" && (scheme == "http" || scheme == "https"):
 		return media.iso, nil
 	default:
@@ -313,10 +315,12 @@ func (v *VirtualMedia) publish(ctx context.Context, t *drivers.Task, image *boot
 // journalISO is the key under which this worker remembers the boot ISO that a BMC was shown.
 const journalISO = "redfish.boot_iso"
 
-// isoPromise is what an ISO takes to be served again: the secret part of its URL, and the kernel command line on it.
+// isoPromise is what an ISO takes to be served again: the secret part of its URL, the kernel command line on it, and the name
+// that a machine which has read the command line looks for it by.
 type isoPromise struct {
 	Secret     string `json:"secret"`
 	Parameters string `json:"parameters"`
+	Publisher  string `json:"publisher"`
 }
 
 // Resume serves the ISO again that a machine may be about to read, after this worker was restarted. A node whose ISO is
@@ -341,13 +345,13 @@ func (v *VirtualMedia) holds(n *store.Node) bool {
 	return v.published[n.UUID] != nil
 }
 
-func (v *VirtualMedia) build(ctx context.Context, t *drivers.Task, media bootMedia, parameters string) (*bootiso.Image, error) {
+func (v *VirtualMedia) build(ctx context.Context, t *drivers.Task, media bootMedia, p isoPromise) (*bootiso.Image, error) {
 	mode, err := drivers.BootMode(t.Node, v.cfg.DefaultBootMode)
 	if err != nil {
 		return nil, err
 	}
 	request := bootiso.Request{Kernel: media.kernel, Ramdisk: media.ramdisk, Bootloader: media.bootloader, Mode: mode,
-		Parameters: parameters}
+		Parameters: p.Parameters, Publisher: p.Publisher}
 	if len(t.Node.NetworkData) > 0 {
 		if request.NetworkData, err = store.AppendJSON(nil, map[string]any(t.Node.NetworkData)); err != nil {
 			return nil, fmt.Errorf("encoding network_data: %w", err)

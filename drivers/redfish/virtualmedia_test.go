@@ -471,12 +471,16 @@ func TestResumeServesTheSameISOAfterARestart(t *testing.T) {
 	}
 	line := func(iso string) string {
 		_, rest, _ := strings.Cut(iso, "linux /vmlinuz ")
-		// What follows identifies the template, which is made anew.
-		text, _, _ := strings.Cut(rest, "ir_pub_id=")
+		text, _, _ := strings.Cut(rest, "\n")
 		return text
 	}
 	if now := after.text(t, "node-1"); line(now) != line(was) || !strings.Contains(line(now), "ipa-agent-token=") {
 		t.Errorf("the command line on the ISO is %q, it was %q", line(now), line(was))
+	}
+	// The machine may have read the command line before, and looks for the publisher after the restart.
+	_, publisher, _ := strings.Cut(line(was), "ir_pub_id=")
+	if id := strings.Fields(publisher)[0]; strings.Count(after.text(t, "node-1"), id) != 2 {
+		t.Errorf("the ISO is not that of publisher %s", id)
 	}
 	if err := v.CleanUpRamdisk(t.Context(), x); err != nil {
 		t.Fatal(err)
