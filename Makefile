@@ -13,7 +13,7 @@ IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports 
 SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ && $$1 !~ /replay$$/ {print $$1}')
 UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 
-.PHONY: help build packages lint unit services test fuzz bench demo demo-stop e2e e2e-stop clean
+.PHONY: help build packages lint unit services test fuzz bench microbench demo demo-stop e2e e2e-stop clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,11 @@ fuzz: ## try every fuzz target for FUZZTIME (10s)
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
 		done; done
 
-bench: ## run the benchmarks
+bench: build ## measure Ironmaster beside the Python conductor, about ten minutes; STRICT=1 fails when a figure falls short
+	$(INSTALL) broker mariadb ironic conductor
+	go run ./deploy-examples/bench $(if $(STRICT),-strict)
+
+microbench: ## run the benchmarks of single parts
 	go test -run '^$$' -bench . -benchmem ./...
 
 demo: build ## deploy an image onto three simulated machines; KEEP=1 leaves everything running

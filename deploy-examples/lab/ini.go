@@ -11,7 +11,7 @@ import (
 // ini is a configuration file in oslo.config's syntax: group, option, value.
 type ini map[string]map[string]string
 
-// with returns a copy in which the options of over replace those of the same name.
+// with returns a copy in which the options of over replace those of the same name; an empty value takes the option out.
 func (c ini) with(over map[string]map[string]string) ini {
 	merged := ini{}
 	for group, options := range c {
@@ -22,6 +22,7 @@ func (c ini) with(over map[string]map[string]string) ini {
 			merged[group] = map[string]string{}
 		}
 		maps.Copy(merged[group], options)
+		maps.DeleteFunc(merged[group], func(_, value string) bool { return value == "" })
 	}
 	return merged
 }

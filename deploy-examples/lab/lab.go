@@ -35,7 +35,7 @@ type Options struct {
 	// Conductor is empty for none, or "python" for the release's own ironic-conductor.
 	Conductor string
 	// Extra holds options (group, option, value) that replace or complete those of ironic.conf, for the API and for
-	// the conductor.
+	// the conductor. An empty value leaves the option to its default.
 	Extra map[string]map[string]string
 	// Detached services outlive the program and the context that started them, until End or Close ends them.
 	Detached bool
