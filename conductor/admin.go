@@ -38,7 +38,7 @@ type Health struct {
 	Parts map[string]string `json:"parts"`
 }
 
-// AdminHandler serves /metrics, /healthz and /locks to operators. It tells no secrets and changes nothing.
+// AdminHandler serves /metrics, /healthz, /locks and /events to operators. It tells no secrets and changes nothing.
 func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
@@ -53,6 +53,7 @@ func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /locks", func(w http.ResponseWriter, _ *http.Request) {
 		c.writeJSON(w, http.StatusOK, ViewLocks(c.local.Locks()))
 	})
+	mux.HandleFunc("GET /events", c.serveEvents)
 	return mux
 }
 

@@ -57,6 +57,7 @@ type Conductor struct {
 	lease       lease
 	ownership   ownership
 	progress    progressBoard
+	feed        feed
 	powerCounts powerCounts
 	postponed   postponed
 	metrics     metrics
@@ -81,6 +82,7 @@ func New(cfg Config, p Parts) *Conductor {
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
+		feed:        feed{followers: map[chan []byte]bool{}},
 		powerCounts: powerCounts{count: map[string]int{}},
 		postponed:   postponed{beats: map[string]heartbeat{}},
 	}

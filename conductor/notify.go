@@ -44,7 +44,7 @@ func (t *task) notify(ctx context.Context, eventType, class string, extra map[st
 	if statusOf(eventType) == "error" {
 		level = "error"
 	}
-	if !t.c.notifies(level) {
+	if !t.c.notifies(level) && !t.c.feed.followed() {
 		return
 	}
 	payload, err := json.Marshal(nodePayload(class, t.c.cfg.Release, t.Node, extra))
@@ -76,7 +76,7 @@ func (c *Conductor) notifies(level string) bool {
 // SendsToBroker tells whether a notification driver needs a broker.
 func SendsToBroker(driver string) bool { return driver == "messagingv2" || driver == "messaging" }
 
-// post writes one event to the outbox for each configured topic.
+// post tells followers of one event, and writes it to the outbox for each configured topic where it is wanted.
 func (c *Conductor) post(node, eventType, level string, payload json.RawMessage, rq oslo.Context) error {
 	n := oslo.Notification{
 		MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.PublisherHost, EventType: eventType,
@@ -89,6 +89,10 @@ func (c *Conductor) post(node, eventType, level string, payload json.RawMessage,
 	body, err := encode()
 	if err != nil {
 		return err
+	}
+	c.feed.tell(body)
+	if !c.notifies(level) {
+		return nil
 	}
 	var events []local.Event
 	for _, topic := range c.cfg.NotificationTopics {

@@ -195,9 +195,10 @@ func optional(s string) *string {
 	return &s
 }
 
-// postProgress puts an event into the outbox. Updates are kept in memory only: after a crash newer ones follow.
+// postProgress tells followers of an event and puts it into the outbox. Updates are kept in memory only: after a crash
+// newer ones follow.
 func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload, rq oslo.Context) {
-	if c.notifier == nil {
+	if c.notifier == nil && !c.feed.followed() {
 		return
 	}
 	level := "info"
@@ -222,6 +223,9 @@ func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload
 		Timestamp: c.now(), Context: rq}
 	body, err := note.Encode()
 	if err == nil {
+		c.feed.tell(body)
+	}
+	if err == nil && c.notifier != nil {
 		err = c.local.Append(local.Event{ID: note.MessageID, Node: n.UUID, Topic: ProgressTopic + "." + level, Body: body,
 			Droppable: true, Volatile: status == flowUpdate})
 	}

@@ -138,6 +138,8 @@ type rig struct {
 	script *script
 	clock  *clock
 	images Images
+	// brokerless workers have nowhere to send events.
+	brokerless bool
 }
 
 // newRig makes a database and a file of their own. change may alter the configuration.
@@ -217,8 +219,12 @@ func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func(
 		t.Fatal(err)
 	}
 	bus = newTestBus(r.cfg)
-	c = New(r.cfg, Parts{DB: r.db, Local: memory, Transport: bus, Notifier: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
-		Metrics: prometheus.NewRegistry(), Now: r.clock.now})
+	parts := Parts{DB: r.db, Local: memory, Transport: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
+		Metrics: prometheus.NewRegistry(), Now: r.clock.now}
+	if !r.brokerless {
+		parts.Notifier = bus
+	}
+	c = New(r.cfg, parts)
 	return c, bus, sync.OnceFunc(func() {
 		if err := memory.Close(); err != nil {
 			t.Error(err)

@@ -26,7 +26,8 @@ func newEventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "Follow what happens to nodes, with progress bars",
 		Long: `Follow what happens to nodes, as the conductors publish it on RabbitMQ (docs/events.md): the progress of deployments and
-cleanings, and ironic's notifications where [DEFAULT]notification_level switches them on.
+cleanings, and ironic's notifications where [DEFAULT]notification_level switches them on. With rpc_transport = json-rpc
+there need not be a broker: the conductor of this machine is followed, at [ironmaster]admin_listen.
 
 On a terminal each node under way has a line with its step, percent, rate and time left; elsewhere each event is a line.
 Only what happens while this runs is seen. It runs until Ctrl-C, and takes nothing away from other listeners.`,
@@ -42,14 +43,33 @@ Only what happens while this runs is seen. It runs until Ctrl-C, and takes nothi
 		if err != nil {
 			return err
 		}
-		sub, err := rabbit.NewSubscriber(brokerConfig(s, "ironmaster events", zerolog.Nop()), eventKeys(s.Default))
+		source, err := eventSource(s)
 		if err != nil {
-			return fmt.Errorf("[DEFAULT]transport_url: %w", err)
+			return err
 		}
 		out, problems := cmd.OutOrStdout(), cmd.ErrOrStderr()
-		return followEvents(cmd.Context(), sub, *nodes, newEventSink(out, problems, *asJSON))
+		return followEvents(cmd.Context(), source, *nodes, newEventSink(out, problems, *asJSON))
 	}
 	return cmd
+}
+
+// source is who tells of events.
+type source struct {
+	subscription
+	// name is what a person calls it.
+	name string
+}
+
+// eventSource is the broker, or without requests over RabbitMQ the conductor on this machine.
+func eventSource(s *config.Settings) (source, error) {
+	if s.Default.RPCTransport != "oslo" {
+		return source{&conductorFeed{address: dialAddress(s.Ironmaster.AdminListen)}, "conductor"}, nil
+	}
+	sub, err := rabbit.NewSubscriber(brokerConfig(s, "ironmaster events", zerolog.Nop()), eventKeys(s.Default))
+	if err != nil {
+		return source{}, fmt.Errorf("[DEFAULT]transport_url: %w", err)
+	}
+	return source{sub, "broker"}, nil
 }
 
 // eventKeys are the routing keys that nodes are told about under.
@@ -65,7 +85,7 @@ func eventKeys(d config.Default) []string {
 type eventSink interface {
 	// show fails only when nobody can see the output any more.
 	show(nodeEvent) error
-	// notice tells about the following itself: the broker is away, an event cannot be read.
+	// notice tells about the following itself: the source is away, an event cannot be read.
 	notice(text string)
 	close() error
 }
@@ -88,13 +108,13 @@ type subscription interface {
 }
 
 // followEvents shows the events of the nodes, of all when none is named, until ctx ends or the sink fails.
-func followEvents(ctx context.Context, sub subscription, nodes []string, sink eventSink) error {
+func followEvents(ctx context.Context, from source, nodes []string, sink eventSink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var watching sync.WaitGroup
-	watching.Go(func() { watchBroker(ctx, sub, nodes, sink.notice) })
+	watching.Go(func() { watchSource(ctx, from, nodes, sink.notice) })
 	var failed error
-	sub.Run(ctx, func(_ string, body []byte) {
+	from.Run(ctx, func(_ string, body []byte) {
 		event, err := decodeEvent(body)
 		switch {
 		case err != nil:
@@ -112,15 +132,15 @@ func followEvents(ctx context.Context, sub subscription, nodes []string, sink ev
 	return failed
 }
 
-const brokerWatchInterval = 200 * time.Millisecond
+const sourceWatchInterval = 200 * time.Millisecond
 
-// watchBroker tells when the following begins, and when the broker goes and comes back.
-func watchBroker(ctx context.Context, sub subscription, nodes []string, notice func(string)) {
-	ticker := time.NewTicker(brokerWatchInterval)
+// watchSource tells when the following begins, and when the source goes and comes back.
+func watchSource(ctx context.Context, from source, nodes []string, notice func(string)) {
+	ticker := time.NewTicker(sourceWatchInterval)
 	defer ticker.Stop()
 	up, away := false, false
 	for {
-		switch status := sub.Status(); {
+		switch status := from.Status(); {
 		case status.Connected && !up:
 			whose := "all nodes"
 			if len(nodes) > 0 {
@@ -129,8 +149,8 @@ func watchBroker(ctx context.Context, sub subscription, nodes []string, notice f
 			notice(fmt.Sprintf("Following the events of %s at %s.", whose, status.Host))
 			up, away = true, false
 		case !status.Connected && status.Err != nil && !away:
-			notice(fmt.Sprintf("The broker %s is away: %s. Trying again; what happens until then is not seen here.", status.Host,
-				oneLine(status.Err.Error())))
+			notice(fmt.Sprintf("The %s %s is away: %s. Trying again; what happens until then is not seen here.", from.name,
+				status.Host, oneLine(status.Err.Error())))
 			up, away = false, true
 		}
 		select {

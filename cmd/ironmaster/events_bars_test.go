@@ -84,7 +84,7 @@ func TestFinishedNodesStayAsALine(t *testing.T) {
 	late.Flow = ""
 	say("update", late)
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := followEvents(ctx, &scripted{bodies: bodies, done: cancel}, nil, newBarSink(&screen)); err != nil {
+	if err := followEvents(ctx, source{&scripted{bodies: bodies, done: cancel}, "broker"}, nil, newBarSink(&screen)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 19 {

@@ -119,7 +119,7 @@ func follow(t *testing.T, nodes []string, asJSON bool, bodies ...[]byte) (out, p
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var o, p bytes.Buffer
-	err := followEvents(ctx, &scripted{bodies: bodies, done: cancel}, nodes, newEventSink(&o, &p, asJSON))
+	err := followEvents(ctx, source{&scripted{bodies: bodies, done: cancel}, "broker"}, nodes, newEventSink(&o, &p, asJSON))
 	if err != nil {
 		t.Errorf("following ended with %v", err)
 	}
@@ -179,7 +179,7 @@ func TestFollowingEndsWhenNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	sub := &scripted{bodies: [][]byte{note(t, progressPrefix+"update", writing()), note(t, progressPrefix+"update", writing())}}
-	if err := followEvents(t.Context(), sub, nil, newEventSink(w, io.Discard, false)); !errors.Is(err, io.ErrClosedPipe) {
+	if err := followEvents(t.Context(), source{sub, "broker"}, nil, newEventSink(w, io.Discard, false)); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("ended with %v", err)
 	}
 }
@@ -195,7 +195,7 @@ func TestTheBrokersComingsAndGoingsAreTold(t *testing.T) {
 		expect := func(status rabbit.Status, want ...string) {
 			t.Helper()
 			sub.status.Store(&status)
-			time.Sleep(2 * brokerWatchInterval)
+			time.Sleep(2 * sourceWatchInterval)
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
@@ -204,7 +204,7 @@ func TestTheBrokersComingsAndGoingsAreTold(t *testing.T) {
 			}
 			told = nil
 		}
-		go watchBroker(ctx, sub, []string{"machine-1"}, func(text string) {
+		go watchSource(ctx, source{sub, "broker"}, []string{"machine-1"}, func(text string) {
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, text)
