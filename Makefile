@@ -54,9 +54,9 @@ bench: build ## measure Ironmaster beside the Python conductor, about ten minute
 microbench: ## run the benchmarks of single parts
 	go test -run '^$$' -bench . -benchmem ./...
 
-demo: build ## deploy an image onto three simulated machines; KEEP=1 leaves everything running
-	$(INSTALL) broker ironic glance clients images
-	KEEP=$(KEEP) go run ./deploy-examples/demo
+demo: build ## deploy an image onto three machines of a room; KEEP=1 keeps it running, TRANSPORT=json-rpc has no broker
+	$(INSTALL) $(if $(filter json-rpc,$(TRANSPORT)),,broker) ironic glance clients images
+	KEEP=$(KEEP) go run ./deploy-examples/demo -transport=$(or $(TRANSPORT),oslo)
 
 demo-stop: ## end what make demo KEEP=1 left running
 	go run ./deploy-examples/demo -stop

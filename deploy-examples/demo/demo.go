@@ -21,8 +21,10 @@ type demo struct {
 	program  string // the ironmaster binary
 	dir      string
 	machines int
-	keep     bool
-	out      io.Writer
+	// transport is oslo or json-rpc.
+	transport string
+	keep      bool
+	out       io.Writer
 
 	began     time.Time
 	lab       *lab.Lab
@@ -38,6 +40,9 @@ type chapter struct {
 	run     func(context.Context) error
 }
 
+// jsonRPC is the transport without a broker.
+const jsonRPC = "json-rpc"
+
 // downloadRate lets the image take some seconds on its way to a machine, as it does on a real network, so that there is
 // progress to be seen.
 const downloadRate = "32M"
@@ -47,8 +52,12 @@ var liveProgress = map[string]map[string]string{"ironmaster": {"progress_interva
 
 func (d *demo) run(ctx context.Context) (err error) {
 	d.began = time.Now()
+	services := "Starting RabbitMQ, ironic-api and glance-api on loopback"
+	if d.transport == jsonRPC {
+		services = "Starting ironic-api and glance-api on loopback: neither a broker nor a database server"
+	}
 	chapters := []chapter{
-		{"Starting RabbitMQ, ironic-api and glance-api on loopback", d.startServices},
+		{services, d.startServices},
 		{"Starting the conductor", d.startConductor},
 		{fmt.Sprintf("Starting a room of %d machines: Redfish BMCs and deploy agents", d.machines), d.startRoom},
 		{"Making a partitioned whole-disk image and uploading it to Glance", d.makeImage},
@@ -105,14 +114,17 @@ func (d *demo) finish(failure error) error {
 }
 
 func (d *demo) startServices(ctx context.Context) error {
-	set, err := lab.Start(ctx, lab.Options{Dir: d.dir, Glance: true, Detached: d.keep, Extra: liveProgress})
+	set, err := lab.Start(ctx, lab.Options{Dir: d.dir, Transport: d.transport, Glance: true, Detached: d.keep, Extra: liveProgress})
 	if err != nil {
 		return err
 	}
 	d.lab = set
 	d.cloud = &cloud{ironic: set.IronicURL, glance: set.GlanceURL, out: d.out}
-	fmt.Fprintf(d.out, "  ironic-api %s, glance-api %s, RabbitMQ %s, database SQLite\n",
-		set.IronicURL, set.GlanceURL, set.RabbitMQ.TransportURL)
+	requests := fmt.Sprintf("JSON-RPC at port %d", set.RPCPort)
+	if d.transport != jsonRPC {
+		requests = "RabbitMQ " + set.RabbitMQ.TransportURL
+	}
+	fmt.Fprintf(d.out, "  ironic-api %s, glance-api %s, %s, database SQLite\n", set.IronicURL, set.GlanceURL, requests)
 	return nil
 }
 

@@ -1,4 +1,5 @@
-// Demo shows one round of Ironmaster's work on one machine: it starts RabbitMQ, ironic-api and Glance on loopback, a
+// Demo shows one round of Ironmaster's work on one machine: it starts RabbitMQ (unless told to do without a broker),
+// ironic-api and Glance on loopback, a
 // conductor and a room of simulated machines, deploys a whole-disk image onto the machines with the openstack client,
 // compares their disks with the image, tears one down, and cleans up. Run it with make demo from the top of the tree.
 package main
@@ -21,6 +22,7 @@ func main() {
 	stop := flag.Bool("stop", false, "end what a demo with KEEP=1 left running, and do nothing else")
 	flag.IntVar(&d.machines, "machines", 3, "how many machines stand in the room")
 	flag.StringVar(&d.program, "ironmaster", "bin/ironmaster", "the program to show")
+	flag.StringVar(&d.transport, "transport", "oslo", "how requests reach the conductor: oslo (RabbitMQ), or json-rpc, without a broker")
 	flag.StringVar(&d.dir, "dir", ".lab/demo", "folder for everything that the demo writes")
 	flag.Parse()
 	d.keep = os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"
