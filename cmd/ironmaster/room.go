@@ -32,7 +32,7 @@ func newRoomCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "room --count N --dir DIR --inventory FILE",
 		Short: "Simulate a machine room: Redfish BMCs and deploy agents",
-		Long: `Simulate a machine room: Redfish BMCs over HTTPS on 127.0.0.1, and deploy agents that boot from the virtual media
+		Long: `Simulate a machine room: Redfish BMCs over HTTPS, and deploy agents that boot from the virtual media
 which a conductor inserts, look themselves up in ironic-api, and write images onto disk files.
 
 With --qemu the machines behind the BMCs are QEMU's (Debian's qemu-system-x86 and ovmf), which boot for real, by UEFI or BIOS:
@@ -51,6 +51,7 @@ machines and the same faults.`,
 	flags.StringVar(&cfg.Dir, "dir", "", "`folder` for disks, certificate and downloads; disks found there are kept")
 	flags.StringVar(&inventory, "inventory", "", "write the inventory, which holds passwords, to this `file`")
 	flags.Uint64Var(&cfg.Seed, "seed", 0, "decides identities, passwords, quirks and faults")
+	flags.StringVar(&cfg.Host, "host", "127.0.0.1", "`address` or name of this host where BMCs and agents listen and are reached")
 	flags.IntVar(&cfg.BasePort, "base-port", 0, "`port` of the first BMC, the others follow; 0 takes free ports")
 	flags.Var(&size, "disk-size", "size of each machine's disk; disk files are sparse")
 	flags.Var(&speed, "download-rate", "how much of an image a machine takes in a second; 0 is no limit")

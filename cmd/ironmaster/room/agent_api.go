@@ -30,11 +30,11 @@ type agentServer struct {
 }
 
 func newAgentServer(ctx context.Context, a *agent) (*agentServer, error) {
-	certificate, text, err := selfSigned()
+	certificate, text, err := selfSigned(a.m.room.place.ip)
 	if err != nil {
 		return nil, fmt.Errorf("making the agent's certificate: %w", err)
 	}
-	listener, err := net.Listen("tcp4", net.JoinHostPort(loopback.String(), "0"))
+	listener, err := net.Listen("tcp4", net.JoinHostPort(a.m.room.place.ip.String(), "0"))
 	if err != nil {
 		return nil, fmt.Errorf("starting the agent's API: %w", err)
 	}

@@ -24,7 +24,7 @@ import (
 // document is the JSON of a Redfish resource.
 type document = map[string]any
 
-// bmc is the management controller of one machine: a Redfish service (DMTF DSP0266) on its own port of the loopback
+// bmc is the management controller of one machine: a Redfish service (DMTF DSP0266) on its own port of the room's
 // address.
 type bmc struct {
 	m        *Machine
@@ -39,7 +39,7 @@ type bmc struct {
 }
 
 func newBMC(m *Machine, ca *authority, number int) (*bmc, error) {
-	certificate, err := ca.issue(m.info.Name)
+	certificate, err := ca.issue(m.info.Name, m.room.place)
 	if err != nil {
 		return nil, fmt.Errorf("issuing the BMC's certificate: %w", err)
 	}
@@ -47,7 +47,7 @@ func newBMC(m *Machine, ca *authority, number int) (*bmc, error) {
 	if m.room.cfg.BasePort > 0 {
 		port = m.room.cfg.BasePort + number
 	}
-	listener, err := net.Listen("tcp4", net.JoinHostPort(loopback.String(), strconv.Itoa(port)))
+	listener, err := net.Listen("tcp4", net.JoinHostPort(m.room.place.ip.String(), strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("starting the BMC: %w", err)
 	}
@@ -71,7 +71,7 @@ func newBMC(m *Machine, ca *authority, number int) (*bmc, error) {
 // bmcKey finds the BMC in the context of a request: one router serves all BMCs of a room.
 type bmcKey struct{}
 
-func (b *bmc) address() string { return "https://" + b.listener.Addr().String() }
+func (b *bmc) address() string { return "https://" + b.m.room.place.url(b.listener.Addr()) }
 
 func (b *bmc) serve() {
 	if err := b.server.Serve(b.listener); !errors.Is(err, http.ErrServerClosed) {

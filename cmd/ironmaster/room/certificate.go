@@ -40,14 +40,14 @@ func newAuthority(name string) (*authority, error) {
 	return &authority{certificate: certificate, key: key, pem: encodeCertificate(der)}, nil
 }
 
-// issue makes a certificate of this authority for a listener on the loopback address.
-func (a *authority) issue(name string) (tls.Certificate, error) {
+// issue makes a certificate of this authority for the listeners of a place.
+func (a *authority) issue(name string, at place) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	template := certificateTemplate(name)
-	template.IPAddresses = []net.IP{loopback}
+	template.IPAddresses, template.DNSNames = []net.IP{at.ip}, at.names()
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
@@ -59,21 +59,19 @@ func (a *authority) issue(name string) (tls.Certificate, error) {
 
 // selfSigned makes what ironic-python-agent makes at its start: a certificate for its address, signed by itself, which it
 // hands to ironic as agent_verify_ca.
-func selfSigned() (certificate tls.Certificate, text []byte, err error) {
+func selfSigned(ip net.IP) (certificate tls.Certificate, text []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
 	template := certificateTemplate("ipa")
-	template.IPAddresses = []net.IP{loopback}
+	template.IPAddresses = []net.IP{ip}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, encodeCertificate(der), nil
 }
-
-var loopback = net.IPv4(127, 0, 0, 1).To4()
 
 // certificateTemplate is valid from an hour ago, because clocks of real machines differ, and for 30 days.
 func certificateTemplate(name string) *x509.Certificate {

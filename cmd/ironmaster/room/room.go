@@ -34,6 +34,9 @@ type Config struct {
 	// Dir holds the disk files, ca.pem and downloads in progress. It is created when missing; disks found there are
 	// kept, so that a room can be reopened.
 	Dir string
+	// Host is where BMCs and agents listen and are reached: an IPv4 address of this host, or a name that resolves to one;
+	// 127.0.0.1 by default.
+	Host string
 	// BasePort is the port of the first BMC, the others follow; 0 takes free ports.
 	BasePort int
 	// Seed decides everything that is drawn: identities, passwords, quirks and faults.
@@ -92,6 +95,7 @@ type Info struct {
 // Room is an open machine room.
 type Room struct {
 	cfg      Config
+	place    place
 	machines []*Machine
 	mux      *http.ServeMux
 	cancel   context.CancelFunc
@@ -106,6 +110,10 @@ type Room struct {
 // Open starts a room. Its listeners, goroutines and descriptors live until Close or until ctx ends and Close is called.
 func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	at, err := findPlace(ctx, cfg.Host)
+	if err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{cfg.disks(), cfg.downloads()} {
@@ -123,6 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Room{
 		cfg:        cfg,
+		place:      at,
 		mux:        redfishMux(),
 		cancel:     cancel,
 		converting: make(chan struct{}, runtime.NumCPU()),
@@ -283,6 +292,7 @@ func (c *Config) complete() error {
 		return fmt.Errorf("finding the room's folder: %w", err)
 	}
 	c.Dir = dir
+	setDefault(&c.Host, "127.0.0.1")
 	setDefault(&c.DiskSize, 10<<30)
 	setDefault(&c.MemoryMB, 4096)
 	setDefault(&c.NICs, 2)

@@ -1,8 +1,11 @@
 package room
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -152,5 +155,41 @@ func TestManyMachines(t *testing.T) {
 	}
 	if left := descriptors(); left > before {
 		t.Errorf("%d descriptors are left", left-before)
+	}
+}
+
+// A room can be reached from other hosts: by a name that its certificates hold.
+func TestARoomHasTheNameOfItsHost(t *testing.T) {
+	r := openRoom(t, Config{Host: "localhost"})
+	info := r.Machines()[0].Info()
+	if !strings.HasPrefix(info.Address, "https://localhost:") {
+		t.Errorf("the BMC's address is %s", info.Address)
+	}
+	roots := x509.NewCertPool()
+	text, err := os.ReadFile(info.CAFile)
+	if err != nil || !roots.AppendCertsFromPEM(text) {
+		t.Fatalf("reading the room's authority: %v", err)
+	}
+	client := newHTTPClient(&tls.Config{RootCAs: roots})
+	defer client.CloseIdleConnections()
+	response, err := client.Get(info.Address + "/redfish/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("the BMC answers %s", response.Status)
+	}
+}
+
+func TestARoomNeedsAnAddressOfItsOwn(t *testing.T) {
+	for _, host := range []string{"0.0.0.0", "::1", "no such host"} {
+		r, err := Open(t.Context(), Config{Count: 1, Dir: t.TempDir(), Host: host})
+		if err == nil {
+			r.Close()
+			t.Errorf("a room opened at %s", host)
+		} else if !strings.Contains(err.Error(), host) {
+			t.Errorf("the error %q does not name %s", err, host)
+		}
 	}
 }
