@@ -18,8 +18,8 @@ UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/ironmaster
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ironmaster ./cmd/ironmaster
+build: ## build bin/ironmaster, a static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ironmaster ./cmd/ironmaster
 
 packages: ## install the Debian packages that tests and the demo run (starts no service)
 	$(INSTALL)
