@@ -4,6 +4,8 @@ SHELL := /bin/bash
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 INSTALL := deploy-examples/lab/install-packages
+# What the Docker engine of make compose-test keeps: images above all.
+DOCKER := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ironmaster-lab/docker
 # How long make fuzz tries each fuzz target.
 FUZZTIME ?= 10s
 
@@ -13,7 +15,7 @@ IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports 
 SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ && $$1 !~ /replay$$/ {print $$1}')
 UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 
-.PHONY: help build packages lint unit services test fuzz bench microbench demo demo-stop e2e e2e-stop clean
+.PHONY: help build packages lint unit services test fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +69,9 @@ e2e: build ## deploy a real image onto virtual machines with a real agent; FIRMW
 
 e2e-stop: ## end what make e2e KEEP=1 left running
 	go run ./deploy-examples/e2e -stop
+
+compose-test: build ## bring up docker-compose.yml in a Docker engine of its own, deploy machines, scale up and down
+	go run -exec "deploy-examples/lab/in-docker-engine $(DOCKER)" ./deploy-examples/compose
 
 clean: demo-stop e2e-stop ## remove what was built, and the lab's cached database files
 	rm -rf bin .lab
