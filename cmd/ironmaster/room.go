@@ -68,6 +68,9 @@ machines and the same faults.`,
 		if cfg.Count == 0 || cfg.Dir == "" || inventory == "" {
 			return errors.New("a room needs --count, --dir and --inventory")
 		}
+		if machines.Bridge != "" && machines.Accel == "" {
+			return errors.New("--qemu-bridge is for the machines of --qemu")
+		}
 		cfg.DiskSize, cfg.DownloadRate, cfg.Log = int64(size), int64(speed), roomLog(verbose)
 		if machines.Accel != "" {
 			machines.Dir, machines.Log = filepath.Join(cfg.Dir, "qemu"), cfg.Log

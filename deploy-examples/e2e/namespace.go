@@ -88,6 +88,13 @@ func (t *trial) enter() error {
 
 // connect makes the network of the machines: a bridge that carries the address of the services, and a DHCP server on it.
 func (t *trial) connect(ctx context.Context) error {
+	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("QEMU plugs machines in with the kernel's module tun, which a container has to be given: %w", err)
+	}
+	if err := tun.Close(); err != nil {
+		return fmt.Errorf("looking at /dev/net/tun: %w", err)
+	}
 	for _, words := range []string{
 		"link set dev lo up",
 		"link add name " + bridge + " type bridge",
@@ -99,7 +106,7 @@ func (t *trial) connect(ctx context.Context) error {
 			return fmt.Errorf("ip %s: %w: %s", words, err, strings.TrimSpace(string(out)))
 		}
 	}
-	_, err := t.lab.StartService(lab.Command{
+	_, err = t.lab.StartService(lab.Command{
 		Name: "dnsmasq", Path: "/usr/sbin/dnsmasq",
 		Args: []string{
 			"--conf-file=/dev/null", "--keep-in-foreground", "--log-facility=-", "--pid-file=", "--user=root", "--group=root",

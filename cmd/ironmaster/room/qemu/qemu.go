@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 
@@ -55,6 +56,9 @@ type Machine struct {
 func New(cfg Config, info room.Info) (*Machine, error) {
 	if cfg.Accel != KVM && cfg.Accel != TCG {
 		return nil, fmt.Errorf("QEMU runs machines with %s or %s, not with %q", KVM, TCG, cfg.Accel)
+	}
+	if _, err := exec.LookPath(program); err != nil {
+		return nil, fmt.Errorf("%w: install qemu-system-x86, and ovmf for UEFI", err)
 	}
 	// QEMU tells the network script no folder to look at names from.
 	dir, err := filepath.Abs(filepath.Join(cfg.Dir, info.Name))

@@ -209,6 +209,14 @@ func TestInsertNeedsTheImage(t *testing.T) {
 	}
 }
 
+func TestQEMUThatIsNotThere(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := New(Config{Dir: t.TempDir(), Accel: TCG}, room.Info{Name: "m"})
+	if err == nil || !strings.Contains(err.Error(), "install qemu-system-x86") {
+		t.Errorf("error %v, want one that says what to install", err)
+	}
+}
+
 func TestUnknownAccelerator(t *testing.T) {
 	if _, err := New(Config{Dir: t.TempDir(), Accel: "hvf"}, room.Info{Name: "m"}); err == nil || !strings.Contains(err.Error(), "hvf") {
 		t.Errorf("error %v", err)
