@@ -86,7 +86,7 @@ func (h *hardware) apiURL(ctx context.Context, s *config.Settings) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, catalogTimeout)
 	defer cancel()
-	url, err := image.FindEndpoint(ctx, serviceConfig(s.Catalog.Auth, s.Catalog.ServiceType, 0))
+	url, err := image.FindEndpoint(ctx, serviceConfig("service_catalog", s.Catalog.Auth, s.Catalog.ServiceType, 0))
 	if err != nil {
 		h.log.Warn().Err(err).Msg("The address of ironic-api is not known, so no ramdisk can call back: set " +
 			"[service_catalog]endpoint_override, or its credentials")

@@ -16,6 +16,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/fake"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
@@ -170,21 +171,25 @@ func imageConfig(s *config.Settings) image.Config {
 }
 
 func glanceConfig(g config.Glance) image.GlanceConfig {
-	return serviceConfig(g.Auth, g.ServiceType, g.NumRetries)
+	return serviceConfig("glance", g.Auth, g.ServiceType, g.NumRetries)
 }
 
-// serviceConfig says how to log in for one service.
-func serviceConfig(a config.Auth, serviceType string, retries int) image.GlanceConfig {
-	c := image.GlanceConfig{
-		AuthType: image.AuthType(a.Type), AuthURL: a.URL, Username: a.Username, UserID: a.UserID, Password: a.Password,
+// serviceConfig says how to log in for one service, as a group of ironic.conf tells.
+func serviceConfig(group string, a config.Auth, serviceType string, retries int) image.GlanceConfig {
+	return image.GlanceConfig{Config: keystoneConfig(group, a), ServiceType: serviceType, Retries: retries,
+		EndpointOverride: firstOf(a.EndpointOverride, a.Endpoint), RegionName: a.RegionName, ValidInterfaces: a.ValidInterfaces}
+}
+
+func keystoneConfig(group string, a config.Auth) keystone.Config {
+	c := keystone.Config{Group: group,
+		AuthType: keystone.AuthType(a.Type), AuthURL: a.URL, Username: a.Username, UserID: a.UserID, Password: a.Password,
 		UserDomainName: a.UserDomainName, UserDomainID: a.UserDomainID, ProjectName: a.ProjectName, ProjectID: a.ProjectID,
 		ProjectDomainName: a.ProjectDomainName, ProjectDomainID: a.ProjectDomainID, DomainName: a.DomainName,
 		DomainID: a.DomainID, SystemScope: a.SystemScope != "", TrustID: a.TrustID,
 		ApplicationCredentialID: a.ApplicationCredentialID, ApplicationCredentialName: a.ApplicationCredentialName,
 		ApplicationCredentialSecret: a.ApplicationCredentialSecret, Token: a.Token, DefaultDomainName: a.DefaultDomainName,
-		DefaultDomainID: a.DefaultDomainID, CAFile: a.CAFile, CertFile: a.CertFile, KeyFile: a.KeyFile, Insecure: a.Insecure,
-		EndpointOverride: firstOf(a.EndpointOverride, a.Endpoint), RegionName: a.RegionName, ServiceType: serviceType,
-		ValidInterfaces: a.ValidInterfaces, Timeout: a.Timeout, Retries: retries,
+		DefaultDomainID: a.DefaultDomainID, Timeout: a.Timeout,
+		TLS: keystone.TLS{CAFile: a.CAFile, CertFile: a.CertFile, KeyFile: a.KeyFile, Insecure: a.Insecure},
 	}
 	if c.Timeout == 0 {
 		c.Timeout = image.DefaultConfig().Glance.Timeout

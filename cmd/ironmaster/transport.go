@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/conductor"
 	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/jsonrpc"
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
@@ -150,19 +154,44 @@ func jsonRPCConfig(s *config.Settings, cfg conductor.Config, log zerolog.Logger)
 			return c, fmt.Errorf("[json_rpc]use_ssl with cert_file and key_file in [json_rpc] or [ssl]: %w", err)
 		}
 	}
-	switch strategy := firstOf(j.AuthStrategy, s.Default.AuthStrategy); strategy {
-	case "noauth":
-	case "http_basic":
-		auth, err := jsonrpc.NewBasicAuth(j.HTTPBasicUserFile, log)
-		if err != nil {
-			return c, fmt.Errorf("[json_rpc]http_basic_auth_user_file: %w", err)
-		}
-		c.Auth = auth
-	default:
-		return c, fmt.Errorf("[json_rpc]auth_strategy: this build does not speak %q", strategy)
-	}
-	return c, nil
+	var err error
+	c.Auth, err = jsonRPCAuth(s, log)
+	return c, err
 }
+
+// jsonRPCAuth decides who may send requests; nil is everybody.
+func jsonRPCAuth(s *config.Settings, log zerolog.Logger) (jsonrpc.Authenticator, error) {
+	switch firstOf(s.JSONRPC.AuthStrategy, s.Default.AuthStrategy) {
+	case "noauth":
+		return nil, nil
+	case "http_basic":
+		auth, err := jsonrpc.NewBasicAuth(s.JSONRPC.HTTPBasicUserFile, log)
+		if err != nil {
+			return nil, fmt.Errorf("[json_rpc]http_basic_auth_user_file: %w", err)
+		}
+		return auth, nil
+	}
+	k := s.Keystone
+	if k.URL == "" {
+		return nil, errors.New("[keystone_authtoken]auth_url is not set: with [json_rpc]auth_strategy = keystone tokens are " +
+			"looked at there")
+	}
+	cfg := keystoneConfig("keystone_authtoken", k.Auth)
+	if k.ConnectTimeout > 0 {
+		cfg.Timeout = k.ConnectTimeout
+	}
+	transport, err := keystone.NewTransport(cfg.Timeout, cfg.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("[keystone_authtoken]: %w", err)
+	}
+	return jsonrpc.NewTokenAuth(keystone.NewSession(cfg, &http.Client{Transport: transport}), jsonrpc.TokenConfig{
+		Roles: s.JSONRPC.AllowedRoles, CacheTime: k.TokenCacheTime, Keystone: firstOf(k.WWWAuthenticateURI, k.URL),
+		Timeout: tokenTimeout, Retries: k.MaxRetries, Log: log,
+	}), nil
+}
+
+// tokenTimeout bounds how long a request waits for Keystone; its caller waits for two minutes.
+const tokenTimeout = time.Minute
 
 // conductorHost is the name under which a worker is known. Since ironic 23.0 it tells the port of JSON-RPC when that is not
 // the usual one, unless the release it is pinned to knows nothing of it.

@@ -31,8 +31,7 @@ type SSL struct {
 // Keystone is [keystone_authtoken]: how the tokens of those who send JSON-RPC are looked at.
 type Keystone struct {
 	Auth
-	WWWAuthenticateURI string        `opt:"www_authenticate_uri" old:"auth_uri"` // what those without a token are told
-	Interface          string        `opt:"interface" default:"internal"`
+	WWWAuthenticateURI string        `opt:"www_authenticate_uri" old:"auth_uri"`     // what those without a token are told
 	TokenCacheTime     time.Duration `opt:"token_cache_time" default:"300" min:"-1"` // -1: every token is looked at every time
 	ConnectTimeout     time.Duration `opt:"http_connect_timeout"`                    // 0: none is set
 	MaxRetries         int           `opt:"http_request_max_retries" default:"3" min:"0"`

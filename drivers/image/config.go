@@ -1,6 +1,10 @@
 package image
 
-import "time"
+import (
+	"time"
+
+	"github.com/ironmaster/ironmaster/keystone"
+)
 
 const (
 	// MiB is the unit of the size options of ironic.conf.
@@ -28,10 +32,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Glance: GlanceConfig{
-			AuthType:        AuthPassword,
+			Config:          keystone.Config{Group: "glance", AuthType: keystone.AuthPassword, Timeout: time.Minute},
 			ServiceType:     "image",
 			ValidInterfaces: []string{"internal", "public"},
-			Timeout:         time.Minute,
 		},
 		HTTP:     HTTPConfig{Verify: true, Timeout: time.Minute},
 		Checksum: ChecksumConfig{AllowMD5: true},
@@ -68,47 +71,13 @@ func DefaultConfig() Config {
 	}
 }
 
-// AuthType names how Glance is spoken to. The values are those of [glance]auth_type.
-type AuthType string
-
-// The ways to authenticate with Glance.
-const (
-	AuthPassword              AuthType = "password"
-	AuthV3Password            AuthType = "v3password"
-	AuthApplicationCredential AuthType = "v3applicationcredential"
-	AuthToken                 AuthType = "token"
-	AuthV3Token               AuthType = "v3token"
-	AuthHTTPBasic             AuthType = "http_basic"
-	AuthNone                  AuthType = "none"
-)
-
 // GlanceConfig is the [glance] group: keystoneauth's auth, session and adapter options.
 type GlanceConfig struct {
-	AuthType AuthType
-	// AuthURL is Keystone's URL, with or without /v3.
-	AuthURL string
-
-	Username, UserID                   string
-	Password                           string
-	UserDomainName, UserDomainID       string
-	ProjectName, ProjectID             string
-	ProjectDomainName, ProjectDomainID string
-	DomainName, DomainID               string
-	SystemScope                        bool
-	TrustID                            string
-	ApplicationCredentialID            string
-	ApplicationCredentialName          string
-	ApplicationCredentialSecret        string
-	Token                              string
-	DefaultDomainName, DefaultDomainID string
-	CAFile, CertFile, KeyFile          string
-	Insecure                           bool
-	EndpointOverride, RegionName       string
-	ServiceType                        string
+	keystone.Config
+	EndpointOverride, RegionName string
+	ServiceType                  string
 	// ValidInterfaces are tried in order: internal, public, admin.
 	ValidInterfaces []string
-	// Timeout bounds connecting and each wait for bytes, not a whole transfer.
-	Timeout time.Duration
 	// Retries is [glance]num_retries: how often a failed connection is tried again, a second apart.
 	Retries int
 }

@@ -12,9 +12,6 @@ import (
 const (
 	kindInsufficientMemory          store.Kind = "InsufficientMemory"
 	kindImageChecksumURLUnsupported store.Kind = "ImageChecksumURLNotSupported"
-	kindKeystoneUnauthorized        store.Kind = "KeystoneUnauthorized"
-	kindKeystoneFailure             store.Kind = "KeystoneFailure"
-	kindCatalogNotFound             store.Kind = "CatalogNotFound"
 )
 
 // refInvalid is ironic's ImageRefValidationFailed.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -117,7 +118,7 @@ func testConfig(t *testing.T, g *fakeGlance) Config {
 	t.Helper()
 	dir := t.TempDir()
 	cfg := DefaultConfig()
-	cfg.Glance.AuthType = AuthNone
+	cfg.Glance.AuthType = keystone.AuthNone
 	cfg.Glance.EndpointOverride = "http://127.0.0.1:1"
 	if g != nil {
 		cfg.Glance.EndpointOverride = g.URL

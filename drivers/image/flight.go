@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (c *Cache) newJob(req FetchRequest, meta Metadata) (job, error) {
 		return job{}, err
 	}
 	j := job{name: name, ref: req.Ref, meta: meta, raw: req.ForceRaw, want: req.Checksum,
-		declared: first(req.DeclaredFormat, meta.DiskFormat)}
+		declared: cmp.Or(req.DeclaredFormat, meta.DiskFormat)}
 	if j.want.IsZero() {
 		if j.want, err = c.images.cfg.Checksum.ofMetadata(meta); err != nil {
 			return job{}, err

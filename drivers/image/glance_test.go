@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -83,9 +84,9 @@ func TestGlanceAvailability(t *testing.T) {
 	glance := newFakeGlance(t)
 	alone := newTestService(t, testConfig(t, glance))
 	cfg := testConfig(t, glance)
-	cfg.Glance.AuthType, cfg.Glance.AuthURL = AuthPassword, newFakeKeystone(t, glance.URL).URL
+	cfg.Glance.AuthType, cfg.Glance.AuthURL = keystone.AuthPassword, newFakeKeystone(t, glance.URL).URL
 	cfg.Glance.UserID, cfg.Glance.Password = "u", "p"
-	keystone := newTestService(t, cfg)
+	loggedIn := newTestService(t, cfg)
 	private := map[string]any{"visibility": "private", "owner": "p"}
 	tests := []struct {
 		name    string
@@ -95,12 +96,12 @@ func TestGlanceAvailability(t *testing.T) {
 		kind    store.Kind
 	}{
 		{"queued", alone, map[string]any{"status": "queued"}, Requester{}, store.ImageUnacceptable},
-		{"public", keystone, nil, Requester{}, ""},
-		{"private, nobody asks", keystone, private, Requester{}, store.ImageNotFound},
-		{"shared, nobody asks", keystone, map[string]any{"visibility": "shared"}, Requester{}, store.ImageNotFound},
-		{"private of another project", keystone, private, Requester{ProjectID: "q"}, store.ImageNotFound},
-		{"own", keystone, private, Requester{ProjectID: "p"}, ""},
-		{"token", keystone, private, Requester{Token: "t"}, ""},
+		{"public", loggedIn, nil, Requester{}, ""},
+		{"private, nobody asks", loggedIn, private, Requester{}, store.ImageNotFound},
+		{"shared, nobody asks", loggedIn, map[string]any{"visibility": "shared"}, Requester{}, store.ImageNotFound},
+		{"private of another project", loggedIn, private, Requester{ProjectID: "q"}, store.ImageNotFound},
+		{"own", loggedIn, private, Requester{ProjectID: "p"}, ""},
+		{"token", loggedIn, private, Requester{Token: "t"}, ""},
 		{"nobody knows users", alone, map[string]any{"visibility": "shared", "owner": nil}, Requester{}, ""},
 		{"only ironic knows users", alone, private, Requester{ProjectID: "q"}, store.ImageNotFound},
 	}
@@ -181,22 +182,22 @@ func TestGlanceWithKeystone(t *testing.T) {
 			c.ProjectName, c.ProjectDomainName = "service", "Default"
 		}, []string{`"methods":["password"]`, `"name":"ironic"`, `"password":"pw"`, `"project":{"domain":{"name":"Default"},"name":"service"}`}},
 		{"system scope", func(c *GlanceConfig) {
-			c.AuthType, c.UserID, c.Password, c.SystemScope = AuthV3Password, "u1", "pw", true
+			c.AuthType, c.UserID, c.Password, c.SystemScope = keystone.AuthV3Password, "u1", "pw", true
 		}, []string{`"id":"u1"`, `"system":{"all":true}`}},
 		{"application credential", func(c *GlanceConfig) {
-			c.AuthType, c.ApplicationCredentialID, c.ApplicationCredentialSecret = AuthApplicationCredential, "ac", "s"
+			c.AuthType, c.ApplicationCredentialID, c.ApplicationCredentialSecret = keystone.AuthApplicationCredential, "ac", "s"
 		}, []string{`"methods":["application_credential"]`, `"id":"ac"`}},
-		{"token", func(c *GlanceConfig) { c.AuthType, c.Token, c.ProjectID = AuthToken, "tok", "p1" },
+		{"token", func(c *GlanceConfig) { c.AuthType, c.Token, c.ProjectID = keystone.AuthToken, "tok", "p1" },
 			[]string{`"methods":["token"]`, `"id":"tok"`, `"project":{"id":"p1"}`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			glance := newFakeGlance(t)
 			glance.add(imageID, []byte("x"), map[string]any{"visibility": "public"})
-			keystone := newFakeKeystone(t, glance.URL)
+			identity := newFakeKeystone(t, glance.URL)
 			cfg := testConfig(t, nil)
 			cfg.Glance = DefaultConfig().Glance
-			cfg.Glance.AuthURL, cfg.Glance.RegionName = keystone.URL, "one"
+			cfg.Glance.AuthURL, cfg.Glance.RegionName = identity.URL, "one"
 			tt.set(&cfg.Glance)
 			s := newTestService(t, cfg)
 			for _, who := range []Requester{{}, {Token: "user-token"}} {
@@ -205,12 +206,12 @@ func TestGlanceWithKeystone(t *testing.T) {
 				}
 			}
 			for _, part := range tt.asked {
-				if !strings.Contains(keystone.asked[0], part) {
-					t.Errorf("asked %s, want %s in it", keystone.asked[0], part)
+				if !strings.Contains(identity.asked[0], part) {
+					t.Errorf("asked %s, want %s in it", identity.asked[0], part)
 				}
 			}
-			if len(keystone.asked) != 1 {
-				t.Errorf("logged in %d times", len(keystone.asked))
+			if len(identity.asked) != 1 {
+				t.Errorf("logged in %d times", len(identity.asked))
 			}
 			service, user := glance.headers[0], glance.headers[1]
 			if service.Get("X-Auth-Token") != "service-token-1" || service.Get("X-Service-Token") != "" {
@@ -226,11 +227,11 @@ func TestGlanceWithKeystone(t *testing.T) {
 func TestGlanceRenewsItsToken(t *testing.T) {
 	glance := newFakeGlance(t)
 	glance.add(imageID, []byte("x"), nil)
-	keystone := newFakeKeystone(t, glance.URL+"/v2")
-	keystone.expires = time.Minute
+	identity := newFakeKeystone(t, glance.URL+"/v2")
+	identity.expires = time.Minute
 	cfg := testConfig(t, nil)
 	cfg.Glance = DefaultConfig().Glance
-	cfg.Glance.AuthURL, cfg.Glance.Username, cfg.Glance.Password = keystone.URL+"/v3", "ironic", "pw"
+	cfg.Glance.AuthURL, cfg.Glance.Username, cfg.Glance.Password = identity.URL+"/v3", "ironic", "pw"
 	cfg.Glance.UserDomainID, cfg.Glance.RegionName = "default", "one"
 	s := newTestService(t, cfg)
 	for range 2 {
@@ -245,11 +246,11 @@ func TestGlanceRenewsItsToken(t *testing.T) {
 
 func TestKeystoneFailures(t *testing.T) {
 	glance := newFakeGlance(t)
-	keystone := newFakeKeystone(t, glance.URL)
+	identity := newFakeKeystone(t, glance.URL)
 	show := func(set func(*GlanceConfig)) error {
 		cfg := testConfig(t, nil)
 		cfg.Glance = DefaultConfig().Glance
-		cfg.Glance.AuthURL, cfg.Glance.UserID, cfg.Glance.Password = keystone.URL, "u", "hunter2"
+		cfg.Glance.AuthURL, cfg.Glance.UserID, cfg.Glance.Password = identity.URL, "u", "hunter2"
 		set(&cfg.Glance)
 		_, err := newTestService(t, cfg).Show(t.Context(), Ref{Href: imageID})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -260,8 +261,8 @@ func TestKeystoneFailures(t *testing.T) {
 	wantKind(t, show(func(c *GlanceConfig) { c.RegionName = "three" }), "CatalogNotFound", "internal, public")
 	wantKind(t, show(func(c *GlanceConfig) { c.AuthURL = "" }), "KeystoneFailure", "auth_url")
 	wantKind(t, show(func(c *GlanceConfig) { c.AuthURL = "http://127.0.0.1:1" }), "KeystoneFailure", "connection refused")
-	wantKind(t, show(func(c *GlanceConfig) { c.AuthType, c.EndpointOverride = AuthNone, "" }), "CatalogNotFound", "endpoint_override")
-	keystone.refuse = true
+	wantKind(t, show(func(c *GlanceConfig) { c.AuthType, c.EndpointOverride = keystone.AuthNone, "" }), "CatalogNotFound", "endpoint_override")
+	identity.refuse = true
 	wantKind(t, show(func(*GlanceConfig) {}), "KeystoneUnauthorized", "Not authorized in Keystone.")
 }
 
@@ -269,7 +270,7 @@ func TestGlanceBasicAuth(t *testing.T) {
 	glance := newFakeGlance(t)
 	glance.add(imageID, []byte("x"), nil)
 	cfg := testConfig(t, glance)
-	cfg.Glance.AuthType, cfg.Glance.Username, cfg.Glance.Password = AuthHTTPBasic, "u", "p"
+	cfg.Glance.AuthType, cfg.Glance.Username, cfg.Glance.Password = keystone.AuthHTTPBasic, "u", "p"
 	if _, err := newTestService(t, cfg).Show(t.Context(), Ref{Href: imageID}); err != nil {
 		t.Fatal(err)
 	}

@@ -2,16 +2,13 @@ package image
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
-	"time"
+
+	"github.com/ironmaster/ironmaster/keystone"
 )
 
 // maxRedirects bounds how often an HTTP image may point elsewhere.
@@ -24,7 +21,7 @@ type httpSource struct {
 }
 
 func newHTTPSource(cfg HTTPConfig) (*httpSource, error) {
-	transport, err := newTransport(cfg.Timeout, tlsOptions{CAFile: cfg.CAFile, Insecure: !cfg.Verify})
+	transport, err := keystone.NewTransport(cfg.Timeout, keystone.TLS{CAFile: cfg.CAFile, Insecure: !cfg.Verify})
 	if err != nil {
 		return nil, fmt.Errorf("setting up TLS for image web servers: %w", err)
 	}
@@ -141,47 +138,6 @@ func (h *httpSource) text(ctx context.Context, href string, limit int64) (string
 		return "", downloadFailed(href, fmt.Errorf("the document is larger than %d bytes", limit))
 	}
 	return string(content), nil
-}
-
-type tlsOptions struct {
-	CAFile, CertFile, KeyFile string
-	Insecure                  bool
-}
-
-// newTransport builds a transport that hands over the bytes as they are: gzip sent as Content-Encoding would change them.
-func newTransport(timeout time.Duration, opts tlsOptions) (*http.Transport, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: opts.Insecure} //nolint:gosec // the operator asked for it
-	if opts.CAFile != "" {
-		pem, err := os.ReadFile(opts.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the CA bundle: %w", err)
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("the CA bundle %s holds no certificate", opts.CAFile)
-		}
-	}
-	if opts.CertFile != "" {
-		keyFile := opts.KeyFile
-		if keyFile == "" {
-			keyFile = opts.CertFile
-		}
-		pair, err := tls.LoadX509KeyPair(opts.CertFile, keyFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the client certificate: %w", err)
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: timeout}).DialContext,
-		TLSClientConfig:       conf,
-		TLSHandshakeTimeout:   timeout,
-		ResponseHeaderTimeout: timeout,
-		IdleConnTimeout:       30 * time.Second,
-		DisableCompression:    true,
-		ForceAttemptHTTP2:     true,
-	}, nil
 }
 
 // asRefInvalid gives a failed HEAD its kind, unless it has one.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -37,7 +38,7 @@ func TestRealGlance(t *testing.T) {
 	id := upload(t, l.GlanceURL, qcow2)
 
 	cfg := image.DefaultConfig()
-	cfg.Glance.AuthType, cfg.Glance.EndpointOverride = image.AuthNone, l.GlanceURL
+	cfg.Glance.AuthType, cfg.Glance.EndpointOverride = keystone.AuthNone, l.GlanceURL
 	cfg.Cache.MasterDir, cfg.Cache.ImagesDir = filepath.Join(dir, "master"), filepath.Join(dir, "images")
 	cfg.Server.Listen = "127.0.0.1:0"
 	depot, err := image.OpenDepot(t.Context(), cfg, zerolog.Nop())

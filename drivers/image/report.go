@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -50,7 +51,7 @@ func (s *Service) Report(ctx context.Context, ref Ref, instance store.Dict) (Rep
 	if r.Inspection.VirtualSize == 0 && r.Inspection.Format == FormatRaw {
 		r.Inspection.VirtualSize = r.Metadata.Size
 	}
-	r.Problem = s.cfg.Safety.Check(ref.Href, r.Inspection, first(instance.String("image_disk_format"), r.Metadata.DiskFormat))
+	r.Problem = s.cfg.Safety.Check(ref.Href, r.Inspection, cmp.Or(instance.String("image_disk_format"), r.Metadata.DiskFormat))
 	return r, nil
 }
 

@@ -65,9 +65,11 @@ func serveOn(t *testing.T, listener net.Listener, cfg Config, handle Handler) ru
 	return r
 }
 
-// echo answers with the method's name.
+// echo answers calls with the method's name.
 func echo(_ context.Context, d *Delivery) {
-	d.Accepted()
+	if d.Accepted(); !d.Request.IsCall() {
+		return
+	}
 	body, err := d.Request.EncodeResult(d.Request.Method)
 	if err == nil {
 		err = d.Reply(body)
