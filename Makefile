@@ -75,4 +75,6 @@ compose-test: build ## bring up docker-compose.yml in a Docker engine of its own
 
 clean: demo-stop e2e-stop ## remove what was built, and the lab's cached database files
 	rm -rf bin .lab
-	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/ironmaster-lab"
+	@# Folders with other Debian releases belong to root.
+	@cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/ironmaster-lab"; echo "rm -rf $$cache"; \
+		rm -rf "$$cache" 2>/dev/null || sudo rm -rf --one-file-system "$$cache"

@@ -17,7 +17,8 @@ artifact() {
   sum=$(cat "$0" "${BASH_SOURCE[0]}" "$@" | sha256sum | cut -c -12)
   made=$cache/e2e-$name-$sum
   mkdir -p "$cache" "$target"
-  exec 8>"$made.lock"
+  # One at a time: the root is shared.
+  exec 8>"$cache/e2e.lock"
   flock 8
   if [[ -e $made ]]; then
     say "the $name is there already, in $made"
@@ -30,19 +31,23 @@ artifact() {
   cp --sparse=always "$made"/* "$target"
 }
 
-# extract PACKAGE... unpacks packages in the root without what they depend on; the newest one that matches each name.
+# extract PACKAGE... unpacks packages in the root without what they depend on. Of a package that only names the newest kernel, it
+# unpacks that kernel.
 extract() {
   # shellcheck disable=SC2016  # expanded in the root
   "$lab/in-debian-root" "$root" sh -euc '
     dir=$(mktemp -d)
     cd "$dir"
+    mkdir -p /var/lib/ironmaster-extracted
+    updated=
     for package; do
       [ -e "/var/lib/ironmaster-extracted/$package" ] && continue
+      [ "$updated" ] || apt-get -qq update
+      updated=yes
       name=$(apt-cache depends "$package" | sed -n "s/^  Depends: \(linux-image-[0-9].*\)/\1/p")
       apt-get -qq -o APT::Sandbox::User=root download "${name:-$package}"
       dpkg-deb -x ./*.deb /
       rm ./*.deb
-      mkdir -p /var/lib/ironmaster-extracted
       touch "/var/lib/ironmaster-extracted/$package"
     done
     rmdir "$dir"' extract "$@"
