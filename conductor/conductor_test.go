@@ -113,6 +113,30 @@ func TestAcceptedRequestsRunAfterARestart(t *testing.T) {
 	equal(t, "provision state", w.row(t, n.UUID).ProvisionState, store.Available)
 }
 
+// What came over JSON-RPC before a crash runs after it, also when the worker then listens to a broker. What nobody can read
+// is dropped.
+func TestRequestsOfAnotherTransportRunAfterARestart(t *testing.T) {
+	r := newRig(t, nil)
+	before := idleOn(t, r)
+	n := before.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
+	body := raw(t, map[string]any{"jsonrpc": "2.0", "id": "req-1", "method": "do_provisioning_action",
+		"params": map[string]any{"node_id": n.UUID, "action": "provide", "context": map[string]any{}, "rpc.version": "1.23"}})
+	for form, body := range map[Form][]byte{FormJSONRPC: body, FormOslo: []byte("garbage"), "smoke signals": body} {
+		call := local.Call{ID: string(form), Form: string(form), Body: body, At: time.Now()}
+		if _, err := before.local.Accept(call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before.closeMemory()
+	w := r.start(t)
+	w.settled(t, n.UUID, store.Available)
+	waitUntil(t, "the inbox is empty", func() bool {
+		calls, err := w.local.Pending()
+		return err == nil && len(calls) == 0
+	})
+	w.announced(t, n.UUID, "provision_set.start", "provision_set.end")
+}
+
 // A worker that stops finishes what runs, releases what it holds and deregisters.
 func TestStop(t *testing.T) {
 	w := startWorker(t, nil)

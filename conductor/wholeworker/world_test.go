@@ -35,6 +35,8 @@ type world struct {
 	lab       *lab.Lab
 	api       *api
 	conductor *lab.Service
+	// host is the conductor's host name.
+	host string
 	// conf is the conductor's ironic.conf, admin the URL of its operators' address.
 	conf, admin string
 	// wares is a folder that file:// images may come from.
@@ -75,7 +77,9 @@ func merge(all ...options) options {
 
 type setup struct {
 	database string
-	glance   bool
+	// transport is oslo (also when empty) or json-rpc, which runs without a broker.
+	transport string
+	glance    bool
 	// extra goes to ironic-api and the conductor, own to the conductor alone.
 	extra options
 	own   func(*world) options
@@ -90,19 +94,26 @@ func start(t *testing.T, s setup) *world {
 	must(t, os.Chmod(dir, 0o755))
 	// Registered before the lab's own cleanup, so that it runs after it.
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{wares: filepath.Join(dir, "wares")}
-	w.lab = lab.ForTest(t, lab.Options{Dir: filepath.Join(dir, "lab"), Database: s.database, Glance: s.glance,
-		Extra: merge(quick(dir), s.extra)})
+	w := &world{wares: filepath.Join(dir, "wares"), host: hostname}
+	w.lab = lab.ForTest(t, lab.Options{Dir: filepath.Join(dir, "lab"), Database: s.database, Transport: s.transport,
+		Glance: s.glance, Extra: merge(quick(dir), s.extra)})
 	w.api = newAPI(w.lab.IronicURL)
 	t.Cleanup(w.api.client.CloseIdleConnections)
 	w.ramdisk = makeRamdisk(t, w.wares)
-	w.events = follow(t, w.lab.RabbitMQ.TransportURL)
+	if w.lab.RabbitMQ != nil {
+		w.events = follow(t, w.lab.RabbitMQ.TransportURL)
+	} else {
+		w.host = w.lab.Host
+	}
 	var own options
 	if s.own != nil {
 		own = s.own(w)
 	}
 	w.startConductor(t, own)
 	t.Cleanup(func() { w.checkLog(t) })
+	if w.events == nil {
+		w.events = w.followWorker(t)
+	}
 	return w
 }
 
@@ -135,8 +146,8 @@ func (w *world) startConductor(t *testing.T, own options) {
 	admin := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
 	w.admin = "http://" + admin
 	w.conf = filepath.Join(w.lab.Dir, "conductor.conf")
-	must(t, w.lab.WriteConf(w.conf, hostname, merge(options{"ironmaster": {"admin_listen": admin}}, own)))
-	w.conductor, err = w.lab.StartConductor(hostname, w.conf, program, "conductor")
+	must(t, w.lab.WriteConf(w.conf, w.host, merge(options{"ironmaster": {"admin_listen": admin}}, own)))
+	w.conductor, err = w.lab.StartConductor(w.host, w.conf, program, "conductor")
 	must(t, err)
 }
 
