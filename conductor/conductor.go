@@ -191,6 +191,11 @@ func (c *Conductor) taskOf(dt *drivers.Task) *task {
 // Save is drivers.Worker: a driver writes the node's row.
 func (c *Conductor) Save(ctx context.Context, dt *drivers.Task) error { return c.taskOf(dt).save(ctx) }
 
+// Ports is drivers.Worker: the node's ports as the database has them now.
+func (c *Conductor) Ports(ctx context.Context, dt *drivers.Task) ([]*store.Port, error) {
+	return c.db.PortsOfNode(ctx, dt.Node.ID)
+}
+
 // Journal is drivers.Worker: the worker's own memory of a node's flow.
 func (c *Conductor) Journal(dt *drivers.Task) drivers.Journal {
 	return nodeJournal{db: c.local, node: dt.Node.UUID}

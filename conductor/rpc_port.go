@@ -95,7 +95,11 @@ func (t *task) checkPhysicalNetwork(ctx context.Context, port *store.Port, chang
 	if port.PortgroupID == nil || !moved {
 		return nil
 	}
-	for _, other := range t.Ports {
+	ports, err := t.c.db.PortsOfNode(ctx, t.Node.ID)
+	if err != nil {
+		return err
+	}
+	for _, other := range ports {
 		if other.ID == port.ID || other.PortgroupID == nil || *other.PortgroupID != *port.PortgroupID {
 			continue
 		}

@@ -48,18 +48,18 @@ type lockMode struct {
 
 const forever = -1
 
-// lockExclusive reserves the node and reads it afresh.
+// lockExclusive reserves the node and reads it under its lock, not before.
 func (c *Conductor) lockExclusive(ctx context.Context, rq oslo.Context, ident string, mode lockMode) (*task, error) {
-	node, err := c.db.Node(ctx, ident)
+	node, err := c.db.NodeUUID(ctx, ident)
 	if err != nil {
 		return nil, err
 	}
-	t := c.newTask(rq, node, mode.purpose)
+	t := c.newTask(rq, &store.Node{UUID: node}, mode.purpose)
 	if err := t.reserve(ctx, mode.attempts); err != nil {
 		return nil, err
 	}
 	if !mode.noDriver {
-		if err := t.loadHardware(ctx); err != nil {
+		if err := t.loadHardware(); err != nil {
 			return nil, errors.Join(err, t.release(ctx))
 		}
 	}
@@ -68,7 +68,7 @@ func (c *Conductor) lockExclusive(ctx context.Context, rq oslo.Context, ident st
 
 // lockShared reads a node without reserving it. Ironic's shared lock hinders nobody, it only names a reader.
 func (c *Conductor) lockShared(ctx context.Context, rq oslo.Context, ident, purpose string) (*task, error) {
-	node, err := c.db.Node(ctx, ident)
+	node, err := c.db.Peek(ctx, ident)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (c *Conductor) lockShared(ctx context.Context, rq oslo.Context, ident, purp
 		return nil, err
 	}
 	t.held = lock.Holder
-	if err := t.loadHardware(ctx); err != nil {
+	if err := t.loadHardware(); err != nil {
 		return nil, errors.Join(err, t.release(ctx))
 	}
 	return t, nil
@@ -161,14 +161,9 @@ func (t *task) upgrade(ctx context.Context, purpose string, attempts int) error 
 	return t.reserve(ctx, attempts)
 }
 
-// loadHardware builds the interfaces that act for the node and reads its ports.
-func (t *task) loadHardware(ctx context.Context) error {
-	hw, err := t.c.hardwareOf(t.Node)
-	if err != nil {
-		return err
-	}
-	t.Hardware = hw
-	t.Ports, err = t.c.db.PortsOfNode(ctx, t.Node.ID)
+// loadHardware builds the interfaces that act for the node.
+func (t *task) loadHardware() (err error) {
+	t.Hardware, err = t.c.hardwareOf(t.Node)
 	return err
 }
 

@@ -66,7 +66,11 @@ func (t *task) forgetInstance(ctx context.Context) error {
 		node.Lessee = nil
 		delete(info, "automatic_lessee")
 	}
-	for _, port := range t.Ports {
+	ports, err := t.c.db.PortsOfNode(ctx, node.ID)
+	if err != nil {
+		return err
+	}
+	for _, port := range ports {
 		if vif := port.InternalInfo.String("tenant_vif_port_id"); vif != "" {
 			if err := t.Hardware.Network.VIFDetach(ctx, t.Task, vif); err != nil {
 				t.Log.Warn().Err(err).Str("vif", vif).Msg("Detaching a virtual interface failed")

@@ -8,11 +8,10 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// Task is what a driver sees of one operation on one node: the node's row under its lock, its ports, the interfaces that
-// act for it and the worker around it. A Task belongs to one goroutine.
+// Task is what a driver sees of one operation on one node: the node's row under its lock, the interfaces that act for it
+// and the worker around it. A Task belongs to one goroutine.
 type Task struct {
 	Node     *store.Node
-	Ports    []*store.Port
 	Hardware *Hardware
 	Worker   Worker
 	Log      zerolog.Logger
@@ -31,6 +30,8 @@ type Worker interface {
 	// Save writes the node's changed columns, provided that the reservation is still this worker's; otherwise it returns
 	// an error that wraps store.ErrLockLost and the driver must stop.
 	Save(ctx context.Context, t *Task) error
+	// Ports reads the node's ports, which few operations look at.
+	Ports(ctx context.Context, t *Task) ([]*store.Port, error)
 	// SetPower brings the node to a power state with everything that goes with it: columns, agent keys, notifications.
 	// target is one of store.PowerOn, PowerOff, Reboot, SoftReboot and SoftPowerOff. It returns when the BMC reports the
 	// state or the configured time is over.

@@ -71,6 +71,9 @@ func ColumnValue(v reflect.Value, notNull bool) (any, error) {
 		}
 		return x.UTC(), nil
 	case Dict:
+		if len(x) == 0 {
+			return "{}", nil
+		}
 		return jsonText(map[string]any(x))
 	case []string:
 		return jsonText(x)
@@ -96,8 +99,9 @@ func jsonText(v any) (any, error) {
 // TakeSnapshot returns the present column values of a model struct, given by pointer.
 func TakeSnapshot(model any) (Snapshot, error) {
 	v := reflect.ValueOf(model).Elem()
-	snap := Snapshot{}
-	for _, f := range FieldsOf(v.Type()) {
+	fields := FieldsOf(v.Type())
+	snap := make(Snapshot, len(fields))
+	for _, f := range fields {
 		value, err := ColumnValue(v.Field(f.Index), f.NotNull)
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", f.Name, err)

@@ -23,9 +23,11 @@ type worker struct {
 	journal  map[string][]byte
 	reported []string
 	saveErr  error
+	ports    []*store.Port
 }
 
-func (w *worker) Save(context.Context, *drivers.Task) error { w.saves++; return w.saveErr }
+func (w *worker) Save(context.Context, *drivers.Task) error                   { w.saves++; return w.saveErr }
+func (w *worker) Ports(context.Context, *drivers.Task) ([]*store.Port, error) { return w.ports, nil }
 func (w *worker) SetPower(_ context.Context, t *drivers.Task, target string) error {
 	w.power = append(w.power, target)
 	t.Node.PowerState = target

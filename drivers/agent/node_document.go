@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"strconv"
@@ -49,9 +50,13 @@ func nodeDocument(n *store.Node, showConfigDrive bool) store.Dict {
 }
 
 // portDocuments are the node's ports as an agent is shown them.
-func portDocuments(t *drivers.Task) []any {
+func portDocuments(ctx context.Context, t *drivers.Task) ([]any, error) {
+	ports, err := t.Worker.Ports(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	docs := []any{}
-	for _, p := range t.Ports {
+	for _, p := range ports {
 		doc := document(p)
 		if p.Description == nil { // a port has one since 35.0 only
 			delete(doc, "description")
@@ -59,7 +64,7 @@ func portDocuments(t *drivers.Task) []any {
 		doc["node_uuid"] = t.Node.UUID
 		docs = append(docs, doc)
 	}
-	return docs
+	return docs, nil
 }
 
 // document turns a model struct into an object: times are naive UTC with microseconds, what would be NULL is null.

@@ -160,7 +160,7 @@ func (r *replayer) become(a *agentServer, g *rig) {
 	r.t.Helper()
 	n, ports := recordedNode(r.t, r.exchanges[r.next].Request.Dict("params"))
 	a.adopt(r.t, n)
-	g.task.Node, g.task.Ports = n, ports
+	g.task.Node, g.worker.ports = n, ports
 }
 
 func (r *replayer) step(g *rig, name string, want drivers.Outcome) func() error {

@@ -25,9 +25,13 @@ func stepError(kind drivers.StepKind, format string, args ...any) error {
 
 // RefreshSteps asks the agent for its steps and keeps them in driver_internal_info, by interface.
 func (d *Deploy) RefreshSteps(ctx context.Context, t *drivers.Task, kind drivers.StepKind) error {
+	ports, err := portDocuments(ctx, t)
+	if err != nil {
+		return err
+	}
 	answer, err := d.client.do(ctx, t.Node, request{
 		method: fmt.Sprintf("%s.get_%s_steps", kind, kind),
-		params: store.Dict{"node": nodeDocument(t.Node, false), "ports": portDocuments(t)},
+		params: store.Dict{"node": nodeDocument(t.Node, false), "ports": ports},
 		wait:   true,
 	})
 	if store.KindOf(err) == store.AgentInProgress {
@@ -140,12 +144,16 @@ func (d *Deploy) cachedStep(kind drivers.StepKind, listed store.Dict) drivers.St
 
 // ExecuteStep sends a step to the agent.
 func (d *Deploy) ExecuteStep(ctx context.Context, t *drivers.Task, kind drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+	ports, err := portDocuments(ctx, t)
+	if err != nil {
+		return drivers.Done, err
+	}
 	answer, err := d.client.do(ctx, t.Node, request{
 		method: fmt.Sprintf("%s.execute_%s_step", kind, kind),
 		params: store.Dict{
 			"step":                    step,
 			"node":                    nodeDocument(t.Node, kind == drivers.DeployStep),
-			"ports":                   portDocuments(t),
+			"ports":                   ports,
 			string(kind) + "_version": t.Node.DriverInternalInfo[keyHardwareVersion],
 		},
 		step: step,

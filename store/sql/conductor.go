@@ -190,7 +190,7 @@ func (db *DB) selectConductors(ctx context.Context, where string, args ...any) (
 	var found []store.Conductor
 	err := db.read(ctx, "reading conductors", func(s session) error {
 		found = nil
-		return s.query("SELECT "+db.conductors.list()+" FROM conductors WHERE "+where+" ORDER BY hostname", args,
+		return s.query("SELECT "+db.conductors.columns+" FROM conductors WHERE "+where+" ORDER BY hostname", args,
 			func(rows *sql.Rows) error {
 				found = append(found, store.Conductor{})
 				return db.conductors.scan(rows, &found[len(found)-1])

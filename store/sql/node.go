@@ -27,35 +27,83 @@ func identity(ident string) (where string, arg any, err error) {
 	return "uuid = ?", parsed.String(), nil
 }
 
+// NodeUUID brings a node's UUID into its canonical form, and looks up that of a decimal id. A UUID is not looked up.
+func (db *DB) NodeUUID(ctx context.Context, ident string) (string, error) {
+	where, arg, err := identity(ident)
+	if err != nil {
+		return "", err
+	}
+	if canonical, ok := arg.(string); ok {
+		return canonical, nil
+	}
+	var found string
+	err = db.read(ctx, "looking up node "+ident, func(s session) error {
+		ok, err := s.one("SELECT uuid FROM nodes WHERE "+where, []any{arg}, &found)
+		if err == nil && !ok {
+			return store.NoSuchNode(ident)
+		}
+		return err
+	})
+	return found, err
+}
+
 // Node reads a node with its traits by UUID or decimal id.
 func (db *DB) Node(ctx context.Context, ident string) (*store.Node, error) {
+	n, err := db.Peek(ctx, ident)
+	if err != nil {
+		return nil, err
+	}
+	n.Snapshot, err = store.TakeSnapshot(n)
+	return n, err
+}
+
+// Peek is Node for a node that is only looked at: it cannot be saved.
+func (db *DB) Peek(ctx context.Context, ident string) (*store.Node, error) {
 	where, arg, err := identity(ident)
 	if err != nil {
 		return nil, err
 	}
-	var nodes []*store.Node
+	var n *store.Node
 	err = db.read(ctx, "reading node "+ident, func(s session) error {
-		nodes, err = s.selectNodes(db.nodes, nil, " WHERE nodes."+where, arg)
-		if err != nil {
+		n, err = s.selectNode("nodes."+where, arg)
+		return err
+	})
+	if err == nil && n == nil {
+		err = store.NoSuchNode(ident)
+	}
+	return n, err
+}
+
+// selectNode reads a node with its traits in one statement; nil is none. The row comes once for each trait.
+func (s session) selectNode(where string, args ...any) (*store.Node, error) {
+	var n *store.Node
+	err := s.query("SELECT "+s.db.nodes.columns+", node_traits.trait FROM nodes LEFT JOIN node_traits ON "+
+		"node_traits.node_id = nodes.id WHERE "+where, args, func(from *sql.Rows) error {
+		var trait sql.NullString
+		into := n
+		if into == nil {
+			into = new(store.Node)
+		}
+		if err := s.db.nodes.scan(from, into, &trait); err != nil {
 			return err
 		}
-		return s.addTraits(nodes)
+		n = into
+		if trait.Valid {
+			n.Traits = append(n.Traits, trait.String)
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, err
+	if n != nil {
+		slices.Sort(n.Traits)
 	}
-	if len(nodes) == 0 {
-		return nil, store.NoSuchNode(ident)
-	}
-	nodes[0].Snapshot, err = store.TakeSnapshot(nodes[0])
-	return nodes[0], err
+	return n, err
 }
 
 // selectNodes reads nodes without traits. skip, when given, is told of a node that cannot be read, which is then left out.
 func (s session) selectNodes(columns *rows[store.Node], skip func(n *store.Node, err error), rest string,
 	args ...any) ([]*store.Node, error) {
 	var nodes []*store.Node
-	err := s.query("SELECT "+columns.list()+" FROM nodes"+rest, args, func(from *sql.Rows) error {
+	err := s.query("SELECT "+columns.columns+" FROM nodes"+rest, args, func(from *sql.Rows) error {
 		n := new(store.Node)
 		err := columns.scan(from, n)
 		if unreadable := (*unreadableError)(nil); skip != nil && errors.As(err, &unreadable) {

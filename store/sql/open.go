@@ -71,7 +71,6 @@ type DB struct {
 	versions   atomic.Pointer[map[string]string]
 	// writer lets one goroutine at a time write to SQLite, which knows a single writer and no queue; nil elsewhere.
 	writer chan struct{}
-	stripes
 }
 
 // Open connects to the database, waiting for it as configured, and discovers its schema. A database that answers but
@@ -81,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading [database]connection: %w", err)
 	}
-	db := &DB{cfg: cfg, stripes: newStripes()}
+	db := &DB{cfg: cfg}
 	if db.cfg.Now == nil {
 		db.cfg.Now = time.Now
 	}
@@ -127,7 +126,8 @@ func (db *DB) sizePool() {
 		overflow = 50
 	}
 	db.pool.SetMaxOpenConns(size + overflow)
-	db.pool.SetMaxIdleConns(size)
+	// Those above MaxPoolSize go when the burst is over, not between two statements of it.
+	db.pool.SetMaxIdleConns(size + overflow)
 }
 
 // discover reads the schema, waiting for the database to come up.

@@ -45,7 +45,7 @@ func (db *DB) selectPorts(ctx context.Context, where string, args ...any) ([]*st
 	var found []*store.Port
 	err := db.read(ctx, "reading ports", func(s session) error {
 		found = nil
-		return s.query("SELECT "+db.ports.list()+", nodes.uuid FROM ports LEFT JOIN nodes ON nodes.id = ports.node_id WHERE "+
+		return s.query("SELECT "+db.ports.columns+", nodes.uuid FROM ports LEFT JOIN nodes ON nodes.id = ports.node_id WHERE "+
 			where+" ORDER BY ports.id", args, func(rows *sql.Rows) error {
 			p := new(store.Port)
 			var node sql.NullString

@@ -3,7 +3,9 @@ package sql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +21,9 @@ const reserveTries = 3
 // Reserve locks a node, given by UUID or id, for a worker and returns the node as it is under the lock. tag is the
 // worker's host name. One guarded UPDATE decides; any holder, the own host included, is NodeLocked.
 //
+// Whoever reserves a node holds its lock in the worker's own file (store/local), so nobody else of this process reserves or
+// releases it meanwhile: when an UPDATE lost its answer, the own tag with the time of that UPDATE is its effect.
+//
 // Crash window: when the process dies between the UPDATE and the caller's next step, the reservation stays until
 // ClearReservations at the next start. When ctx ends while the UPDATE is on its way, the reservation is taken back.
 func (db *DB) Reserve(ctx context.Context, ident, tag string) (*store.Node, error) {
@@ -26,74 +31,71 @@ func (db *DB) Reserve(ctx context.Context, ident, tag string) (*store.Node, erro
 	if err != nil {
 		return nil, err
 	}
-	var id int64
-	var uuid string
-	err = db.read(ctx, "reserving a node", func(s session) error {
-		found, err := s.one("SELECT id, uuid FROM nodes WHERE "+where, []any{arg}, &id, &uuid)
-		if err == nil && !found {
-			return store.NoSuchNode(ident)
-		}
-		return err
-	})
-	if err != nil {
+	r := &reservation{ident: ident, where: where, arg: arg, tag: tag}
+	if err := db.reserve(ctx, r); err != nil {
 		return nil, err
 	}
-	letGo, err := db.hold(ctx, id)
+	node, err := db.Node(ctx, ident)
 	if err != nil {
-		return nil, fmt.Errorf("reserving node %s: %w", uuid, err)
-	}
-	defer letGo()
-	if err := db.reserve(ctx, id, uuid, tag); err != nil {
-		return nil, err
-	}
-	node, err := db.Node(ctx, uuid)
-	if err != nil {
-		return nil, db.undoReserve(ctx, id, tag, err)
+		return nil, db.undoReserve(ctx, r, err)
 	}
 	return node, nil
 }
 
-func (db *DB) reserve(ctx context.Context, id int64, uuid, tag string) error {
-	// lost tells that an UPDATE was sent while the node was free, and its answer did not come: the stripe keeps others of
-	// this process away, so the own tag in the row can then only come from that UPDATE.
-	lost := false
-	err := db.write(ctx, "reserving node "+uuid, func(s session) error {
+// reservation is an attempt to reserve a node.
+type reservation struct {
+	// ident is the node as it was given, where and arg are it as a condition.
+	ident string
+	where string
+	arg   any
+	tag   string
+	// sent is the time in the last UPDATE, lost tells that its answer did not come.
+	sent time.Time
+	lost bool
+}
+
+func (db *DB) reserve(ctx context.Context, r *reservation) error {
+	err := db.write(ctx, "reserving node "+r.ident, func(s session) error {
 		for try := 1; ; try++ {
-			holder, err := s.holder(id, uuid)
+			if r.lost {
+				if row, err := s.holder(r); err != nil || row.tag == r.tag && row.at.Equal(r.sent) {
+					return err
+				} else if row.tag != "" {
+					r.lost = false
+					return store.NodeLockedBy(row.uuid, row.tag)
+				}
+			}
+			r.sent, r.lost = db.now(), true
+			n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE "+r.where+" AND reservation IS NULL",
+				r.tag, r.sent, r.arg)
 			if err != nil {
 				return err
 			}
-			if holder == tag && lost {
-				return nil
-			}
-			// A holder that lets go between a failed UPDATE and this look leaves the node to another try.
-			if holder != "" || try > reserveTries {
-				return store.NodeLockedBy(uuid, holder)
-			}
-			lost = true
-			n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE id = ? AND reservation IS NULL",
-				tag, db.now(), id)
-			if err != nil {
-				return err
-			}
-			lost = false
+			r.lost = false
 			if n == 1 {
 				return nil
 			}
+			// A holder that lets go between the failed UPDATE and this look leaves the node to another try.
+			if row, err := s.holder(r); err != nil {
+				return err
+			} else if row.tag != "" || try > reserveTries {
+				return store.NodeLockedBy(row.uuid, row.tag)
+			}
 		}
 	})
-	if err != nil && lost {
-		return db.undoReserve(ctx, id, tag, err)
+	if err != nil && r.lost {
+		return db.undoReserve(ctx, r, err)
 	}
 	return err
 }
 
 // undoReserve takes back a reservation that nobody will learn of, so that it does not block the node.
-func (db *DB) undoReserve(ctx context.Context, id int64, tag string, cause error) error {
+func (db *DB) undoReserve(ctx context.Context, r *reservation, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	err := db.write(ctx, "taking back the reservation", func(s session) error {
-		_, err := s.exec("UPDATE nodes SET reservation = NULL, updated_at = ? WHERE id = ? AND reservation = ?", db.now(), id, tag)
+		_, err := s.exec("UPDATE nodes SET reservation = NULL, updated_at = ? WHERE "+r.where+" AND reservation = ? AND updated_at = ?",
+			db.now(), r.arg, r.tag, r.sent)
 		return err
 	})
 	if err != nil {
@@ -102,24 +104,27 @@ func (db *DB) undoReserve(ctx context.Context, id int64, tag string, cause error
 	return cause
 }
 
-// holder returns the node's reservation, "" when it is free.
-func (s session) holder(id int64, ident string) (string, error) {
+// holding is who holds a node, "" when nobody does, and when the row was written last.
+type holding struct {
+	uuid, tag string
+	at        time.Time
+}
+
+func (s session) holder(r *reservation) (holding, error) {
+	var h holding
 	var tag sql.NullString
-	found, err := s.one("SELECT reservation FROM nodes WHERE id = ?", []any{id}, &tag)
+	at := field{dest: &h.at}
+	found, err := s.one("SELECT uuid, reservation, updated_at FROM nodes WHERE "+r.where, []any{r.arg}, &h.uuid, &tag, &at)
 	if err == nil && !found {
-		err = store.NoSuchNode(ident)
+		err = store.NoSuchNode(r.ident)
 	}
-	return tag.String, err
+	h.tag = tag.String
+	return h, errors.Join(err, at.err)
 }
 
 // Release gives a reserved node back. NodeNotLocked says that nobody held it, NodeLocked that somebody else does,
 // NodeNotFound that the row is gone; in none of these cases anything was changed.
 func (db *DB) Release(ctx context.Context, id int64, tag string) error {
-	letGo, err := db.hold(ctx, id)
-	if err != nil {
-		return fmt.Errorf("releasing node %d: %w", id, err)
-	}
-	defer letGo()
 	// lost tells that an earlier UPDATE may have released the node already.
 	lost := false
 	return db.write(ctx, fmt.Sprintf("releasing node %d", id), func(s session) error {
@@ -132,22 +137,14 @@ func (db *DB) Release(ctx context.Context, id int64, tag string) error {
 		if n == 1 || before {
 			return nil
 		}
-		var uuid string
-		found, err := s.one("SELECT uuid FROM nodes WHERE id = ?", []any{id}, &uuid)
+		row, err := s.holder(&reservation{ident: strconv.FormatInt(id, 10), where: "id = ?", arg: id})
 		if err != nil {
 			return err
 		}
-		if !found {
-			return store.NoSuchNode(fmt.Sprint(id))
+		if row.tag != "" && row.tag != tag {
+			return store.NodeLockedBy(row.uuid, row.tag)
 		}
-		holder, err := s.holder(id, uuid)
-		if err != nil {
-			return err
-		}
-		if holder != "" && holder != tag {
-			return store.NodeLockedBy(uuid, holder)
-		}
-		return store.Errorf(store.NodeNotLocked, "Node %s found not to be locked on release", uuid)
+		return store.Errorf(store.NodeNotLocked, "Node %s found not to be locked on release", row.uuid)
 	})
 }
 

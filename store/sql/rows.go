@@ -19,6 +19,8 @@ type rows[T any] struct {
 	db     *DB
 	table  string
 	fields []store.Field
+	// columns is the columns for a SELECT, qualified by the table's name.
+	columns string
 }
 
 func newRows[T any](db *DB, table string) *rows[T] {
@@ -28,6 +30,7 @@ func newRows[T any](db *DB, table string) *rows[T] {
 			r.fields = append(r.fields, f)
 		}
 	}
+	r.columns = r.list()
 	return r
 }
 
@@ -45,10 +48,10 @@ func (r *rows[T]) only(names []string) (*rows[T], error) {
 			narrow.fields = append(narrow.fields, f)
 		}
 	}
+	narrow.columns = narrow.list()
 	return narrow, nil
 }
 
-// list is the columns for a SELECT, qualified by the table's name.
 func (r *rows[T]) list() string {
 	names := make([]string, len(r.fields))
 	for i, f := range r.fields {
@@ -59,20 +62,34 @@ func (r *rows[T]) list() string {
 
 // scan reads the mapped columns, and further ones behind them, from the present row.
 func (r *rows[T]) scan(from *sql.Rows, into *T, further ...any) error {
-	values := make([]any, len(r.fields))
-	dest := make([]any, 0, len(r.fields)+len(further))
-	for i := range values {
-		dest = append(dest, &values[i])
+	v := reflect.ValueOf(into).Elem()
+	values := make([]field, len(r.fields))
+	dest := make([]any, len(r.fields), len(r.fields)+len(further))
+	for i, f := range r.fields {
+		values[i].dest = v.Field(f.Index).Addr().Interface()
+		dest[i] = &values[i]
 	}
 	if err := from.Scan(append(dest, further...)...); err != nil {
 		return err
 	}
-	v := reflect.ValueOf(into).Elem()
 	for i, f := range r.fields {
-		if err := assign(v.Field(f.Index).Addr().Interface(), values[i]); err != nil {
-			return &unreadableError{r.table, f.Name, err}
+		if values[i].err != nil {
+			return &unreadableError{r.table, f.Name, values[i].err}
 		}
 	}
+	return nil
+}
+
+// field takes a value straight from the driver's buffer into a model's field. A value that makes no sense does not end the
+// scan: whose it is becomes known only when the row was read.
+type field struct {
+	dest any
+	err  error
+}
+
+// Scan is sql.Scanner.
+func (f *field) Scan(value any) error {
+	f.err = assign(f.dest, value)
 	return nil
 }
 
@@ -112,8 +129,12 @@ func assign(dest, value any) error {
 	case *time.Time:
 		return assignTime(dest, value)
 	case *store.Dict:
-		s, _ := text(value)
-		d, err := store.ParseDict([]byte(s))
+		raw, isBytes := value.([]byte)
+		if !isBytes {
+			s, _ := text(value)
+			raw = []byte(s)
+		}
+		d, err := store.ParseDict(raw)
 		if err != nil {
 			return err
 		}
