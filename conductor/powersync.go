@@ -3,9 +3,11 @@ package conductor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,31 +55,62 @@ func (c *Conductor) syncPowerStates(ctx context.Context) error {
 	})
 	var workers errgroup.Group
 	workers.SetLimit(max(1, c.cfg.SyncPowerStateWorkers))
-	for _, n := range nodes {
-		if ctx.Err() != nil {
-			break
+	for batch := range slices.Chunk(nodes, syncBatch) {
+		rows, err := c.peekAll(ctx, batch)
+		if err != nil {
+			return errors.Join(err, workers.Wait())
 		}
-		workers.Go(func() error {
-			c.syncPowerOf(ctx, n.UUID)
-			return nil
-		})
+		read := c.now()
+		for _, n := range rows {
+			workers.Go(func() error {
+				c.syncPowerOf(ctx, n, read)
+				return nil
+			})
+		}
 	}
 	return workers.Wait()
+}
+
+// syncBatch is how many rows a power sync reads at a time: a statement for each node would cost more than all else, and all
+// rows of a large fleet at once would fill the memory.
+const syncBatch = 100
+
+// peekAll reads nodes that are only looked at, in the order in which they are given. Those that are gone are left out.
+func (c *Conductor) peekAll(ctx context.Context, nodes []*store.Node) ([]*store.Node, error) {
+	order := make(map[string]int, len(nodes))
+	uuids := make([]string, len(nodes))
+	for i, n := range nodes {
+		uuids[i], order[n.UUID] = n.UUID, i
+	}
+	rows, err := c.db.Nodes(ctx, sql.Filter{UUIDs: uuids, IncludeChildren: true, Peek: true})
+	slices.SortFunc(rows, func(a, b *store.Node) int { return cmp.Compare(order[a.UUID], order[b.UUID]) })
+	return rows, err
 }
 
 func wantsPowerSync(n *store.Node) bool {
 	return !slices.Contains(notSynced, n.ProvisionState) && !n.Maintenance && n.TargetPowerState == "" && n.Reservation == ""
 }
 
-func (c *Conductor) syncPowerOf(ctx context.Context, node string) {
-	err := c.readNode(ctx, oslo.AdminContext(), node, "power state sync", func(ctx context.Context, t *task) error {
-		if !wantsPowerSync(t.Node) {
-			return nil
-		}
-		n, err := t.syncPower(ctx, c.powerCounts.get(node))
-		c.powerCounts.set(node, n)
-		return err
-	})
+// syncFreshness is how old a row may be that a power sync goes by. What is done because of it is done under the lock, with
+// the row read again; but a BMC must not count as dead because its address was changed meanwhile.
+const syncFreshness = 5 * time.Second
+
+// syncPowerOf syncs a node whose row was read a while ago, behind nodes whose BMCs may have been slow.
+func (c *Conductor) syncPowerOf(ctx context.Context, row *store.Node, read time.Time) {
+	node, err := row.UUID, ctx.Err()
+	if err == nil && c.now().Sub(read) > syncFreshness {
+		row, err = c.db.Peek(ctx, node)
+	}
+	if err == nil {
+		err = c.readRow(ctx, oslo.AdminContext(), row, "power state sync", func(ctx context.Context, t *task) error {
+			if !wantsPowerSync(t.Node) {
+				return nil
+			}
+			failures, err := t.syncPower(ctx, c.powerCounts.get(node))
+			c.powerCounts.set(node, failures)
+			return err
+		})
+	}
 	switch store.KindOf(err) {
 	case store.NodeLocked, store.NodeNotFound:
 		return

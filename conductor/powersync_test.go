@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
@@ -146,9 +147,27 @@ func TestPowerSyncClearsASettledErrorWhereHistoryKeepsIt(t *testing.T) {
 		n := w.enroll(t, func(n *store.Node) {
 			n.ProvisionState, n.PowerState, n.LastError = store.Manageable, store.PowerOn, "an old error"
 		})
-		w.syncPowerOf(t.Context(), n.UUID)
+		w.syncPowerOf(t.Context(), n, w.now())
 		equal(t, "last error", w.row(t, n.UUID).LastError, c.want)
 	}
+}
+
+// Rows are read many at a time, and their turn may come after BMCs that were slow.
+func TestPowerSyncGoesByTheRowAsItIs(t *testing.T) {
+	w := idle(t, nil)
+	asked := 0
+	w.script.use(behaviour{powerState: func() (string, error) { asked++; return store.PowerOff, nil }})
+	n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.PowerState = store.Manageable, store.PowerOn })
+	held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+	held.Node.Maintenance = true
+	if err := errors.Join(held.save(t.Context()), held.release(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	w.syncPowerOf(t.Context(), n, w.now())
+	equal(t, "power state that an old row led to", w.row(t, n.UUID).PowerState, store.PowerOn)
+	equal(t, "times the BMC was asked", asked, 1)
+	w.syncPowerOf(t.Context(), n, w.now().Add(-time.Minute))
+	equal(t, "times the BMC was asked", asked, 1)
 }
 
 func TestPowerSyncLearnsVendorAndBootMode(t *testing.T) {

@@ -72,6 +72,11 @@ func (c *Conductor) lockShared(ctx context.Context, rq oslo.Context, ident, purp
 	if err != nil {
 		return nil, err
 	}
+	return c.share(ctx, rq, node, purpose)
+}
+
+// share is lockShared for a node that was read already.
+func (c *Conductor) share(ctx context.Context, rq oslo.Context, node *store.Node, purpose string) (*task, error) {
 	t := c.newTask(rq, node, purpose)
 	t.Shared = true
 	lock, err := c.local.TryLock(local.Lock{Node: node.UUID, Shared: true, Purpose: purpose, RequestID: t.RequestID})
@@ -266,7 +271,7 @@ func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string,
 	if err != nil {
 		return err
 	}
-	return t.finish(ctx, contain(t.Log, t.purpose, func() error { return fn(ctx, t) }))
+	return t.run(ctx, fn)
 }
 
 // readNode runs fn on a node that is only read.
@@ -276,6 +281,20 @@ func (c *Conductor) readNode(ctx context.Context, rq oslo.Context, ident, purpos
 	if err != nil {
 		return err
 	}
+	return t.run(ctx, fn)
+}
+
+// readRow is readNode for a node that was read already.
+func (c *Conductor) readRow(ctx context.Context, rq oslo.Context, node *store.Node, purpose string,
+	fn func(context.Context, *task) error) error {
+	t, err := c.share(ctx, rq, node, purpose)
+	if err != nil {
+		return err
+	}
+	return t.run(ctx, fn)
+}
+
+func (t *task) run(ctx context.Context, fn func(context.Context, *task) error) error {
 	return t.finish(ctx, contain(t.Log, t.purpose, func() error { return fn(ctx, t) }))
 }
 

@@ -33,6 +33,8 @@ type Filter struct {
 	// Columns limits what is read, for scans of a whole fleet: other fields stay zero, traits are not read, and the nodes
 	// cannot be saved. The id is always read. Empty reads everything.
 	Columns []string
+	// Peek reads nodes that are only looked at: they cannot be saved.
+	Peek bool
 }
 
 // Nodes reads the nodes that a filter chooses, ordered by id unless told otherwise. A node whose row cannot be read is
@@ -57,7 +59,7 @@ func (db *DB) Nodes(ctx context.Context, f Filter) ([]*store.Node, error) {
 		}
 		return s.addTraits(nodes)
 	})
-	if err != nil || len(f.Columns) > 0 {
+	if err != nil || len(f.Columns) > 0 || f.Peek {
 		return nodes, err
 	}
 	for _, n := range nodes {
