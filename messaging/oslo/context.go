@@ -55,62 +55,82 @@ func (c Context) identity() string {
 	return strings.Join(parts, " ")
 }
 
-func (c *Context) texts() map[string]*string {
-	return map[string]*string{
-		"user": &c.User, "project_id": &c.ProjectID, "system_scope": &c.SystemScope, "domain": &c.Domain,
-		"user_domain": &c.UserDomain, "project_domain": &c.ProjectDomain, "auth_token": &c.AuthToken,
-		"request_id": &c.RequestID, "global_request_id": &c.GlobalRequestID, "resource_uuid": &c.ResourceUUID,
-	}
+// contextKey is the name of a context's field in a message, and the field.
+type contextKey[T any] struct {
+	key   string
+	field func(*Context) *T
 }
 
-// names are keys that newer clients send and that oslo.context 5.0 (2023.1) reads but does not write.
-func (c *Context) names() map[string]*string {
-	return map[string]*string{
-		"user_name": &c.UserName, "project_name": &c.ProjectName, "domain_name": &c.DomainName,
-		"user_domain_name": &c.UserDomainName, "project_domain_name": &c.ProjectDomainName,
-	}
+var contextTexts = []contextKey[string]{
+	{"user", func(c *Context) *string { return &c.User }},
+	{"project_id", func(c *Context) *string { return &c.ProjectID }},
+	{"system_scope", func(c *Context) *string { return &c.SystemScope }},
+	{"domain", func(c *Context) *string { return &c.Domain }},
+	{"user_domain", func(c *Context) *string { return &c.UserDomain }},
+	{"project_domain", func(c *Context) *string { return &c.ProjectDomain }},
+	{"auth_token", func(c *Context) *string { return &c.AuthToken }},
+	{"request_id", func(c *Context) *string { return &c.RequestID }},
+	{"global_request_id", func(c *Context) *string { return &c.GlobalRequestID }},
+	{"resource_uuid", func(c *Context) *string { return &c.ResourceUUID }},
 }
 
-func (c *Context) flags() map[string]*bool {
-	return map[string]*bool{
-		"is_admin": &c.IsAdmin, "is_admin_project": &c.IsAdminProject, "read_only": &c.ReadOnly,
-		"show_deleted": &c.ShowDeleted,
-	}
+// contextNames are keys that newer clients send and that oslo.context 5.0 (2023.1) reads but does not write.
+var contextNames = []contextKey[string]{
+	{"user_name", func(c *Context) *string { return &c.UserName }},
+	{"project_name", func(c *Context) *string { return &c.ProjectName }},
+	{"domain_name", func(c *Context) *string { return &c.DomainName }},
+	{"user_domain_name", func(c *Context) *string { return &c.UserDomainName }},
+	{"project_domain_name", func(c *Context) *string { return &c.ProjectDomainName }},
+}
+
+var contextFlags = []contextKey[bool]{
+	{"is_admin", func(c *Context) *bool { return &c.IsAdmin }},
+	{"is_admin_project", func(c *Context) *bool { return &c.IsAdminProject }},
+	{"read_only", func(c *Context) *bool { return &c.ReadOnly }},
+	{"show_deleted", func(c *Context) *bool { return &c.ShowDeleted }},
+}
+
+// contextOldTexts are older keys of fields that have another one now.
+var contextOldTexts = []contextKey[string]{
+	{"user_id", func(c *Context) *string { return &c.User }},
+	{"project", func(c *Context) *string { return &c.ProjectID }},
 }
 
 // context reads the context out of a message.
 func (f fields) context() Context {
-	values := fields{}
-	for key, raw := range f {
-		if name, ok := strings.CutPrefix(key, contextPrefix); ok {
-			values[name] = raw
-		}
-	}
-	return ParseContext(values)
+	return readContext(func(key string) json.RawMessage { return f[contextPrefix+key] })
 }
 
 // ParseContext reads a context out of its fields. It never fails: a key that is missing, unknown or of another type is as
 // good as absent, because a request must not be lost over it.
 func ParseContext(values map[string]json.RawMessage) Context {
+	return readContext(func(key string) json.RawMessage { return values[key] })
+}
+
+func readContext(value func(key string) json.RawMessage) Context {
 	c := Context{IsAdminProject: true}
-	for key, into := range c.texts() {
-		_ = json.Unmarshal(values[key], into)
-	}
-	for key, into := range c.names() {
-		_ = json.Unmarshal(values[key], into)
-	}
-	for key, into := range c.flags() {
-		_ = json.Unmarshal(values[key], into)
-	}
-	for key, into := range map[string]*string{"user_id": &c.User, "project": &c.ProjectID} {
-		if *into == "" {
-			_ = json.Unmarshal(values[key], into)
+	for _, keys := range [][]contextKey[string]{contextTexts, contextNames} {
+		for _, k := range keys {
+			*k.field(&c), _ = unquote(value(k.key))
 		}
 	}
-	if json.Unmarshal(values["roles"], &c.Roles) != nil {
+	for _, k := range contextOldTexts {
+		if into := k.field(&c); *into == "" {
+			*into, _ = unquote(value(k.key))
+		}
+	}
+	for _, k := range contextFlags {
+		switch string(value(k.key)) {
+		case "true":
+			*k.field(&c) = true
+		case "false":
+			*k.field(&c) = false
+		}
+	}
+	if roles := value("roles"); roles != nil && json.Unmarshal(roles, &c.Roles) != nil {
 		c.Roles = nil
 	}
-	if raw, ok := values["auth_token_info"]; ok && !isNull(raw) {
+	if raw := value("auth_token_info"); raw != nil && !isNull(raw) {
 		c.AuthTokenInfo = raw
 	}
 	return c
@@ -118,16 +138,16 @@ func ParseContext(values map[string]json.RawMessage) Context {
 
 // flatten writes the context's keys into a message, in the set that ironic 21.4 sends; names only when known.
 func (c *Context) flatten(into map[string]any) {
-	for key, p := range c.texts() {
-		into[contextPrefix+key] = orNull(*p)
+	for _, k := range contextTexts {
+		into[contextPrefix+k.key] = orNull(*k.field(c))
 	}
-	for key, p := range c.names() {
-		if *p != "" {
-			into[contextPrefix+key] = *p
+	for _, k := range contextNames {
+		if name := *k.field(c); name != "" {
+			into[contextPrefix+k.key] = name
 		}
 	}
-	for key, p := range c.flags() {
-		into[contextPrefix+key] = *p
+	for _, k := range contextFlags {
+		into[contextPrefix+k.key] = *k.field(c)
 	}
 	into[contextPrefix+"project"] = orNull(c.ProjectID)
 	into[contextPrefix+"user_identity"] = c.identity()

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -18,9 +17,6 @@ const (
 	versionKey      = "oslo.version"
 	messageKey      = "oslo.message"
 )
-
-// fields is one decoded JSON object. Keys are matched exactly, unlike encoding/json's struct fields.
-type fields map[string]json.RawMessage
 
 // MalformedError tells which field of a message is wrong. It never quotes the field's value: that may be a secret.
 type MalformedError struct {
@@ -68,46 +64,19 @@ func unseal(body []byte) (fields, error) {
 	case !haveMessage:
 		return nil, malformed(messageKey, "is missing")
 	}
-	var v, text string
-	if json.Unmarshal(version, &v) != nil {
+	v, ok := unquote(version)
+	if !ok {
 		return nil, malformed(versionKey, "is not a string")
 	}
 	if !Supports(envelopeVersion, v) {
 		return nil, malformed(versionKey, "is not compatible with %s", envelopeVersion)
 	}
-	if json.Unmarshal(message, &text) != nil || isNull(message) {
+	text, ok := unquote(message)
+	if !ok {
 		return nil, malformed(messageKey, "is not a string")
 	}
 	return parseObject(messageKey, []byte(text))
 }
-
-func parseObject(field string, text []byte) (fields, error) {
-	var f fields
-	err := json.Unmarshal(text, &f)
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		return nil, malformed(field, "is not JSON (byte %d of %d)", syntax.Offset, len(text))
-	case err != nil || f == nil:
-		return nil, malformed(field, "is not a JSON object")
-	}
-	return f, nil
-}
-
-// text returns the string under key; a key that is absent or null is "".
-func (f fields) text(key string) (string, error) {
-	raw, ok := f[key]
-	if !ok || isNull(raw) {
-		return "", nil
-	}
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return "", malformed(key, "is not a string")
-	}
-	return s, nil
-}
-
-func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
 // encodeJSON is json.Marshal without HTML escapes, which Python does not write either.
 func encodeJSON(v any) ([]byte, error) {

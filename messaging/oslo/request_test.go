@@ -207,3 +207,21 @@ func FuzzDecodeRequest(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDecodeRequest(b *testing.B) {
+	for _, rec := range recordings(b) {
+		if rec.Case != "get_boot_device--ok" && rec.Case != "update_node--several" {
+			continue
+		}
+		b.Run(rec.Case, func(b *testing.B) {
+			body := envelope(b, rec.Request)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := DecodeRequest(body, DefaultMaxSize); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
