@@ -57,6 +57,7 @@ func (c client) try(ctx context.Context, n *store.Node, r request) (command, err
 		return command{}, fmt.Errorf("encoding the agent command %s: %w", r.method, err)
 	}
 	query := url.Values{"wait": {strconv.FormatBool(r.wait)}}
+	addToken(query, n)
 	var answer command
 	status, err := c.exchange(ctx, n, http.MethodPost, query, body, &answer)
 	if isConnection(err) {
@@ -131,13 +132,24 @@ func (c client) listRetrying(ctx context.Context, n *store.Node) (commands []com
 	return nil, err
 }
 
+func addToken(query url.Values, n *store.Node) {
+	if token := n.DriverInternalInfo.String("agent_secret_token"); token != "" {
+		query.Set("agent_token", token)
+	}
+}
+
+// commandsAnswer is what an agent answers to who asks for its commands.
+type commandsAnswer struct {
+	Commands []command `json:"commands"`
+	Fault    string    `json:"faultstring"`
+}
+
 // list returns the commands that the agent has seen since it started, oldest first.
 func (c client) list(ctx context.Context, n *store.Node) ([]command, error) {
-	var answer struct {
-		Commands []command `json:"commands"`
-		Fault    string    `json:"faultstring"`
+	answer, status, err := c.read(ctx, n, c.cfg.TokenOnReads)
+	if status == http.StatusUnauthorized && !c.cfg.TokenOnReads {
+		answer, status, err = c.read(ctx, n, true)
 	}
-	status, err := c.exchange(ctx, n, http.MethodGet, url.Values{}, nil, &answer)
 	if isConnection(err) {
 		return nil, store.Errorf(store.AgentConnectionFailed, "Connection to agent failed: Failed to connect to the agent "+
 			"running on node %s to collect commands status. Error: %w", n.UUID, err)
@@ -149,6 +161,15 @@ func (c client) list(ctx context.Context, n *store.Node) ([]command, error) {
 		return nil, refusal(n, "list of commands", status, answer.Fault)
 	}
 	return answer.Commands, nil
+}
+
+func (c client) read(ctx context.Context, n *store.Node, withToken bool) (answer commandsAnswer, status int, err error) {
+	query := url.Values{}
+	if withToken {
+		addToken(query, n)
+	}
+	status, err = c.exchange(ctx, n, http.MethodGet, query, nil, &answer)
+	return answer, status, err
 }
 
 // connectionError is a failure to get any answer. Its text holds no URL, which carries the token.
@@ -173,9 +194,6 @@ func (c client) exchange(ctx context.Context, n *store.Node, method string, quer
 	if peer == "" {
 		return 0, store.Errorf(store.AgentConnectionFailed,
 			"Connection to agent failed: Agent driver requires agent_url in driver_internal_info")
-	}
-	if token := n.DriverInternalInfo.String("agent_secret_token"); token != "" {
-		query.Set("agent_token", token)
 	}
 	transport, err := c.transport(n)
 	if err != nil {

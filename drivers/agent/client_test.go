@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +90,37 @@ func TestWrongTokenIsAnAPIError(t *testing.T) {
 	_, err := client{quick()}.list(t.Context(), n)
 	if store.KindOf(err) != store.AgentAPIError || !strings.Contains(err.Error(), "401") {
 		t.Error(err)
+	}
+}
+
+// An agent that has once seen a token from a reader refuses those that have none, as conductors before 29.0 are.
+func TestTokenOfReaders(t *testing.T) {
+	for name, c := range map[string]struct {
+		always, wanted bool
+		want           []string
+	}{
+		"always sent":            {true, false, []string{token}},
+		"not asked for":          {false, false, []string{""}},
+		"asked for by the agent": {false, true, []string{"", token}},
+	} {
+		a := newAgent(t, nil)
+		n := a.node(t)
+		var got []string
+		a.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			sent := r.URL.Query().Get("agent_token")
+			if got = append(got, sent); c.wanted && sent == "" {
+				w.WriteHeader(http.StatusUnauthorized)
+				_, _ = io.WriteString(w, `{"faultstring": "Incorrect agent_token"}`)
+				return
+			}
+			_, _ = io.WriteString(w, `{"commands": [{"command_name": "sync"}]}`)
+		})
+		cfg := quick()
+		cfg.TokenOnReads = c.always
+		commands, err := client{cfg}.list(t.Context(), n)
+		if err != nil || len(commands) != 1 || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, sent the tokens %q, want %q", name, commands, err, got, c.want)
+		}
 	}
 }
 

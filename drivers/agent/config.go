@@ -30,6 +30,11 @@ type Config struct {
 	WaitAttempts int
 	WaitInterval time.Duration
 
+	// TokenOnReads sends the node's token with every look at an agent's commands. An agent that has seen it there once asks
+	// every reader for it from then on, and conductors of releases before 29.0 never send it: beside them it is sent only to
+	// agents that ask.
+	TokenOnReads bool
+
 	// ManageBoot is [agent]manage_agent_boot: false leaves the booting of the ramdisk to somebody else.
 	ManageBoot bool
 	// DownloadSource is [agent]image_download_source for nodes that do not say: http or local.
