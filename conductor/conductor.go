@@ -98,7 +98,8 @@ func New(cfg Config, p Parts) *Conductor {
 // the worker could not start.
 func (c *Conductor) Run(ctx context.Context) error {
 	defer c.endWork()
-	if err := c.claim(ctx); err != nil {
+	claimed, err := c.claim(ctx)
+	if err != nil {
 		return err
 	}
 	serveCtx, stopServing := context.WithCancel(context.Background())
@@ -111,7 +112,7 @@ func (c *Conductor) Run(ctx context.Context) error {
 	}
 	// Requests can arrive before the row is there: once ironic-api sees the row it sends.
 	serving.Go(func() { c.transport.Serve(serveCtx, c.receive) })
-	err := c.start(ctx)
+	err = c.start(ctx, claimed)
 	if err == nil {
 		c.atWork.Store(true)
 		c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
@@ -132,25 +133,26 @@ func (c *Conductor) Run(ctx context.Context) error {
 const outboxDrainTime = 5 * time.Second
 
 // claim forgets what an earlier life of this worker held (reference/states.md §10, steps 1): stale lock records, pending
-// power changes and reservations.
-func (c *Conductor) claim(ctx context.Context) error {
+// power changes and reservations. It returns the nodes that were reserved.
+func (c *Conductor) claim(ctx context.Context) ([]string, error) {
 	for _, l := range c.local.Stale() {
 		c.log.Warn().Str("node", l.Node).Str("purpose", l.Purpose).Msg("Dropping a lock from before the restart")
 		if err := c.local.Drop(l.Holder); err != nil {
-			return fmt.Errorf("dropping a lock from before the restart: %w", err)
+			return nil, fmt.Errorf("dropping a lock from before the restart: %w", err)
 		}
 	}
 	if _, err := c.db.ClearTargetPowerStates(ctx, c.cfg.Host); err != nil {
-		return fmt.Errorf("clearing pending power changes: %w", err)
+		return nil, fmt.Errorf("clearing pending power changes: %w", err)
 	}
-	if _, err := c.db.ClearReservations(ctx, c.cfg.Host); err != nil {
-		return fmt.Errorf("clearing this host's reservations: %w", err)
+	claimed, err := c.db.ClearReservations(ctx, c.cfg.Host)
+	if err != nil {
+		return nil, fmt.Errorf("clearing this host's reservations: %w", err)
 	}
-	return nil
+	return claimed, nil
 }
 
 // start registers the worker and begins its own work.
-func (c *Conductor) start(ctx context.Context) error {
+func (c *Conductor) start(ctx context.Context, claimed []string) error {
 	if err := c.transport.Ready(ctx); err != nil {
 		return err
 	}
@@ -166,7 +168,7 @@ func (c *Conductor) start(ctx context.Context) error {
 	c.lease.renew(c.now())
 	close(c.registered)
 	c.background.Go(func() { c.keepAlive(c.workCtx) })
-	if err := c.failLeftovers(ctx); err != nil {
+	if err := c.failLeftovers(ctx, claimed); err != nil {
 		return fmt.Errorf("failing nodes that an earlier run left in the middle: %w", err)
 	}
 	if err := c.cleanImages(ctx); err != nil {

@@ -64,16 +64,10 @@ func (c *Conductor) stop(stopServing func(), serving *sync.WaitGroup) {
 func (c *Conductor) leaveRing() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
+	peers, err := c.peers(ctx)
 	if err != nil {
 		c.log.Error().Err(err).Msg("Looking for other conductors failed")
 		return false
-	}
-	peers := 0
-	for _, m := range members {
-		if m.Group == c.cfg.Group && !strings.EqualFold(m.Hostname, c.cfg.Host) {
-			peers++
-		}
 	}
 	if peers == 0 {
 		return false
@@ -84,6 +78,21 @@ func (c *Conductor) leaveRing() bool {
 	}
 	c.log.Info().Int("peers", peers).Msg("Left the hash ring; new requests go to the other conductors")
 	return true
+}
+
+// peers is how many other workers of the group are alive.
+func (c *Conductor) peers(ctx context.Context) (int, error) {
+	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
+	if err != nil {
+		return 0, err
+	}
+	peers := 0
+	for _, m := range members {
+		if m.Group == c.cfg.Group && !strings.EqualFold(m.Hostname, c.cfg.Host) {
+			peers++
+		}
+	}
+	return peers, nil
 }
 
 func (c *Conductor) unregister(ctx context.Context) error {

@@ -136,9 +136,9 @@ func TestNodesOfADeadConductorAreFreed(t *testing.T) {
 }
 
 func TestReservationsOfLivingConductorsStay(t *testing.T) {
-	w := startWorker(t, nil)
-	w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-2', 1, ?)",
-		time.Now().UTC().Format(time.DateTime))
+	r := newRig(t, func(c *Config) { c.HashRingResetInterval = 0 })
+	addPeer(t, r)
+	w := r.start(t)
 	n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.TargetProvisionState = store.Deploying, store.Active })
 	if _, err := w.db.Reserve(context.Background(), n.UUID, "worker-2"); err != nil {
 		t.Fatal(err)
@@ -149,6 +149,15 @@ func TestReservationsOfLivingConductorsStay(t *testing.T) {
 	got := w.row(t, n.UUID)
 	equal(t, "reservation", got.Reservation, "worker-2")
 	equal(t, "provision state", got.ProvisionState, store.Deploying)
+}
+
+// addPeer makes another conductor known that is alive and has no hardware types.
+func addPeer(t *testing.T, r *rig) {
+	t.Helper()
+	peer := &store.Conductor{Hostname: "worker-2"}
+	if _, err := r.db.Register(t.Context(), peer, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Two workers share the nodes by the ring; when one goes, the other takes over what was its.

@@ -15,9 +15,7 @@ type failing struct {
 	states []string
 	// keepTarget keeps the node's target state, by which a manual cleaning is known.
 	keepTarget bool
-	// lastError is recorded at once; work goes on in the background instead.
-	lastError string
-	work      func(context.Context, *task)
+	work       func(context.Context, *task)
 	// most is how many nodes are dealt with at a time; 0 is no limit.
 	most int
 }
@@ -41,9 +39,6 @@ func (t *task) failStuck(ctx context.Context, f failing) error {
 	o := eventOptions{background: f.work}
 	if f.keepTarget {
 		o.target = t.Node.TargetProvisionState
-	}
-	if f.work == nil {
-		t.record(ctx, historyTransition, f.lastError)
 	}
 	return t.processEvent(ctx, eventFail, o)
 }
@@ -74,19 +69,4 @@ func (c *Conductor) failSilentCleans(ctx context.Context) error {
 				pythonRepr(t.Node.CleanStep))})
 		},
 	})
-}
-
-// failLeftovers fails what only a running worker could have ended: nodes in a transient state that nobody holds. It runs
-// once, at the start.
-func (c *Conductor) failLeftovers(ctx context.Context) error {
-	for _, state := range store.StuckStates() {
-		err := c.failNodes(ctx, failing{
-			filter: sql.Filter{Reserved: pointer(false), ProvisionStates: []string{state}}, states: []string{state},
-			lastError: fmt.Sprintf("The %s state can't be resumed by conductor %s. Moving to fail state.", state, c.cfg.Host),
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
