@@ -83,6 +83,8 @@ type setup struct {
 	// extra goes to ironic-api and the conductor, own to the conductor alone.
 	extra options
 	own   func(*world) options
+	// bare leaves the conductor out.
+	bare bool
 }
 
 // start starts a lab and the conductor.
@@ -105,26 +107,29 @@ func start(t *testing.T, s setup) *world {
 	} else {
 		w.host = w.lab.Host
 	}
+	if s.bare {
+		return w
+	}
 	var own options
 	if s.own != nil {
 		own = s.own(w)
 	}
 	w.startConductor(t, own)
-	t.Cleanup(func() { w.checkLog(t) })
+	t.Cleanup(func() {
+		log, err := os.ReadFile(w.conductor.LogFile())
+		if err != nil {
+			t.Error(err)
+		}
+		w.checkLog(t, string(log))
+	})
 	if w.events == nil {
 		w.events = w.followWorker(t)
 	}
 	return w
 }
 
-// checkLog looks in the conductor's log for what must never be there: a panic, a data race, or a secret.
-func (w *world) checkLog(t *testing.T) {
-	log, err := os.ReadFile(w.conductor.LogFile())
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	text := string(log)
+// checkLog looks in what a conductor logged for what must never be there: a panic, a data race, or a secret.
+func (w *world) checkLog(t *testing.T, text string) {
 	for _, bad := range []string{"panic", "DATA RACE", "ipa-agent-token=", "guessed-wrong"} {
 		if at := strings.Index(text, bad); at >= 0 {
 			t.Errorf("the conductor's log has %q: %s", bad, text[max(0, at-200):min(len(text), at+4000)])
