@@ -15,7 +15,7 @@ IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports 
 SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ && $$1 !~ /replay$$/ {print $$1}')
 UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 
-.PHONY: help build packages lint unit services test fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
+.PHONY: help build packages lint unit services test test-mixed fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,11 +36,15 @@ unit: ## tests that need nothing but Go and a C compiler, under the race detecto
 	go test -race -timeout 5m $(UNIT_PACKAGES)
 
 services: build packages ## tests against RabbitMQ, databases, ironic-api and Glance, each package by itself
-	go test -p 1 -timeout 15m $(SERVICE_PACKAGES)
+	go test -p 1 -timeout 15m -skip '^TestMixed' $(SERVICE_PACKAGES)
 	@# The replay tells how many of the recorded cases came out the same, which go test shows only with -v.
 	go test -v -timeout 15m ./conductor/replay
 
-test: packages lint unit services ## everything that must hold before a commit; .ci/run calls it
+test-mixed: ## Python's conductor and this one on one database and one broker, and docs/migration.md step by step
+	$(INSTALL) broker mariadb ironic conductor images iso
+	go test -v -timeout 15m -run '^TestMixed' ./conductor/wholeworker
+
+test: packages lint unit services test-mixed ## everything that must hold before a commit; .ci/run calls it
 
 fuzz: ## try every fuzz target for FUZZTIME (10s)
 	@set -e; for package in $$(go list ./...); do \

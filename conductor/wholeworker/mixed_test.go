@@ -15,6 +15,7 @@ import (
 // TestMixed runs Debian's Python conductors and this one on one database and one broker: two of each, in two conductor
 // groups.
 func TestMixed(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t)
 	m := mixed{cluster: c, p: c.host(t, "python-1", "", nil), i: c.host(t, "iron-1", "", nil),
 		p2: c.host(t, "python-2", "rack-2", nil),
