@@ -138,6 +138,9 @@ func (l *Lab) baseConf() ini {
 	} else {
 		conf["DEFAULT"]["transport_url"] = l.RabbitMQ.TransportURL
 	}
+	if l.KeystoneURL != "" {
+		conf = conf.with(l.keystoneLogin())
+	}
 	if l.GlanceURL != "" {
 		conf["glance"] = none(l.GlanceURL)
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	// host name of a conductor has to be the address that it listens on, such as 127.0.0.2.
 	Transport string
 	Glance    bool
+	// Keystone has ironic-api log in to Keystone when it sends requests by JSON-RPC.
+	Keystone bool
 	// Address is where ironic-api and the conductors' image servers listen, for machines that are not on loopback;
 	// 127.0.0.1 when empty.
 	Address string
@@ -50,6 +52,7 @@ type Lab struct {
 	Database *Database
 	API      *Service
 	Glance   *Service
+	Keystone *Service
 	// Conductor is Debian's ironic-conductor, when the options ask for it.
 	Conductor *Service
 
@@ -59,16 +62,19 @@ type Lab struct {
 	RPCPort int
 	// IronicURL and GlanceURL are where the services answer, without authentication and without a final slash.
 	IronicURL, GlanceURL string
+	// KeystoneURL is where Keystone answers, without a version.
+	KeystoneURL string
 	// ConfFile is an ironic.conf for one conductor, whose host name is Host. APIConfFile is the one that ironic-api uses.
 	ConfFile, APIConfFile string
 
-	ctx        context.Context
-	cancel     context.CancelFunc
-	options    Options
-	system     system
-	temporary  bool
-	ports      ports
-	glancePort int
+	ctx          context.Context
+	cancel       context.CancelFunc
+	options      Options
+	system       system
+	temporary    bool
+	ports        ports
+	glancePort   int
+	keystonePort int
 
 	mu       sync.Mutex
 	services []*Service
@@ -146,6 +152,11 @@ func (l *Lab) StartAll() error {
 			return err
 		}
 	}
+	if l.options.Keystone {
+		if err := l.prepareKeystone(); err != nil {
+			return err
+		}
+	}
 	if err := l.prepareIronic(); err != nil {
 		return err
 	}
@@ -159,6 +170,9 @@ func (l *Lab) StartAll() error {
 	all.Go(func() error { return database.launch(l) })
 	if l.options.Glance {
 		all.Go(l.launchGlance)
+	}
+	if l.options.Keystone {
+		all.Go(l.launchKeystone)
 	}
 	if err := all.Wait(); err != nil {
 		return err
