@@ -10,7 +10,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/projects"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/roles"
-	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/users"
+	accounts "github.com/gophercloud/gophercloud/v2/openstack/identity/v3/users"
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
@@ -70,7 +70,7 @@ func (w *world) enrolUser(t *testing.T, admin *gophercloud.ProviderClient, name,
 	ctx := t.Context()
 	identity, err := openstack.NewIdentityV3(admin, gophercloud.EndpointOpts{})
 	must(t, err)
-	user, err := users.Create(ctx, identity, users.CreateOpts{Name: name, Password: lab.KeystonePassword, DomainID: "default"}).Extract()
+	user, err := accounts.Create(ctx, identity, accounts.CreateOpts{Name: name, Password: lab.KeystonePassword, DomainID: "default"}).Extract()
 	must(t, err)
 	page, err := projects.List(identity, projects.ListOpts{Name: "admin"}).AllPages(ctx)
 	must(t, err)
