@@ -62,13 +62,21 @@ func decodeArgs(r *oslo.Request, into any) error {
 			// Ironic-api names nodes by row number in the calls for traits.
 			raw = json.RawMessage(strconv.Quote(string(raw)))
 		}
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		if err := dec.Decode(v.Field(i).Addr().Interface()); err != nil {
+		if err := decodeArg(raw, v.Field(i).Addr().Interface()); err != nil {
 			return store.Errorf(store.InvalidParameterValue, "Argument %s of %s has the wrong type", name, r.Method)
 		}
 	}
 	return nil
+}
+
+func decodeArg(raw json.RawMessage, into any) error {
+	switch into.(type) {
+	case *string, **string, *bool:
+		return json.Unmarshal(raw, into)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	return dec.Decode(into)
 }
 
 // rpcMethods is everything that ironic-api and peers may call (reference/rpc.md §2).

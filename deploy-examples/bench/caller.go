@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +33,35 @@ type call struct {
 	args            map[string]any
 }
 
+// message is a call as it is sent. What differs from one sending to the next is put in its places: encoding anew would take
+// processor time from the conductor.
+type message struct {
+	method string
+	body   []byte
+}
+
+// Stand-ins for the two ids of a request, of their length.
+var msgIDMark, uniqueIDMark = strings.Repeat("m", 32), strings.Repeat("u", 32)
+
+// message encodes a call.
+func (c *caller) message(r call) (message, error) {
+	args := make(map[string]json.RawMessage, len(r.args))
+	for name, value := range r.args {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return message{}, fmt.Errorf("encoding %s of %s: %w", name, r.method, err)
+		}
+		args[name] = text
+	}
+	request := oslo.Request{Method: r.method, Version: r.version, Args: args, Context: oslo.AdminContext(), MsgID: msgIDMark,
+		UniqueID: uniqueIDMark, ReplyQ: c.replyQueue}
+	body, err := request.Encode()
+	if err != nil {
+		return message{}, fmt.Errorf("encoding %s: %w", r.method, err)
+	}
+	return message{r.method, body}, nil
+}
+
 // driverProperties needs neither a node nor the database.
 var driverProperties = call{"get_driver_properties", "1.16", map[string]any{"driver_name": "fake-hardware"}}
 
@@ -50,7 +81,7 @@ func newCaller(transportURL string) (*caller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to RabbitMQ: %w", err)
 	}
-	c := &caller{connection: connection, replyQueue: "reply_" + strings.ReplaceAll(uuid.NewString(), "-", ""),
+	c := &caller{connection: connection, replyQueue: "reply_" + newID(),
 		waiting: map[string]chan *oslo.Reply{}}
 	if err := c.listen(); err != nil {
 		return nil, errors.Join(fmt.Errorf("listening for replies: %w", err), connection.Close())
@@ -113,33 +144,27 @@ type pending struct {
 }
 
 // send publishes a call to a conductor.
-func (c *caller) send(ctx context.Context, host string, r call) (pending, error) {
-	args := make(map[string]json.RawMessage, len(r.args))
-	for name, value := range r.args {
-		text, err := json.Marshal(value)
-		if err != nil {
-			return pending{}, fmt.Errorf("encoding %s of %s: %w", name, r.method, err)
-		}
-		args[name] = text
-	}
-	request := oslo.Request{Method: r.method, Version: r.version, Args: args, Context: oslo.AdminContext(),
-		MsgID: strings.ReplaceAll(uuid.NewString(), "-", ""), ReplyQ: c.replyQueue}
-	body, err := request.Encode()
-	if err != nil {
-		return pending{}, fmt.Errorf("encoding %s: %w", r.method, err)
-	}
-	p := pending{r.method, make(chan *oslo.Reply, 1)}
+func (c *caller) send(ctx context.Context, host string, m message) (pending, error) {
+	id, unique := newID(), newID()
+	body := bytes.Replace(bytes.Replace(m.body, []byte(msgIDMark), []byte(id), 1), []byte(uniqueIDMark), []byte(unique), 1)
+	p := pending{m.method, make(chan *oslo.Reply, 1)}
 	c.mu.Lock()
-	c.waiting[request.MsgID] = p.reply
+	c.waiting[id] = p.reply
 	c.mu.Unlock()
-	err = c.channel.PublishWithContext(ctx, exchange, topic+"."+host, false, false, amqp.Publishing{
+	err := c.channel.PublishWithContext(ctx, exchange, topic+"."+host, false, false, amqp.Publishing{
 		ContentType: "application/json", ContentEncoding: "utf-8", DeliveryMode: amqp.Persistent,
 		Expiration: strconv.FormatInt(callTimeout.Milliseconds(), 10), Body: body,
 	})
 	if err != nil {
-		return pending{}, fmt.Errorf("sending %s: %w", r.method, err)
+		return pending{}, fmt.Errorf("sending %s: %w", m.method, err)
 	}
 	return p, nil
+}
+
+// newID returns an id as oslo.messaging makes them.
+func newID() string {
+	id := uuid.New()
+	return hex.EncodeToString(id[:])
 }
 
 // wait returns how the call ended.

@@ -40,9 +40,12 @@ func measureCalls(ctx context.Context, b *bench, s *subject) error {
 	}
 	for _, kind := range kinds {
 		for _, n := range callers {
-			to := make([]call, n)
+			to := make([]message, n)
 			for i := range to {
-				to[i] = call{kind.method, kind.version, map[string]any{"node_id": nodes[i]}}
+				to[i], err = b.caller.message(call{kind.method, kind.version, map[string]any{"node_id": nodes[i]}})
+				if err != nil {
+					return err
+				}
 			}
 			if _, err := s.callFor(ctx, warmTime, to); err != nil {
 				return err
@@ -72,14 +75,14 @@ func measureCalls(ctx context.Context, b *bench, s *subject) error {
 }
 
 // callFor has each caller make its call again and again for a time, and returns how long every call took, in order.
-func (s *subject) callFor(ctx context.Context, d time.Duration, calls []call) ([]time.Duration, error) {
+func (s *subject) callFor(ctx context.Context, d time.Duration, calls []message) ([]time.Duration, error) {
 	end := time.Now().Add(d)
 	each := make([][]time.Duration, len(calls))
 	var all errgroup.Group
 	for i, c := range calls {
 		all.Go(func() error {
 			for began := time.Now(); began.Before(end); began = time.Now() {
-				if err := s.call(ctx, c); err != nil {
+				if err := s.repeat(ctx, c); err != nil {
 					return err
 				}
 				each[i] = append(each[i], time.Since(began))

@@ -40,7 +40,11 @@ func (s *subject) start(ctx context.Context, options map[string]map[string]strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	first, err := s.bench.caller.send(ctx, s.host(), driverProperties)
+	m, err := s.bench.caller.message(driverProperties)
+	if err != nil {
+		return 0, err
+	}
+	first, err := s.bench.caller.send(ctx, s.host(), m)
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +99,16 @@ func (s *subject) settle(ctx context.Context) error { return pause(ctx, settleTi
 
 // call does one RPC.
 func (s *subject) call(ctx context.Context, r call) error {
-	reply, err := s.bench.caller.send(ctx, s.host(), r)
+	m, err := s.bench.caller.message(r)
+	if err != nil {
+		return err
+	}
+	return s.repeat(ctx, m)
+}
+
+// repeat does an RPC that was encoded already.
+func (s *subject) repeat(ctx context.Context, m message) error {
+	reply, err := s.bench.caller.send(ctx, s.host(), m)
 	if err != nil {
 		return err
 	}

@@ -59,13 +59,13 @@ func (db *DB) Node(ctx context.Context, ident string) (*store.Node, error) {
 
 // Peek is Node for a node that is only looked at: it cannot be saved.
 func (db *DB) Peek(ctx context.Context, ident string) (*store.Node, error) {
-	where, arg, err := identity(ident)
+	_, arg, err := identity(ident)
 	if err != nil {
 		return nil, err
 	}
 	var n *store.Node
 	err = db.read(ctx, "reading node "+ident, func(s session) error {
-		n, err = s.selectNode("nodes."+where, arg)
+		n, err = s.selectNode(arg)
 		return err
 	})
 	if err == nil && n == nil {
@@ -74,11 +74,14 @@ func (db *DB) Peek(ctx context.Context, ident string) (*store.Node, error) {
 	return n, err
 }
 
-// selectNode reads a node with its traits in one statement; nil is none. The row comes once for each trait.
-func (s session) selectNode(where string, args ...any) (*store.Node, error) {
+// selectNode reads a node, given as identity has it, with its traits in one statement; nil is none.
+func (s session) selectNode(ident any) (*store.Node, error) {
+	statement := s.db.nodeByID
+	if _, isUUID := ident.(string); isUUID {
+		statement = s.db.nodeByUUID
+	}
 	var n *store.Node
-	err := s.query("SELECT "+s.db.nodes.columns+", node_traits.trait FROM nodes LEFT JOIN node_traits ON "+
-		"node_traits.node_id = nodes.id WHERE "+where, args, func(from *sql.Rows) error {
+	err := statement.query(s, []any{ident}, func(from *sql.Rows) error {
 		var trait sql.NullString
 		into := n
 		if into == nil {

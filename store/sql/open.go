@@ -66,6 +66,8 @@ type DB struct {
 	schema  Schema
 
 	nodes      *rows[store.Node]
+	nodeByUUID *prepared
+	nodeByID   *prepared
 	ports      *rows[store.Port]
 	conductors *rows[store.Conductor]
 	versions   atomic.Pointer[map[string]string]
@@ -104,6 +106,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("opening the ironic database: %w", u.redact(err)), db.pool.Close())
 	}
 	db.nodes = newRows[store.Node](db, "nodes")
+	// A row comes once for each trait of its node.
+	node := "SELECT " + db.nodes.columns + ", node_traits.trait FROM nodes LEFT JOIN node_traits ON node_traits.node_id = nodes.id"
+	db.nodeByUUID, db.nodeByID = &prepared{text: node + " WHERE nodes.uuid = ?"}, &prepared{text: node + " WHERE nodes.id = ?"}
 	db.ports = newRows[store.Port](db, "ports")
 	db.conductors = newRows[store.Conductor](db, "conductors")
 	return db, nil

@@ -165,6 +165,11 @@ func (s session) query(statement string, args []any, scan func(rows *sql.Rows) e
 	if err != nil {
 		return err
 	}
+	return each(rows, scan)
+}
+
+// each calls scan for each row and closes the rows.
+func each(rows *sql.Rows, scan func(rows *sql.Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
