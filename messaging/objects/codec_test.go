@@ -288,3 +288,22 @@ func TestEveryFieldHasAnEncoding(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkEncodeNode(b *testing.B) {
+	c := codec(b, messaging.V2023_1, 0)
+	for _, rec := range readLines(b, "../testdata/rpc-21.4.jsonl") {
+		if rec.Case != "update_node--several" {
+			continue
+		}
+		n, _, err := c.DecodeNode(rec.Request.Args["node_obj"])
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := json.Marshal(c.EncodeNode(n)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

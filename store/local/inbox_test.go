@@ -188,6 +188,7 @@ func BenchmarkAcceptFinish(b *testing.B) {
 		b.Run(fmt.Sprint(callers, "callers"), func(b *testing.B) {
 			d := open(b, testPath(b), Options{})
 			body := bytes.Repeat([]byte("x"), 2000)
+			b.ReportAllocs()
 			var next atomic.Int64
 			var all sync.WaitGroup
 			b.ResetTimer()

@@ -371,6 +371,7 @@ func BenchmarkLockUnlock(b *testing.B) {
 	for _, shared := range []bool{true, false} {
 		b.Run(fmt.Sprintf("shared=%v", shared), func(b *testing.B) {
 			d := open(b, testPath(b), Options{})
+			b.ReportAllocs()
 			for range b.N {
 				l := lock(b, d, Lock{Node: "n", Shared: shared})
 				must(b, d.Unlock(l.Holder))

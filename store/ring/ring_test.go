@@ -123,3 +123,14 @@ func TestConfigurationIsChecked(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkHost(b *testing.B) {
+	r, err := New(Config{Exponent: 5, Algorithm: "md5"}, hosts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Host("1be26c0b-03f2-4d2e-ae87-c02d7f33c123")
+	}
+}
