@@ -372,7 +372,7 @@ func BenchmarkLockUnlock(b *testing.B) {
 		b.Run(fmt.Sprintf("shared=%v", shared), func(b *testing.B) {
 			d := open(b, testPath(b), Options{})
 			b.ReportAllocs()
-			for range b.N {
+			for b.Loop() {
 				l := lock(b, d, Lock{Node: "n", Shared: shared})
 				must(b, d.Unlock(l.Holder))
 			}
@@ -381,7 +381,7 @@ func BenchmarkLockUnlock(b *testing.B) {
 	b.Run("refused", func(b *testing.B) {
 		d := open(b, testPath(b), Options{})
 		lock(b, d, Lock{Node: "n"})
-		for range b.N {
+		for b.Loop() {
 			if _, err := d.TryLock(Lock{Node: "n"}); err == nil {
 				b.Fatal("locked twice")
 			}
