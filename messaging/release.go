@@ -34,12 +34,13 @@ const (
 	V34_0   Release = 3400
 	V2026_1 Release = 3500
 	V36_0   Release = 3600
+	V38_0   Release = 3800
 	Newest  Release = 3900
 )
 
 var releaseNames = map[string]Release{
 	"yoga": Yoga, "zed": 2101, "antelope": V2023_1, "2023.1": V2023_1, "2023.2": V2023_2, "2024.1": V2024_1,
-	"2024.2": V2024_2, "2025.1": V2025_1, "2025.2": V2025_2, "2026.1": V2026_1, "master": Newest, "newest": Newest,
+	"2024.2": V2024_2, "2025.1": V2025_1, "2025.2": V2025_2, "2026.1": V2026_1, "2026.2": Newest, "master": Newest, "newest": Newest,
 }
 
 // ParseRelease reads a value of pin_release_version: a series name such as 2023.1 or zed, or a release such as 29.0.

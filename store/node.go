@@ -157,4 +157,8 @@ type HistoryEntry struct {
 	Severity  string
 	Event     string
 	User      string
+
+	// What follows has columns in newer schemas only: where the node stood, and for how many seconds it had.
+	State, TargetState string
+	Duration           *int64
 }

@@ -84,14 +84,15 @@ func (c *Codec) encode(name string, model any) *Object {
 	return o
 }
 
+// traitList is not written at the pin's version: ironic converts the outer object of a reply only.
 func (c *Codec) traitList(n *store.Node) *Object {
 	traits := make([]*Object, len(n.Traits))
 	for i, trait := range n.Traits {
-		traits[i] = NewPayload("Trait", c.Version("Trait"), map[string]any{
+		traits[i] = NewPayload("Trait", Version("Trait", c.release), map[string]any{
 			"node_id": fmt.Sprint(n.ID), "trait": trait, "created_at": nil, "updated_at": nil,
 		})
 	}
-	return NewPayload("TraitList", c.Version("TraitList"), map[string]any{"objects": traits})
+	return NewPayload("TraitList", Version("TraitList", c.release), map[string]any{"objects": traits})
 }
 
 // Fields returns every field of a node or port, given by pointer, in wire encoding and regardless of versions. A node's

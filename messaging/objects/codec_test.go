@@ -216,7 +216,7 @@ func TestReleasesAndPins(t *testing.T) {
 			[]string{"description", "category", "available_for_dynamic_portgroup"}, nil},
 		{"2025.1 pinned to 2023.1", messaging.V2025_1, messaging.V2023_1, "1.37", "1.11", "1.0",
 			[]string{"parent_node", "service_step"}, []string{"firmware_interface", "disable_power_off"}, nil, nil},
-		{"newest pinned to 2025.1", messaging.Newest, messaging.V2025_1, "1.41", "1.11", "1.0",
+		{"newest pinned to 2025.1", messaging.Newest, messaging.V2025_1, "1.41", "1.11", "1.2",
 			[]string{"firmware_interface"}, []string{"instance_name", "health"}, nil, []string{"description", "vendor"}},
 		{"2023.1 pinned to zed", messaging.V2023_1, 2101, "1.36", "1.10", "1.0", []string{"boot_mode"}, []string{"shard"}, nil, nil},
 	} {

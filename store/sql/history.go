@@ -2,6 +2,8 @@ package sql
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -12,6 +14,9 @@ import (
 // maxEvent is how many bytes of an event are kept: a TEXT column of MySQL, on every engine.
 const maxEvent = 65535
 
+// shortHistories are versions of the object NodeHistory without state and duration.
+var shortHistories = []string{"1.0", "1.1", "1.2"}
+
 // AddHistory writes an entry into a node's history. Texts that do not fit are shortened, since a history without the
 // entry would be worse.
 func (db *DB) AddHistory(ctx context.Context, h store.HistoryEntry) error {
@@ -19,11 +24,20 @@ func (db *DB) AddHistory(ctx context.Context, h store.HistoryEntry) error {
 	id, now := uuid.NewString(), db.now()
 	event := shorten(mend(h.Event, columns["event"]), maxEvent)
 	user := cut(mend(h.User, columns["user"]), columns["user"].chars)
+	names := []string{"created_at", "version", "uuid", "conductor", "event_type", "severity", "event",
+		db.dialect.quote("user"), "node_id"}
+	values := []any{now, nullable(db.version("NodeHistory")), id, h.Conductor, h.EventType, h.Severity, event, nullable(user),
+		h.NodeID}
+	// Pinned to an older release, the object does not have them although the table does.
+	if db.schema.HasColumn("node_history", "duration_seconds") && !slices.Contains(shortHistories, db.version("NodeHistory")) {
+		names = append(names, "state", "target_provision_state", "duration_seconds")
+		values = append(values, nullable(h.State), nullable(h.TargetState), h.Duration)
+	}
+	statement := "INSERT INTO node_history (" + strings.Join(names, ", ") + ") VALUES (?" +
+		strings.Repeat(", ?", len(names)-1) + ")"
 	lost := false
 	return db.write(ctx, "writing the history of a node", func(s session) error {
-		_, err := s.exec("INSERT INTO node_history (created_at, version, uuid, conductor, event_type, severity, event, "+
-			db.dialect.quote("user")+", node_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			now, nullable(db.version("NodeHistory")), id, h.Conductor, h.EventType, h.Severity, event, nullable(user), h.NodeID)
+		_, err := s.exec(statement, values...)
 		if lost && db.dialect.classify(err).kind == faultDuplicate {
 			return nil
 		}
