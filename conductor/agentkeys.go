@@ -58,7 +58,7 @@ func (t *task) wipeClean() {
 	info := t.Node.DriverInternalInfo
 	info["clean_steps"] = nil
 	for _, key := range []string{"agent_cached_clean_steps", "clean_step_index", "cleaning_reboot", "cleaning_polling",
-		"cleaning_disable_ramdisk", "skip_current_clean_step", "steps_validated"} {
+		"cleaning_disable_ramdisk", "declarative_cleaning", "skip_current_clean_step", "steps_validated"} {
 		delete(info, key)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -38,11 +39,18 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	if r.manual {
 		info["clean_steps"] = anyList(r.steps)
 		info["cleaning_disable_ramdisk"] = r.disableRamdisk
+		if t.c.cfg.Release > messaging.V2025_2 {
+			info["declarative_cleaning"] = true
+		}
 	}
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
 	t.cacheBIOS(ctx)
+	listed, ok := t.listCleanStepsEarly(ctx, &r)
+	if !ok {
+		return
+	}
 	outcome, err := t.prepareClean(ctx, r.disableRamdisk)
 	if err != nil {
 		if !lost(err) {
@@ -55,7 +63,41 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		t.wait(ctx, manualTarget(t.Node))
 		return
 	}
+	if listed {
+		t.flowBegan(ctx, drivers.CleanStep)
+		t.runCleanSteps(ctx, 0)
+		return
+	}
 	t.beginClean(ctx, r.disableRamdisk)
+}
+
+// listCleanStepsEarly lists the steps of a manual cleaning before the ramdisk boots, as newer releases do: one whose steps
+// all go without needs none. Steps that only the agent may know are no fault yet. ok is false when the cleaning has ended.
+func (t *task) listCleanStepsEarly(ctx context.Context, r *cleanRequest) (listed, ok bool) {
+	if t.c.cfg.Release <= messaging.V2025_2 || len(r.steps) == 0 || r.disableRamdisk {
+		return false, true
+	}
+	switch err := t.setCleanSteps(ctx, false); {
+	case isInvalidParameter(store.KindOf(err)):
+		return false, true
+	case err != nil:
+		if !lost(err) {
+			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("Cannot clean node %s: %s", t.Node.UUID, err)})
+		}
+		return false, false
+	}
+	offered := t.driverSteps(drivers.CleanStep)
+	for _, step := range t.flowSteps(drivers.CleanStep) {
+		if findStep(offered, step).Bool("requires_ramdisk", true) {
+			return true, true
+		}
+	}
+	if len(t.flowSteps(drivers.CleanStep)) == 0 {
+		return true, true
+	}
+	r.disableRamdisk = true
+	t.Node.DriverInternalInfo["cleaning_disable_ramdisk"] = true
+	return true, t.saveOrLose(ctx) == nil
 }
 
 // skipsAutomatedClean reads the node's own wish, then the configured one.
@@ -103,6 +145,7 @@ func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
 		}
 		return
 	}
+	t.flowBegan(ctx, drivers.CleanStep)
 	t.runCleanSteps(ctx, 0)
 }
 
@@ -138,6 +181,7 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 		t.wait(ctx, manualTarget(t.Node))
 		return false
 	case err != nil:
+		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))
 		text := fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, pythonRepr(t.Node.CleanStep), err)
 		if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
 			agent.CollectLogs(ctx, t.Task, "cleaning", true)
@@ -173,6 +217,7 @@ func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
 			return
 		}
 	}
+	t.flowEnded(ctx, drivers.CleanStep)
 	event := eventDone
 	if manual || t.Node.Retired != nil && *t.Node.Retired {
 		event = eventManage
@@ -212,10 +257,10 @@ func (t *task) continueClean(ctx context.Context) {
 }
 
 // abortedText is what the user reads after an abort.
-func abortedText(n *store.Node) string {
-	text := "By request, the clean operation was aborted"
-	if len(n.CleanStep) > 0 {
-		text += fmt.Sprintf(` during or after the completion of step "%s"`, stepID(n.CleanStep))
+func abortedText(flow string, step store.Dict) string {
+	text := fmt.Sprintf("By request, the %s operation was aborted", flow)
+	if len(step) > 0 {
+		text += fmt.Sprintf(` during or after the completion of step "%s"`, stepID(step))
 	}
 	return text
 }
@@ -230,7 +275,7 @@ func (t *task) abortClean(ctx context.Context) {
 		}
 		return
 	}
-	t.Node.LastError = abortedText(t.Node)
+	t.Node.LastError = abortedText("clean", t.Node.CleanStep)
 	t.Node.CleanStep = store.Dict{}
 	t.wipeClean()
 	if t.saveOrLose(ctx) == nil {

@@ -50,6 +50,7 @@ type Config struct {
 	AllowProvisioningInMaintenance bool
 	AutomaticLessee                bool
 	NodeHistory                    bool
+	RecordStepFlows                bool
 	PowerOffAfterDeployFailure     bool
 	PowerOffInCleanFail            bool
 	FastTrack                      bool

@@ -167,6 +167,7 @@ func (t *task) deploy(ctx context.Context, r deployRequest) {
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
+	t.flowBegan(ctx, drivers.DeployStep)
 	t.runDeploySteps(ctx, 0)
 }
 
@@ -254,8 +255,11 @@ func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome driver
 		// The deploy interface gave up on the machine, and kept the agent's logs if there were any.
 		text := stepFailure(step.String("interface"), step.String("step"), err)
 		t.agentDeployFailed(ctx, strings.TrimSuffix(text, "."), false)
+		// Upstream's deploy interface ends the deployment before the flow hears of it.
+		t.flowBroke(ctx, drivers.DeployStep, step.String("step"))
 		return false
 	case err != nil:
+		t.flowBroke(ctx, drivers.DeployStep, step.String("step"))
 		if t.Node.ProvisionState != store.DeployFail {
 			t.deployFailed(ctx, stepFailure(step.String("interface"), step.String("step"), err), true)
 		}
@@ -289,6 +293,7 @@ func (t *task) wait(ctx context.Context, target string) {
 func (t *task) finishDeploy(ctx context.Context) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
+	t.flowEnded(ctx, drivers.DeployStep)
 	t.Node.DeployStep = store.Dict{}
 	t.wipeDeploy()
 	if t.saveOrLose(ctx) != nil {
@@ -314,11 +319,36 @@ func (t *task) continueDeploy(ctx context.Context) {
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
+	if t.Node.DeployStep.Bool("abort_after", false) {
+		if err := t.processEvent(ctx, eventFail, eventOptions{}); err != nil {
+			t.Log.Error().Err(err).Msg("Aborting the deployment failed")
+			return
+		}
+		t.abortDeploy(ctx)
+		return
+	}
 	if !ok {
 		t.finishDeploy(ctx)
 		return
 	}
 	t.runDeploySteps(ctx, index)
+}
+
+// abortDeploy leaves a deployment in order whose node is in "deploy failed" already.
+func (t *task) abortDeploy(ctx context.Context) {
+	if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
+		if !lost(err) {
+			t.Log.Error().Err(err).Msg("Cleaning up an aborted deployment failed")
+			t.deployFailed(ctx, "Failed to clean up deploying after aborting the operation", false)
+		}
+		return
+	}
+	t.Node.LastError = abortedText("deploy", t.Node.DeployStep)
+	t.Node.DeployStep = store.Dict{}
+	t.wipeDeploy()
+	if t.saveOrLose(ctx) == nil {
+		t.reportFlow(ctx, flowDeploy, flowError, t.Node.LastError)
+	}
 }
 
 func (t *task) validateFinalSteps(ctx context.Context) error {

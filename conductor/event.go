@@ -96,15 +96,25 @@ const (
 // record sets last_error and keeps the text in the node's history. The caller saves the node.
 func (t *task) record(ctx context.Context, eventType, text string) {
 	t.Node.LastError = text
+	t.addHistory(ctx, eventType, "ERROR", text)
+}
+
+// addHistory keeps an event in the node's history.
+func (t *task) addHistory(ctx context.Context, eventType, severity, text string) {
 	if !t.c.cfg.NodeHistory {
 		return
 	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	err := t.c.db.AddHistory(ctx, store.HistoryEntry{
-		NodeID: t.Node.ID, Conductor: t.c.cfg.Host, EventType: eventType, Severity: "ERROR", Event: text, User: t.UserID,
-	})
-	if err != nil {
+	entry := store.HistoryEntry{
+		NodeID: t.Node.ID, Conductor: t.c.cfg.Host, EventType: eventType, Severity: severity, Event: text, User: t.UserID,
+		State: t.Node.ProvisionState, TargetState: t.Node.TargetProvisionState,
+	}
+	if since := t.Node.ProvisionUpdatedAt; !since.IsZero() {
+		seconds := int64(t.c.now().Sub(since).Seconds())
+		entry.Duration = &seconds
+	}
+	if err := t.c.db.AddHistory(ctx, entry); err != nil {
 		t.Log.Error().Err(err).Msg("Writing to the node's history failed")
 	}
 }

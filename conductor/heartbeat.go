@@ -34,6 +34,10 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 		t.Log.Warn().Str("state", t.Node.ProvisionState).Msg("Heartbeat in a provision state that waits for none")
 		return
 	}
+	if _, ok := t.Hardware.Deploy.(drivers.Agent); !ok {
+		t.Log.Warn().Str("deploy_interface", t.Node.DeployInterface).Msg("Heartbeat for a deploy interface that has no agent")
+		return
+	}
 	if !t.lockForHeartbeat(ctx, h) {
 		return
 	}

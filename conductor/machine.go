@@ -199,6 +199,14 @@ func (m machine) add(edges []edge) {
 	}
 }
 
+// Knows returns an InvalidState error for a state that the release does not have, as a newer one may have left a node in it.
+func (m machine) Knows(state string) error {
+	if state != "" && m.edges[state] == nil {
+		return store.Errorf(store.InvalidState, "Can not start from a undefined state '%s'", state)
+	}
+	return nil
+}
+
 // Allows reports whether the event may happen in the state.
 func (m machine) Allows(state, event string) bool {
 	_, ok := m.edges[state][event]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -15,9 +16,15 @@ const maskedToken = "******"
 // whose token stands on its boot ISO, get a value that opens nothing.
 func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
 	var node *store.Node
+	fresh := false
+	attempts := 0
+	if c.cfg.Release >= messaging.V2025_1 {
+		// Newer releases do not let lookups pile up behind a node that is at work: the agent asks again by itself.
+		attempts = 1
+	}
 	err := c.readNode(ctx, rq, a.NodeID, "generate_token", func(ctx context.Context, t *task) error {
 		if t.Node.DriverInternalInfo[keyAgentToken] == nil {
-			if err := t.upgrade(ctx, "generate_token", 0); err != nil {
+			if err := t.upgrade(ctx, "generate_token", attempts); err != nil {
 				return err
 			}
 		}
@@ -25,7 +32,7 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 		if info[keyAgentToken] == nil {
 			info[keyAgentToken] = newAgentToken()
 			delete(info, keyTokenPregenerated)
-			node = t.Node
+			node, fresh = t.Node, true
 			return t.save(ctx)
 		}
 		// Another lookup may have been quicker than the upgrade.
@@ -33,6 +40,10 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 		node = t.Node
 		return nil
 	})
+	if err == nil && fresh && c.cfg.Release >= messaging.V2025_1 {
+		// Newer releases answer with the node as it is without its lock.
+		return c.db.Node(ctx, node.UUID)
+	}
 	return node, err
 }
 
@@ -65,6 +76,11 @@ func (c *Conductor) heartbeatRPC(ctx context.Context, rq oslo.Context, a heartbe
 		}
 		if c.cfg.RequireAgentTLS && a.CallbackURL != "" && !strings.HasPrefix(a.CallbackURL, "https://") {
 			return store.Errorf(store.InvalidParameterValue, "TLS is required by configuration")
+		}
+		if holder := t.Node.Reservation; c.cfg.Release > messaging.V2025_2 && holder != "" && holder != c.cfg.Host &&
+			t.Node.DriverInternalInfo[keyAgentURL] == nil {
+			// Newer releases make an agent that was never heard come back in seconds.
+			return store.NodeLockedBy(t.Node.UUID, holder)
 		}
 		h := heartbeat{callbackURL: a.CallbackURL, token: text(a.AgentToken), version: text(a.AgentVersion), status: text(a.AgentStatus),
 			statusMessage: text(a.AgentStatusMessage)}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -30,7 +31,7 @@ func (c *Conductor) createNode(ctx context.Context, _ oslo.Context, a createNode
 	if _, err := c.hardware.Fill(node); err != nil {
 		return nil, err
 	}
-	if err := checkNodeValues(node); err != nil {
+	if err := c.checkNodeValues(node); err != nil {
 		return nil, err
 	}
 	if node.ProvisionState == "" {
@@ -42,10 +43,21 @@ func (c *Conductor) createNode(ctx context.Context, _ oslo.Context, a createNode
 	return node, nil
 }
 
+// currentState ends the refusal of an update on newer releases.
+func (c *Conductor) currentState(n *store.Node) string {
+	if c.cfg.Release <= messaging.V2025_2 {
+		return ""
+	}
+	return fmt.Sprintf(" Current state is '%s'.", n.ProvisionState)
+}
+
 // checkNodeValues holds a node against the rules of ironic's object layer; it lower-cases the conductor group.
-func checkNodeValues(n *store.Node) error {
+func (c *Conductor) checkNodeValues(n *store.Node) error {
 	var bad []string
 	for _, key := range []string{"local_gb", "cpus", "memory_mb"} {
+		if key == "cpus" && c.cfg.Release >= messaging.V2025_1 {
+			continue // Newer releases do not look at it any more.
+		}
 		value, ok := n.Properties[key]
 		if !ok || value == nil {
 			continue
@@ -180,7 +192,8 @@ func (c *Conductor) fillInterfaces(p *patch, reset bool) error {
 		}
 		if !slices.Contains(interfaceUpdateStates, p.node.ProvisionState) && !p.node.Maintenance {
 			return store.Errorf(store.InvalidState, "Node %s can not have %s updated unless it is in one of allowed (%s) "+
-				"states or in maintenance mode.", p.node.UUID, field, strings.Join(interfaceUpdateStates, ", "))
+				"states or in maintenance mode.%s", p.node.UUID, field, strings.Join(interfaceUpdateStates, ", "),
+				c.currentState(p.node))
 		}
 		check = true
 	}
@@ -216,13 +229,13 @@ func (t *task) apply(ctx context.Context, p *patch) error {
 	allowed := slices.Contains(interfaceUpdateStates, now.ProvisionState)
 	if p.changed("resource_class") && now.ResourceClass != nil && *now.ResourceClass != "" && !allowed {
 		return store.Errorf(store.InvalidState, "Node %s can not have resource_class updated unless it is in one of "+
-			"allowed (%s) states.", now.UUID, strings.Join(interfaceUpdateStates, ", "))
+			"allowed (%s) states.%s", now.UUID, strings.Join(interfaceUpdateStates, ", "), t.c.currentState(now))
 	}
 	if p.changed("instance_uuid") && now.AllocationID != nil && p.node.InstanceUUID == "" {
 		if !now.Maintenance && !allowed {
 			return store.Errorf(store.InvalidState, "Node %s with an allocation can not have instance_uuid removed unless "+
-				"it is in one of allowed (%s) states or in maintenance mode.", now.UUID,
-				strings.Join(interfaceUpdateStates, ", "))
+				"it is in one of allowed (%s) states or in maintenance mode.%s", now.UUID,
+				strings.Join(interfaceUpdateStates, ", "), t.c.currentState(now))
 		}
 		if err := t.c.db.DestroyAllocation(ctx, now, t.guard()); err != nil {
 			return err
@@ -230,7 +243,7 @@ func (t *task) apply(ctx context.Context, p *patch) error {
 	}
 	changed := *t.Node
 	store.CopyFields(&changed, p.node, p.changes)
-	if err := checkNodeValues(&changed); err != nil {
+	if err := t.c.checkNodeValues(&changed); err != nil {
 		return err
 	}
 	t.Node = &changed

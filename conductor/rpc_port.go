@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -23,13 +24,18 @@ func (c *Conductor) createPort(ctx context.Context, rq oslo.Context, a portObjAr
 	if err != nil {
 		return nil, err
 	}
-	err = c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port create"},
-		func(ctx context.Context, t *task) error {
-			if err := t.checkPhysicalNetwork(ctx, port, nil); err != nil {
-				return err
-			}
-			return t.c.db.CreatePort(ctx, port)
-		})
+	create := func(ctx context.Context, t *task) error {
+		if err := t.checkPhysicalNetwork(ctx, port, nil); err != nil {
+			return err
+		}
+		return t.c.db.CreatePort(ctx, port)
+	}
+	if c.cfg.Release >= messaging.V2025_1 {
+		// Newer releases let a port come while the node is at work.
+		err = c.readNode(ctx, rq, portNode(port), "port create", create)
+	} else {
+		err = c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port create"}, create)
+	}
 	return port, err
 }
 
@@ -133,7 +139,9 @@ func (c *Conductor) destroyPort(ctx context.Context, rq oslo.Context, a destroyP
 	}
 	return nil, c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port deletion"},
 		func(ctx context.Context, t *task) error {
-			if vif, use := attachedVIF(port); vif != "" && !t.Node.Maintenance {
+			// Newer releases ask the network interface what is bound, and noop binds nothing.
+			ignored := c.cfg.Release > messaging.V2025_2 && t.Node.NetworkInterface == "noop"
+			if vif, use := attachedVIF(port); vif != "" && !t.Node.Maintenance && !ignored {
 				return store.Errorf(store.InvalidState, "Cannot delete the port %s as it is bound to VIF %s for %s use.",
 					port.UUID, vif, use)
 			}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -146,6 +148,7 @@ func (c *Conductor) doProvisioningAction(ctx context.Context, rq oslo.Context, a
 
 func (t *task) provisioningAction(ctx context.Context, action string) error {
 	node := t.Node
+	newer := t.c.cfg.Release > messaging.V2025_2
 	var work func(context.Context, *task)
 	switch {
 	case action == eventProvide && node.ProvisionState == store.Manageable:
@@ -163,6 +166,12 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 		work = func(ctx context.Context, t *task) { t.adopt(ctx) }
 	case action == eventAbort && (node.ProvisionState == store.CleanWait || node.ProvisionState == store.CleanHold):
 		return t.requestAbort(ctx)
+	case action == eventUnhold && node.ProvisionState == store.ServiceHold, action == eventAbort && newer && slices.Contains(
+		[]string{store.ServiceWait, store.ServiceHold, store.ServiceFail}, node.ProvisionState):
+		return store.Errorf(store.UnsupportedDriverExtension, "This conductor (ironmaster) does not support service: "+
+			"%s of a node in %s is disabled or not implemented.", action, node.ProvisionState)
+	case action == eventAbort && newer && node.ProvisionState == store.DeployWait:
+		return t.requestDeployAbort(ctx)
 	case action == eventAbort && node.ProvisionState == store.DeployHold:
 		delete(node.DriverInternalInfo, keyAgentURL)
 		work = func(ctx context.Context, t *task) { t.tearDown(ctx, store.DeployHold) }
@@ -181,8 +190,24 @@ func (t *task) requestAbort(ctx context.Context) error {
 		return t.save(ctx)
 	}
 	return t.processEvent(ctx, eventAbort, eventOptions{
-		target: manualTarget(node), lastError: abortedText(node),
+		target: manualTarget(node), lastError: abortedText("clean", node.CleanStep),
 		background: func(ctx context.Context, t *task) { t.abortClean(ctx) },
+	})
+}
+
+// requestDeployAbort aborts a deployment at once when its step allows that, else after the step.
+func (t *task) requestDeployAbort(ctx context.Context) error {
+	node := t.Node
+	if len(node.DeployStep) > 0 && !node.DeployStep.Bool("abortable", false) {
+		if node.DeployStep.Bool("abort_after", false) {
+			return nil
+		}
+		node.DeployStep["abort_after"] = true
+		return t.save(ctx)
+	}
+	delete(node.DriverInternalInfo, keyAgentURL)
+	return t.processEvent(ctx, eventAbort, eventOptions{
+		background: func(ctx context.Context, t *task) { t.abortDeploy(ctx) },
 	})
 }
 

@@ -93,7 +93,11 @@ func (t *task) driverSteps(kind drivers.StepKind) []store.Dict {
 		}
 		for _, s := range iface.Steps(kind) {
 			s.Interface = typ
-			steps = append(steps, stepDict(kind, s))
+			d := stepDict(kind, s)
+			if _, said := d["abortable"]; !said && kind == drivers.DeployStep && t.c.cfg.Release > messaging.V2025_2 {
+				d["abortable"] = true
+			}
+			steps = append(steps, d)
 		}
 		if !hasAgent || kind == drivers.VerifyStep {
 			continue
@@ -148,6 +152,18 @@ type stepRules struct {
 	skipUnknown bool
 	// withoutRamdisk accepts only steps that need none.
 	withoutRamdisk bool
+	// release decides whether reserved steps are known.
+	release messaging.Release
+}
+
+// reservedSteps are those that newer conductors keep for themselves, whatever the interface.
+var reservedSteps = []string{"power_on", "power_off", "reboot", "hold", "wait"}
+
+// reserved tells that a step is not held against what the node offers. Upstream leaves such steps out of the list that it
+// checked, so that they are accepted and never run; so does this.
+func (r stepRules) reserved(step store.Dict) bool {
+	return r.release >= messaging.V2025_1 &&
+		(step.Bool("execute_on_child_nodes", false) || slices.Contains(reservedSteps, step.String("step")))
 }
 
 // checkUserSteps holds the steps that a user asked for against those that the node offers, and completes them. What does
@@ -156,6 +172,9 @@ func checkUserSteps(user, offered []store.Dict, r stepRules) ([]store.Dict, erro
 	var accepted []store.Dict
 	var problems []string
 	for _, step := range user {
+		if r.reserved(step) {
+			continue
+		}
 		// The node's own list stays as the user wrote it while any step is refused.
 		step = maps.Clone(step)
 		known := findStep(offered, step)
@@ -280,7 +299,7 @@ func (t *task) checkedDeploySteps(ctx context.Context, user []store.Dict, skipUn
 		return nil, nil, err
 	}
 	templates, err = checkUserSteps(fromTemplates, offered, stepRules{
-		kind: drivers.DeployStep, skipUnknown: skipUnknown,
+		kind: drivers.DeployStep, skipUnknown: skipUnknown, release: t.c.cfg.Release,
 		prefix: "Validation of deploy steps from deploy templates matching this node's instance traits failed. Matching " +
 			"deploy templates: " + strings.Join(names, ",") + ". Errors: ",
 	})
@@ -291,7 +310,7 @@ func (t *task) checkedDeploySteps(ctx context.Context, user []store.Dict, skipUn
 		user = dictList(t.Node.DriverInternalInfo.List("user_deploy_steps"))
 	}
 	own, err = checkUserSteps(user, offered, stepRules{
-		kind: drivers.DeployStep, skipUnknown: skipUnknown,
+		kind: drivers.DeployStep, skipUnknown: skipUnknown, release: t.c.cfg.Release,
 		prefix: `Validation of deploy steps from "deploy steps" argument failed.`,
 	})
 	return own, templates, err
@@ -342,7 +361,8 @@ func (t *task) setCleanSteps(ctx context.Context, withoutRamdisk bool) error {
 	} else {
 		var err error
 		user := dictList(t.Node.DriverInternalInfo.List("clean_steps"))
-		steps, err = checkUserSteps(user, offered, stepRules{kind: drivers.CleanStep, withoutRamdisk: withoutRamdisk})
+		steps, err = checkUserSteps(user, offered, stepRules{
+			kind: drivers.CleanStep, withoutRamdisk: withoutRamdisk, release: t.c.cfg.Release})
 		if err != nil {
 			return err
 		}

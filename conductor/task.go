@@ -58,6 +58,9 @@ func (c *Conductor) lockExclusive(ctx context.Context, rq oslo.Context, ident st
 	if err := t.reserve(ctx, mode.attempts); err != nil {
 		return nil, err
 	}
+	if err := c.machine.Knows(t.Node.ProvisionState); err != nil {
+		return nil, errors.Join(err, t.release(ctx))
+	}
 	if !mode.noDriver {
 		if err := t.loadHardware(); err != nil {
 			return nil, errors.Join(err, t.release(ctx))
@@ -77,6 +80,9 @@ func (c *Conductor) lockShared(ctx context.Context, rq oslo.Context, ident, purp
 
 // share is lockShared for a node that was read already.
 func (c *Conductor) share(ctx context.Context, rq oslo.Context, node *store.Node, purpose string) (*task, error) {
+	if err := c.machine.Knows(node.ProvisionState); err != nil {
+		return nil, err
+	}
 	t := c.newTask(rq, node, purpose)
 	t.Shared = true
 	lock, err := c.local.TryLock(local.Lock{Node: node.UUID, Shared: true, Purpose: purpose, RequestID: t.RequestID})

@@ -79,7 +79,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
-		NodeHistory: c.NodeHistory, PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure,
+		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure,
 		PowerOffInCleanFail: c.PoweroffInCleanFail, FastTrack: s.Deploy.FastTrack,
 		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath, LogInDBMaxSize: d.LogInDBMaxSize,
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,

@@ -29,6 +29,7 @@ type Conductor struct {
 	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1"`
 	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout"`
 	NodeHistory                    bool          `opt:"node_history" default:"true"`
+	RecordStepFlows                bool          `opt:"record_step_flows_in_history" default:"false" defaultNew:"true"`
 	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0"`
 	AutomatedClean                 bool          `opt:"automated_clean" default:"true"`
 	PoweroffInCleanFail            bool          `opt:"poweroff_in_cleanfail" default:"false"`
