@@ -154,7 +154,7 @@ func (w *world) unchanged(t *testing.T, seeded row) {
 	if !ok {
 		t.Fatal("the node is gone")
 	}
-	want := complete(seeded, victim, "")
+	want := w.db.complete(seeded, victim, "")
 	for column, value := range want {
 		if fmt.Sprint(text(value)) != fmt.Sprint(node[column]) {
 			t.Errorf("%s is %v, want %v", column, node[column], value)

@@ -20,13 +20,20 @@ type recording struct {
 	Notifications []string
 	// Changes maps "table/key" to "deleted", to {"created": row}, or to {column: [before, after]}.
 	Changes map[string]any `json:"db_changes"`
+	// Agent is what the agent was told, where that was recorded.
+	Agent []any
+}
+
+// trial is a case: what is asked, with the rows that 21.4 had before it, and what should come of it.
+type trial struct {
+	asked, want recording
 }
 
 // exchange is one request to ironic-api with its answer.
 type exchange struct {
 	Request  *httpRequest `json:"request"`
 	Response struct {
-		Status int
+		Status json.Number
 		Body   any
 	} `json:"response"`
 }
@@ -101,6 +108,18 @@ func (w *world) read(t *testing.T, file string, into any) {
 	}
 }
 
+// readRaw reads a recording of the conductor that was recorded, with the interfaces that it had.
+func (w *world) readRaw(t *testing.T, file string, into any) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", file))
+	if err == nil {
+		err = decode(w.places().Replace(string(content)), into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
 func decode(text string, into any) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
@@ -116,23 +135,25 @@ func adapted(text string) (string, error) {
 	return string(encoded), err
 }
 
-func (w *world) recordings(t *testing.T) []recording {
+// recordings returns the recorded cases, and what came of each on 21.4, before interfaces are replaced.
+func (w *world) recordings(t *testing.T) (asked, outcomes map[string]recording) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/21.4/*--*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings (%v)", err)
 	}
-	var all []recording
+	asked, outcomes = map[string]recording{}, map[string]recording{}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		if strings.HasPrefix(name, "agent-http--") || !selected(name) {
 			continue
 		}
-		r := recording{name: name}
-		w.read(t, filepath.Join("21.4", name+".json"), &r)
-		all = append(all, r)
+		a, o := recording{name: name}, recording{name: name}
+		w.read(t, filepath.Join("21.4", name+".json"), &a)
+		w.readRaw(t, filepath.Join("21.4", name+".json"), &o)
+		asked[name], outcomes[name] = a, o
 	}
-	return all
+	return asked, outcomes
 }
 
 // columns returns the recorded column values of a changed row: before when index is 0, after when it is 1.

@@ -17,6 +17,7 @@ var nearest = map[string]map[string]map[string]string{
 	},
 	"redfish": {
 		"bios":    {"redfish": "no-bios"},
+		"console": {"ipmitool-socat": "no-console"},
 		"boot":    {"ipxe": "redfish-virtual-media"},
 		"inspect": {"redfish": "no-inspect"},
 		"raid":    {"redfish": "no-raid"},

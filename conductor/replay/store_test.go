@@ -9,28 +9,37 @@ import (
 	"time"
 )
 
-// tables are those that a case may change, in the order in which they can be emptied.
-var tables = []struct {
-	name, version string
+// table is one that a case may change.
+type table struct {
+	name string
 	// key are the columns that identify a row in the recordings.
 	key []string
-}{
-	{"node_history", "1.0", []string{"node_id", "event"}},
-	{"bios_settings", "1.1", []string{"node_id", "name"}},
-	{"node_traits", "1.0", []string{"trait"}},
-	{"ports", "1.11", []string{"uuid"}},
-	{"portgroups", "1.5", []string{"uuid"}},
-	{"nodes", "1.37", []string{"uuid"}},
-	{"deploy_template_steps", "", nil},
-	{"deploy_templates", "", nil},
-	{"chassis", "", nil},
+}
+
+// tables stand in the order in which they can be emptied.
+var tables = []table{
+	{"node_history", []string{"node_id", "event"}},
+	{"bios_settings", []string{"node_id", "name"}},
+	{"node_traits", []string{"trait"}},
+	{"ports", []string{"uuid"}},
+	{"portgroups", []string{"uuid"}},
+	{"nodes", []string{"uuid"}},
+	{"deploy_template_steps", nil},
+	{"deploy_templates", nil},
+	{"chassis", nil},
 }
 
 type database struct {
 	*sql.DB
+	// versions of the objects, which rows carry.
+	versions map[string]string
+	// newer are the columns of nodes that 21.4 did not have, with what they usually hold; lacking are those of them that
+	// this schema does not have either.
+	newer   row
+	lacking []string
 }
 
-func openDatabase(url string) (database, error) {
+func openDatabase(url string, release releaseRecord) (database, error) {
 	rest, ok := strings.CutPrefix(url, "mysql+pymysql://")
 	if !ok {
 		return database{}, fmt.Errorf("%s is not a MariaDB", url)
@@ -38,7 +47,25 @@ func openDatabase(url string) (database, error) {
 	account, place, _ := strings.Cut(rest, "@")
 	address, name, _ := strings.Cut(place, "/")
 	db, err := sql.Open("mysql", account+"@tcp("+address+")/"+name)
-	return database{db}, err
+	if err != nil {
+		return database{}, err
+	}
+	d := database{DB: db, versions: release.versions, newer: row{}}
+	since := row{"firmware_interface": "no-firmware", "service_step": "{}", "disable_power_off": "0"}
+	for column, value := range since {
+		var known int
+		err := db.QueryRow("SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = ? AND table_name = 'nodes' "+
+			"AND column_name = ?", name, column).Scan(&known)
+		if err != nil {
+			return database{}, fmt.Errorf("looking for the column %s: %w", column, err)
+		}
+		if known > 0 {
+			d.newer[column] = value
+		} else {
+			d.lacking = append(d.lacking, column)
+		}
+	}
+	return d, nil
 }
 
 func (d database) empty() error {
@@ -50,8 +77,8 @@ func (d database) empty() error {
 	return nil
 }
 
-func (d database) insert(table, version string, values row) error {
-	full := row{"created_at": time.Now().UTC().Format(time.DateTime), "version": version}
+func (d database) insert(table string, values row) error {
+	full := row{"created_at": time.Now().UTC().Format(time.DateTime), "version": d.versions[table]}
 	maps.Copy(full, values)
 	names := slices.Sorted(maps.Keys(full))
 	var arguments []any
@@ -113,7 +140,7 @@ func (d database) seed(usual map[string]row, s setup, r recording, text string) 
 			port["node_id"] = node["id"]
 			ports = append(ports, port)
 		}
-		if err := d.insert("nodes", "1.37", complete(node, uuid, conductor)); err != nil {
+		if err := d.insert("nodes", d.complete(node, uuid, conductor)); err != nil {
 			return err
 		}
 	}
@@ -124,26 +151,26 @@ func (d database) seedRest(s setup, ports []row) error {
 	for _, group := range s.Portgroups {
 		values := row{"extra": "{}", "internal_info": "{}", "standalone_ports_supported": "1"}
 		maps.Copy(values, group)
-		if err := d.insert("portgroups", "1.5", values); err != nil {
+		if err := d.insert("portgroups", values); err != nil {
 			return err
 		}
 	}
 	for _, port := range ports {
 		values := row{"extra": "{}", "internal_info": "{}", "local_link_connection": "{}", "pxe_enabled": "1", "is_smartnic": "0"}
 		maps.Copy(values, port)
-		if err := d.insert("ports", "1.11", values); err != nil {
+		if err := d.insert("ports", values); err != nil {
 			return err
 		}
 	}
 	for _, trait := range s.Traits {
-		if err := d.insert("node_traits", "1.0", trait); err != nil {
+		if err := d.insert("node_traits", trait); err != nil {
 			return err
 		}
 	}
 	for _, setting := range s.BIOS {
 		values := row{"allowable_values": "[]"}
 		maps.Copy(values, setting)
-		if err := d.insert("bios_settings", "1.1", values); err != nil {
+		if err := d.insert("bios_settings", values); err != nil {
 			return err
 		}
 	}
@@ -151,7 +178,7 @@ func (d database) seedRest(s setup, ports []row) error {
 }
 
 // complete fills in what every node has.
-func complete(node row, uuid, conductor string) row {
+func (d database) complete(node row, uuid, conductor string) row {
 	values := row{
 		"uuid": uuid, "driver": "fake-hardware", "provision_state": "enroll", "conductor_group": "",
 		"maintenance": "0", "console_enabled": "0", "protected": "0", "retired": "0",
@@ -160,8 +187,9 @@ func complete(node row, uuid, conductor string) row {
 		"clean_step", "deploy_step", "raid_config", "target_raid_config", "network_data"} {
 		values[column] = "{}"
 	}
+	maps.Copy(values, d.newer)
 	for column, value := range node {
-		if column == "ports" || value == nil && values[column] != nil {
+		if column == "ports" || value == nil && values[column] != nil || slices.Contains(d.lacking, column) {
 			continue
 		}
 		values[column] = value
@@ -238,7 +266,7 @@ func (d database) table(name string) ([]row, error) {
 
 // volatile columns are generated, or say only that something was written.
 var volatile = map[string][]string{
-	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"}, "node_history": {"id", "uuid"},
+	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"}, "node_history": {"id", "uuid", "duration_seconds"},
 	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"},
 }
 

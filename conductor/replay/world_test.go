@@ -2,12 +2,14 @@ package replay
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
@@ -28,6 +30,9 @@ type world struct {
 	// root is the folder that files serves.
 	root   string
 	serial int
+	// release is the place in releases, changes what each release before it and itself changed, by case.
+	release int
+	changes []map[string]any
 }
 
 func selected(name string) bool {
@@ -37,26 +42,39 @@ func selected(name string) bool {
 
 type options = map[string]map[string]string
 
-func start(t *testing.T, extra options) *world {
+// start starts a lab and the conductor; shared are options for ironic-api, too.
+func start(t *testing.T, shared options) *world {
 	t.Helper()
 	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent()}
 	t.Cleanup(w.agent.server.Close)
 	w.serveFiles(t)
-	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: w.configuration()})
+	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: lay(w.configuration(), shared)})
 	if _, err := w.lab.RabbitMQ.Ctl(t.Context(), "trace_on"); err != nil {
 		t.Fatal(err)
 	}
+	w.findRelease(t)
 	var err error
 	if w.tap, err = openTap(w.lab.RabbitMQ.TransportURL, "reply_0123456789abcdef0123456789abcdef"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.tap.close() })
-	if w.db, err = openDatabase(w.lab.Database.URL); err != nil {
+	if w.db, err = openDatabase(w.lab.Database.URL, releases[w.release]); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })
-	w.startConductor(t, w.own(extra))
+	w.startConductor(t, w.own(nil))
 	return w
+}
+
+// lay puts options over others.
+func lay(all, over options) options {
+	for group, values := range over {
+		if all[group] == nil {
+			all[group] = map[string]string{}
+		}
+		maps.Copy(all[group], values)
+	}
+	return all
 }
 
 // restart ends the conductor in order and starts it with other options; recorded says whether these complete those of the
@@ -145,7 +163,9 @@ func (w *world) configuration() options {
 		},
 		"redfish": {"connection_attempts": "1", "connection_retry_interval": "1"},
 		"deploy":  {"erase_devices_priority": "0", "erase_devices_metadata_priority": "0"},
-		"agent":   {"post_deploy_get_power_state_retries": "1", "post_deploy_get_power_state_retry_interval": "1"},
+		"agent": {"post_deploy_get_power_state_retries": "1", "post_deploy_get_power_state_retry_interval": "1",
+			// The recorded agents are those of 21.4, which did not have to.
+			"require_tls": "false"},
 	}
 }
 
@@ -156,15 +176,7 @@ func (w *world) own(extra options) options {
 	if w.python {
 		all = w.recordedInterfaces()
 	}
-	for group, values := range extra {
-		if all[group] == nil {
-			all[group] = map[string]string{}
-		}
-		for option, value := range values {
-			all[group][option] = value
-		}
-	}
-	return all
+	return lay(all, extra)
 }
 
 // recordedInterfaces is the configuration of the conductor that was recorded.
@@ -185,6 +197,10 @@ func (w *world) recordedInterfaces() options {
 		"enabled_storage_interfaces":    "fake,noop,external",
 		"enabled_vendor_interfaces":     "fake,no-vendor,ipmitool,redfish",
 	}
+	if releases[w.release].name == "39.0" {
+		// Shell In A Box is gone.
+		all["DEFAULT"]["enabled_console_interfaces"] = "fake,ipmitool-socat,no-console"
+	}
 	return all
 }
 
@@ -201,12 +217,23 @@ func (w *world) pythonPlaces() options {
 	}
 }
 
+// differences are the deliberate ones: those on every release, and those on the one at hand.
 func (w *world) differences(t *testing.T) map[string]difference {
 	t.Helper()
 	var all map[string]map[string]difference
 	w.read(t, "differences.json", &all)
+	who := "ironmaster"
 	if w.python {
-		return all["python"]
+		who = "python"
 	}
-	return all["ironmaster"]
+	merged := maps.Clone(all[who])
+	for name, here := range all[who+" "+releases[w.release].name] {
+		everywhere := merged[name]
+		here.Paths = slices.Concat(everywhere.Paths, here.Paths)
+		if here.Notifications == nil {
+			here.Notifications = everywhere.Notifications
+		}
+		merged[name] = here
+	}
+	return merged
 }
