@@ -15,10 +15,20 @@ IMPORTS = go list -f '{{.ImportPath}} {{join .Imports " "}} {{join .TestImports 
 SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ && $$1 !~ /replay$$/ {print $$1}')
 UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 
-.PHONY: help build packages lint unit services test test-mixed fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
+# Tests against ironic and RabbitMQ of another Debian suite, in a folder that debian-root makes: release, suite.
+# TestCrowd takes minutes and measures more than it proves about a release; JSON-RPC was recorded on 21.4 only.
+define release-tests
+	deploy-examples/lab/debian-root $(2) "$${XDG_CACHE_HOME:-$$HOME/.cache}/ironmaster-lab/root-$(2)" \
+		ironic-api ironic-conductor python3-pymysql python3-psycopg2 rabbitmq-server
+	IRONMASTER_RELEASE=$(1) go test -count=1 -p 1 -timeout 20m -skip '^TestCrowd$$' \
+		./deploy-examples/lab ./messaging/rabbit ./conductor/wholeworker
+	IRONMASTER_RELEASE=$(1) go test -count=1 -v -timeout 20m -run "TestReplay|TestPinned" ./conductor/replay
+endef
+
+.PHONY: help build packages lint unit services test test-mixed test-2025.1 test-newest fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/ironmaster, a static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ironmaster ./cmd/ironmaster
@@ -45,6 +55,12 @@ test-mixed: ## Python's conductor and this one on one database and one broker, a
 	go test -v -timeout 15m -run '^TestMixed' ./conductor/wholeworker
 
 test: packages lint unit services test-mixed ## everything that must hold before a commit; .ci/run calls it
+
+test-2025.1: build packages ## the whole worker and the replay against ironic and RabbitMQ of Debian 13
+	$(call release-tests,2025.1,trixie)
+
+test-newest: build packages ## the same against those of Debian sid
+	$(call release-tests,newest,sid)
 
 fuzz: ## try every fuzz target for FUZZTIME (10s)
 	@set -e; for package in $$(go list ./...); do \
