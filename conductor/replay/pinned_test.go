@@ -55,6 +55,7 @@ func TestPinned(t *testing.T) {
 	}
 	ownSetups := own.setups()
 	differences := w.differences(t)
+	everywhere := difference{Paths: slices.Concat(differences["*"].Paths, differences["pinned"].Paths)}
 	tally{what: "pinned cases"}.run(t, pinnedCases, func(name string) outcome {
 		before := ownSetups
 		if lacking[name] {
@@ -70,6 +71,6 @@ func TestPinned(t *testing.T) {
 		if !slices.ContainsFunc(c.asked.HTTP, func(e exchange) bool { return e.Request != nil }) {
 			c.want.Request = c.asked.Request
 		}
-		return w.replay(t, before, c, differences[name], differences["*"])
+		return w.replay(t, before, c, differences[name], everywhere)
 	})
 }
