@@ -7,6 +7,7 @@
 // that started them dies.
 //
 // The programs come from Debian packages (Debian 12 and 13); the script install-packages beside this file installs them.
+// Ironic and RabbitMQ may come from a folder with another Debian release (Options.Release), made by debian-root.
 // Preparing a schema costs seconds, so the first lab on a machine keeps the freshly made database files in the user's
 // cache folder, named by package versions, and later ones copy them.
 package lab
