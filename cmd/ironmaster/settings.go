@@ -16,10 +16,10 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/fake"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
-	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
+	"github.com/ironmaster/ironmaster/store/keystone"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 

@@ -15,10 +15,10 @@ import (
 
 	"github.com/ironmaster/ironmaster/conductor"
 	"github.com/ironmaster/ironmaster/conductor/config"
-	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/jsonrpc"
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // This file decides how requests reach a worker, and where its events go.

@@ -3,7 +3,7 @@ package image
 import (
 	"time"
 
-	"github.com/ironmaster/ironmaster/keystone"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 const (

@@ -14,8 +14,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 const (

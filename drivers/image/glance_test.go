@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 func TestGlanceShow(t *testing.T) {

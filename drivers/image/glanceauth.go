@@ -12,8 +12,8 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 
-	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // glanceSession holds the service's login to Keystone and builds the clients that speak to Glance.

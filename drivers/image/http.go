@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/ironmaster/ironmaster/keystone"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // maxRedirects bounds how often an HTTP image may point elsewhere.

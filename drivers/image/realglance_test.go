@@ -16,8 +16,8 @@ import (
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 	"github.com/ironmaster/ironmaster/drivers/image"
-	"github.com/ironmaster/ironmaster/keystone"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // A real glance-api hands over a real qcow2, which arrives as the raw disk that it was made of.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/ironmaster/ironmaster/keystone"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // TokenConfig says whose tokens are taken.

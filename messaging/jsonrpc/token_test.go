@@ -10,7 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/ironmaster/ironmaster/keystone"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // fakeReader knows tokens by name, and counts how often it is asked.
