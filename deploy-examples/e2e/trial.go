@@ -68,7 +68,7 @@ func (t *trial) startServices(ctx context.Context) (err error) {
 		"conductor": {"file_url_allowed_paths": t.dir, "automated_clean": strconv.FormatBool(t.clean)},
 		// Writing zeros over all of a disk would take hours and show nothing new.
 		"deploy": {"erase_devices_priority": "0", "erase_devices_metadata_priority": "10"},
-		"agent":  {"deploy_logs_collect": "always", "deploy_logs_local_path": filepath.Join(t.dir, "agent-logs")},
+		"agent":  {"deploy_logs_collect": "always"},
 	}})
 	if err != nil {
 		return err

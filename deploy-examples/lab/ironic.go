@@ -127,9 +127,13 @@ func (l *Lab) baseConf() ini {
 		"oslo_messaging_notifications": {"driver": "messagingv2"},
 		"service_catalog":              none(l.IronicURL),
 		"conductor":                    {"file_url_allowed_paths": l.Dir},
-		"agent":                        {"image_download_source": "http"},
-		"deploy":                       {"iso_master_path": filepath.Join(images, "iso")},
-		"pxe":                          {"images_path": images, "instance_master_path": filepath.Join(images, "master")},
+		"agent": {
+			"image_download_source":  "http",
+			"certificates_path":      filepath.Join(l.Dir, "state", "certificates"),
+			"deploy_logs_local_path": filepath.Join(l.Dir, "agent-logs"),
+		},
+		"deploy": {"iso_master_path": filepath.Join(images, "iso")},
+		"pxe":    {"images_path": images, "instance_master_path": filepath.Join(images, "master")},
 	}
 	if l.options.Transport == jsonRPC {
 		conf["DEFAULT"]["rpc_transport"] = jsonRPC
