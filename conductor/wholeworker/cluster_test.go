@@ -63,6 +63,8 @@ func clusterOptions() options {
 			"rpc_response_timeout": "20"},
 		"conductor": {
 			"heartbeat_interval": "1", "heartbeat_timeout": strconv.Itoa(deadAfter),
+			// Less than a lab waits for the end of a service: one that stops serves waiting nodes for as long.
+			"graceful_shutdown_timeout": "8",
 			"sync_power_state_interval": "1", "power_failure_recovery_interval": "1", "sync_local_state_interval": "1",
 			"check_provision_state_interval": "1", "periodic_max_workers": "100",
 			// What power sync does is seen in the database then, and machines are switched by nobody but their flows.
