@@ -26,30 +26,31 @@ func (t *task) flowName(kind drivers.StepKind) string {
 
 // flowBegan keeps that a flow begins with the steps that the row lists.
 func (t *task) flowBegan(ctx context.Context, kind drivers.StepKind) {
-	name := t.flowName(kind)
-	t.recordFlow(ctx, name+" start", fmt.Sprintf("Starting %s with steps=%s", name, t.flowText(kind)))
+	t.recordFlow(ctx, kind, "start", "INFO", func(name, steps string) string {
+		return fmt.Sprintf("Starting %s with steps=%s", name, steps)
+	})
 }
 
 // flowEnded keeps that no step is left. The row has forgotten the steps of a cleaning by then.
 func (t *task) flowEnded(ctx context.Context, kind drivers.StepKind) {
-	name := t.flowName(kind)
-	t.recordFlow(ctx, name+" end", fmt.Sprintf("%s completed successfully with steps=%s", titled(name), t.flowText(kind)))
+	t.recordFlow(ctx, kind, "end", "INFO", func(name, steps string) string {
+		return fmt.Sprintf("%s completed successfully with steps=%s", titled(name), steps)
+	})
 }
 
-// flowBroke keeps at which step a flow failed.
+// flowBroke keeps at which step a flow failed; last_error is up to the handler of the failure.
 func (t *task) flowBroke(ctx context.Context, kind drivers.StepKind, step string) {
+	t.recordFlow(ctx, kind, "end", "ERROR", func(name, steps string) string {
+		return fmt.Sprintf("%s aborted at step '%s' with steps=%s", titled(name), step, steps)
+	})
+}
+
+func (t *task) recordFlow(ctx context.Context, kind drivers.StepKind, status, severity string, text func(name, steps string) string) {
 	if !t.c.cfg.RecordStepFlows {
 		return
 	}
 	name := t.flowName(kind)
-	t.record(ctx, strings.ReplaceAll(name+" end", " ", "_"),
-		fmt.Sprintf("%s aborted at step '%s' with steps=%s", titled(name), step, t.flowText(kind)))
-}
-
-func (t *task) recordFlow(ctx context.Context, eventType, text string) {
-	if t.c.cfg.RecordStepFlows {
-		t.addHistory(ctx, strings.ReplaceAll(eventType, " ", "_"), "INFO", text)
-	}
+	t.addHistory(ctx, strings.ReplaceAll(name, " ", "_")+"_"+status, severity, text(name, t.flowText(kind)))
 }
 
 func titled(name string) string {
