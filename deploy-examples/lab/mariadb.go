@@ -45,6 +45,8 @@ func (l *Lab) prepareMariaDB() (*Database, error) {
 					// A lab needs no durability, and little memory.
 					"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
 					"--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M", "--performance-schema=OFF",
+					// Each process of ironic may open 55 connections; 151, the default, is too few for a cluster.
+					"--max-connections=500",
 				},
 				Ready: func(ctx context.Context) error { return ping(ctx, "mysql", admin(dir, port)) },
 			}

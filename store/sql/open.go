@@ -131,8 +131,9 @@ func (db *DB) sizePool() {
 		overflow = 50
 	}
 	db.pool.SetMaxOpenConns(size + overflow)
-	// Those above MaxPoolSize go when the burst is over, not between two statements of it.
-	db.pool.SetMaxIdleConns(size + overflow)
+	// Some of those above MaxPoolSize stay until the burst is over: closed and opened between its statements they would cost
+	// more than the statements. Not all stay, for the database admits a number that others need as well.
+	db.pool.SetMaxIdleConns(size + overflow/4)
 }
 
 // discover reads the schema, waiting for the database to come up.
