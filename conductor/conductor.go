@@ -166,6 +166,11 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 	}
 	c.conductorID = row.ID
 	c.lease.renew(c.now())
+	// From the registration on requests are accepted, and those that run are not to be run again.
+	left, err := c.local.Pending()
+	if err != nil {
+		return fmt.Errorf("reading requests from before the restart: %w", err)
+	}
 	close(c.registered)
 	c.background.Go(func() { c.keepAlive(c.workCtx) })
 	if err := c.failLeftovers(ctx, claimed); err != nil {
@@ -177,7 +182,7 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 	if err := c.serveAgain(ctx); err != nil {
 		c.log.Warn().Err(err).Msg("Serving images from before the restart again failed")
 	}
-	if err := c.replay(c.workCtx); err != nil {
+	if err := c.replay(c.workCtx, left); err != nil {
 		return fmt.Errorf("running requests from before the restart: %w", err)
 	}
 	c.runPeriodics(c.workCtx)

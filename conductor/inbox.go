@@ -116,11 +116,7 @@ func (c *Conductor) execute(ctx context.Context, m Message, r *oslo.Request) (an
 
 // replay runs what an earlier life of this worker accepted and did not finish. Each method takes the node's lock and
 // looks at its state first, so that work which was done already is refused by the state machine.
-func (c *Conductor) replay(ctx context.Context) error {
-	calls, err := c.local.Pending()
-	if err != nil {
-		return err
-	}
+func (c *Conductor) replay(ctx context.Context, calls []local.Call) error {
 	for _, call := range calls {
 		m, err := c.again(call)
 		var r *oslo.Request

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
 )
 
 func cast(t *testing.T, method, id string, args map[string]any) []byte {
@@ -84,4 +86,32 @@ func TestARequestThatIsCutShortRunsLater(t *testing.T) {
 	}
 	w = r.start(t)
 	w.settled(t, n.UUID, store.Available)
+}
+
+// A worker takes requests while its start is not over yet. What it took itself is not left from before the restart: it runs
+// already, and running it again would undo what came after it.
+func TestAStartRunsWhatWasLeftAndNotWhatJustCame(t *testing.T) {
+	w := idle(t, nil)
+	left, fresh := w.enroll(t, nil), w.enroll(t, nil)
+	accept := func(id string, n *store.Node) {
+		t.Helper()
+		body := cast(t, "add_node_traits", id, map[string]any{"node_id": n.UUID, "traits": []string{"CUSTOM_A"}})
+		if isNew, err := w.local.Accept(local.Call{ID: id, At: w.now(), Body: body}); err != nil || !isNew {
+			t.Fatalf("accepting %s: %v, %v", id, isNew, err)
+		}
+	}
+	w.waiting(t, store.DeployWait, nil)
+	w.script.use(behaviour{takeOver: func(*drivers.Task) error { accept("fresh", fresh); return nil }})
+	accept("left", left)
+	if err := w.Conductor.start(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "what was left has run", func() bool { return len(w.row(t, left.UUID).Traits) == 1 })
+	equal(t, "traits by what is under way elsewhere", len(w.row(t, fresh.UUID).Traits), 0)
+	waitUntil(t, "the inbox holds only what is under way", func() bool {
+		calls, err := w.local.Pending()
+		return err == nil && len(calls) == 1 && calls[0].ID == "fresh"
+	})
+	w.endWork()
+	w.background.Wait()
 }
