@@ -74,10 +74,10 @@ func start(ctx context.Context, b *bench, only, dir, program string) (short int,
 	}
 	b.lab = set
 	defer func() { err = errors.Join(err, set.Close()) }()
-	if err := b.run(ctx); err != nil {
-		return 0, err
-	}
-	return b.report(dir)
+	// What was measured before something went wrong took minutes, and is shown.
+	err = b.run(ctx)
+	short, reportErr := b.report(dir)
+	return short, errors.Join(err, reportErr)
 }
 
 func contains(list, name string) bool {
