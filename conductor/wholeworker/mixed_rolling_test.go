@@ -111,7 +111,8 @@ func (u *users) awaitCycles(t *testing.T, count int) {
 	u.mu.Lock()
 	before := maps.Clone(u.cycles)
 	u.mu.Unlock()
-	eventually(t, "every machine is deployed and torn down once more", func() error {
+	// A cycle is cleaning, deployment and tear-down, and another one may be under way. A user who is let down is told at once.
+	within(t, 5*settleTime, "every machine is deployed and torn down once more", func() error {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if u.failed != nil {

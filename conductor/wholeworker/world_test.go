@@ -237,10 +237,16 @@ func (w *world) checkNothingHeld(t *testing.T) {
 	})
 }
 
-// eventually polls until check returns nil.
+// eventually polls until check returns nil, for settleTime.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(settleTime)
+	within(t, settleTime, what, check)
+}
+
+// within is eventually for what takes longer.
+func within(t *testing.T, limit time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for {
 		err := check()
 		if err == nil {
