@@ -88,6 +88,7 @@ func (w *world) places() *strings.Replacer {
 		"http://127.0.0.1:8089", w.files.URL,
 		"http://127.0.0.1:9998", w.agent.url,
 		"/srv/ref/http", w.root,
+		"/var/lib/ironic", filepath.Join(w.lab.Dir, "state"),
 	)
 }
 

@@ -294,6 +294,6 @@ func (w *world) canonical(out map[string]any) string {
 	}
 	return strings.TrimRight(strings.NewReplacer(
 		w.lab.IronicURL, "http://127.0.0.1:6385", w.files.URL, "http://127.0.0.1:8089", w.agent.url, "http://127.0.0.1:9998",
-		w.root, "/srv/ref/http",
+		w.root, "/srv/ref/http", filepath.Join(w.lab.Dir, "state"), "/var/lib/ironic",
 	).Replace(text.String()), "\n")
 }
