@@ -1,12 +1,10 @@
 // Demo shows one round of Ironmaster's work on one machine: it starts RabbitMQ (unless told to do without a broker),
-// ironic-api and Glance on loopback, a
-// conductor and a room of simulated machines, deploys a whole-disk image onto the machines with the openstack client,
+// ironic-api and Glance on loopback, a conductor and a room of simulated machines, deploys a whole-disk image onto the machines with the openstack client,
 // compares their disks with the image, tears one down, and cleans up. Run it with make demo from the top of the tree.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -43,22 +41,11 @@ func start(ctx context.Context, d *demo, stop bool) error {
 	if d.program, err = filepath.Abs(d.program); err != nil {
 		return err
 	}
-	if err := sweep(d.dir); err != nil || stop {
+	if err := lab.Sweep(d.dir); err != nil || stop {
 		return err
 	}
 	if _, err := os.Stat(d.program); err != nil {
 		return fmt.Errorf("there is no %s yet: run make build", d.program)
 	}
 	return d.run(ctx)
-}
-
-// sweep ends an earlier demo that was kept, and removes its files.
-func sweep(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := lab.End(dir); err != nil {
-		return err
-	}
-	return os.RemoveAll(dir)
 }

@@ -62,7 +62,7 @@ func start(ctx context.Context, t *trial, stop bool) error {
 	if t.inside() {
 		return t.run(ctx)
 	}
-	if err := sweep(t.dir); err != nil || stop {
+	if err := lab.Sweep(t.dir); err != nil || stop {
 		return err
 	}
 	if _, err := os.Stat(t.program); err != nil {
@@ -84,15 +84,4 @@ func firmwares(named string) ([]string, error) {
 		return nil, fmt.Errorf("FIRMWARE is %v, not %q", all, named)
 	}
 	return []string{named}, nil
-}
-
-// sweep ends an earlier run that was kept, and removes its files.
-func sweep(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := lab.End(dir); err != nil {
-		return err
-	}
-	return os.RemoveAll(dir)
 }

@@ -59,3 +59,14 @@ func ours(dir string, pid int) bool {
 	folder, err := os.Readlink(filepath.Join(proc, "cwd"))
 	return err == nil && (folder == dir || strings.HasPrefix(folder, dir+"/"))
 }
+
+// Sweep ends what an earlier run left in a lab's folder, and removes the folder. That there is none is no error.
+func Sweep(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := End(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
