@@ -98,9 +98,8 @@ func TestAManualCleaningBootsNoRamdiskThatNoStepNeeds(t *testing.T) {
 	w := on(t, messaging.Newest)
 	inBand := step("burn", 0, drivers.Done, nil)
 	inBand.RequiresRamdisk = true
-	w.script.use(behaviour{steps: cleanSteps(step("reset", 0, drivers.Done, nil), inBand)})
 	for name, boots := range map[string]bool{"reset": false, "burn": true} {
-		w.script.did()
+		w.script.use(behaviour{steps: cleanSteps(step("reset", 0, drivers.Done, nil), inBand)})
 		n := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
 		w.must(t, "do_node_clean", map[string]any{"node_id": n.UUID, "disable_ramdisk": false,
 			"clean_steps": []any{store.Dict{"interface": "deploy", "step": name}}})
