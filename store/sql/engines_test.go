@@ -5,6 +5,7 @@ import (
 	stdsql "database/sql"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,11 +25,16 @@ type engine struct {
 var sqlite = engine{"sqlite", func(t *testing.T) string { return sqltest.URL(t) }, time.Microsecond}
 
 // clock is a test's time; it advances by a minute with each look, so that each UPDATE leaves another updated_at.
-type clock struct{ t time.Time }
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
 
-func newClock() *clock { return &clock{time.Date(2026, 11, 22, 7, 9, 39, 167523000, time.UTC)} }
+func newClock() *clock { return &clock{t: time.Date(2026, 11, 22, 7, 9, 39, 167523000, time.UTC)} }
 
 func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.t = c.t.Add(time.Minute)
 	return c.t
 }

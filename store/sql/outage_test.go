@@ -4,6 +4,7 @@ import (
 	"context"
 	stdsql "database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -58,7 +59,17 @@ func TestLostAnswersAreNoFailure(t *testing.T) {
 				_, err := db.Register(ctx, &store.Conductor{Hostname: "worker-1"}, nil)
 				return err
 			}},
-			{"release", "worker-1", func(ctx context.Context) error { return db.Release(ctx, n.ID, "worker-1") }},
+			{"take over", commit, func(ctx context.Context) error {
+				gone, err := db.Conductor(ctx, "worker-1")
+				if err != nil {
+					return err
+				}
+				if taken, err := db.TakeOver(ctx, n.ID, *gone, "worker-2"); err != nil || !taken {
+					return fmt.Errorf("taken %v, %w", taken, err)
+				}
+				return nil
+			}},
+			{"release", "worker-2", func(ctx context.Context) error { return db.Release(ctx, n.ID, "worker-2") }},
 			{"delete the node", commit, func(ctx context.Context) error { return db.DestroyNode(ctx, n, sql.Guard{}) }},
 		} {
 			p.loseAnswerTo(step.marker)

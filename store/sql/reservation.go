@@ -148,6 +148,56 @@ func (db *DB) Release(ctx context.Context, id int64, tag string) error {
 	})
 }
 
+// TakeOver ends the hold that a worker that is gone has on a node: the reservation goes over to tag, or the node becomes
+// free when tag is "". gone is the worker's row, as OfflineConductors returned it. taken tells whether that was done; it
+// was not when the worker gave a sign of life or registered anew since the row was read, or when it does not hold the node
+// any more. Then nothing was changed.
+//
+// A worker that comes back writes its row before it reserves anything, under the same host name as before. So its row is
+// locked here while the node is written: either it has not come back and its new reservations are still to come, or the
+// row is another by now. A caller that takes the reservation for itself holds the node's lock in its own file, as for Reserve.
+//
+// Crash window: when the process dies after the COMMIT, the reservation under its own tag stays until its next start. When
+// ctx ends while the COMMIT is on its way, the node is freed: the old holder may be back and would not know of a hold.
+func (db *DB) TakeOver(ctx context.Context, id int64, gone store.Conductor, tag string) (taken bool, err error) {
+	r := &reservation{ident: strconv.FormatInt(id, 10), where: "id = ?", arg: id, tag: tag}
+	err = db.transact(ctx, fmt.Sprintf("taking node %d over from %s", id, gone.Hostname), func(s session) error {
+		taken = false
+		if r.lost {
+			row, err := s.holder(r)
+			if err != nil || row.tag == r.tag && row.at.Equal(r.sent) {
+				taken = err == nil
+				return err
+			}
+		}
+		if still, err := s.unchanged(gone); err != nil || !still {
+			return err
+		}
+		r.sent, r.lost = db.now(), true
+		n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE id = ? AND reservation = ?",
+			sql.NullString{String: tag, Valid: tag != ""}, r.sent, id, gone.Hostname)
+		taken = n == 1
+		return err
+	})
+	if err != nil && r.lost && tag != "" {
+		err = db.undoReserve(ctx, r, err)
+	}
+	if store.KindOf(err) == store.NodeNotFound {
+		err = nil
+	}
+	return taken && err == nil, err
+}
+
+// unchanged tells whether a conductor's row is as it was read, and keeps it so until the transaction ends.
+func (s session) unchanged(c store.Conductor) (bool, error) {
+	var online sql.NullBool
+	var at time.Time
+	updated := field{dest: &at}
+	found, err := s.one("SELECT online, updated_at FROM conductors WHERE id = ? AND hostname = ?"+s.db.dialect.forUpdate(),
+		[]any{c.ID, c.Hostname}, &online, &updated)
+	return found && online.Bool == c.Online && at.Equal(c.UpdatedAt), errors.Join(err, updated.err)
+}
+
 // sameHost is ironic's case-insensitive comparison of a reservation with a host. Ironic also takes "_" and "%" in host
 // names for wildcards and would clear the locks of other hosts then; here they are plain characters.
 const sameHost = "LOWER(reservation) LIKE LOWER(?) ESCAPE '!'"

@@ -1,12 +1,14 @@
 package sql_test
 
 import (
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -98,6 +100,118 @@ func TestStartClearsWhatTheHostLeft(t *testing.T) {
 			if got.LastError != wantError || got.TargetPowerState != wantTarget || (got.Reservation != "") != (i == 2) {
 				t.Errorf("node %d: last_error %q, target %q, reservation %q", i, got.LastError, got.TargetPowerState, got.Reservation)
 			}
+		}
+	})
+}
+
+// leaveBehind registers worker-1, lets it reserve a node, and returns its row as a peer finds it when worker-1 is gone.
+func leaveBehind(t *testing.T, db *sql.DB) (*store.Node, store.Conductor) {
+	t.Helper()
+	if _, err := db.Register(t.Context(), &store.Conductor{Hostname: "worker-1"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	n := createNode(t, db, nil)
+	if _, err := db.Reserve(t.Context(), n.UUID, "worker-1"); err != nil {
+		t.Fatal(err)
+	}
+	offline, err := db.OfflineConductors(t.Context(), time.Second)
+	if err != nil || len(offline) != 1 {
+		t.Fatalf("offline: %v, %v", offline, err)
+	}
+	return n, offline[0]
+}
+
+func TestTakeOverFromAWorkerThatIsGone(t *testing.T) {
+	for _, tag := range []string{"worker-2", ""} {
+		onEveryEngine(t, func(t *testing.T, db *sql.DB, e engine) {
+			n, gone := leaveBehind(t, db)
+			if taken, err := db.TakeOver(t.Context(), n.ID, gone, tag); err != nil || !taken {
+				t.Fatalf("taken %v, %v", taken, err)
+			}
+			if got := readNode(t, db, n.UUID); got.Reservation != tag || !got.UpdatedAt.After(n.UpdatedAt) {
+				t.Errorf("reserved by %q instead of %q, updated at %v", got.Reservation, tag, got.UpdatedAt)
+			}
+			if taken, err := db.TakeOver(t.Context(), n.ID, gone, "worker-3"); err != nil || taken {
+				t.Errorf("taken twice: %v, %v", taken, err)
+			}
+			if got := readNode(t, db, n.UUID); got.Reservation != tag {
+				t.Errorf("the second try left the reservation at %q", got.Reservation)
+			}
+		})
+	}
+}
+
+func TestTakeOverSparesAWorkerThatIsBack(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		back func(t *testing.T, db *sql.DB, n *store.Node) error
+	}{
+		{"a sign of life", func(t *testing.T, db *sql.DB, n *store.Node) error {
+			return db.Touch(t.Context(), "worker-1", true)
+		}},
+		{"registered anew, and reserved anew", func(t *testing.T, db *sql.DB, n *store.Node) error {
+			if _, err := db.Register(t.Context(), &store.Conductor{Hostname: "worker-1"}, nil); err != nil {
+				return err
+			}
+			if _, err := db.ClearReservations(t.Context(), "worker-1"); err != nil {
+				return err
+			}
+			_, err := db.Reserve(t.Context(), n.UUID, "worker-1")
+			return err
+		}},
+		{"deregistered", func(t *testing.T, db *sql.DB, n *store.Node) error {
+			return db.Unregister(t.Context(), "worker-1")
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			onEveryEngine(t, func(t *testing.T, db *sql.DB, e engine) {
+				n, gone := leaveBehind(t, db)
+				if err := test.back(t, db, n); err != nil {
+					t.Fatal(err)
+				}
+				if taken, err := db.TakeOver(t.Context(), n.ID, gone, ""); err != nil || taken {
+					t.Errorf("taken %v, %v", taken, err)
+				}
+				if got := readNode(t, db, n.UUID); got.Reservation != "worker-1" {
+					t.Errorf("reserved by %q", got.Reservation)
+				}
+			})
+		})
+	}
+	onEveryEngine(t, func(t *testing.T, db *sql.DB, e engine) {
+		_, gone := leaveBehind(t, db)
+		if taken, err := db.TakeOver(t.Context(), 1<<30, gone, "worker-2"); err != nil || taken {
+			t.Errorf("a node that is gone: taken %v, %v", taken, err)
+		}
+	})
+}
+
+// TestTakeOverWaitsForARegistration has the worker come back while its peer is at it: the row of the conductor decides.
+func TestTakeOverWaitsForARegistration(t *testing.T) {
+	beside(t, func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine) {
+		n, gone := leaveBehind(t, db)
+		registering, err := raw.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = registering.Rollback() }()
+		mustExec(t, registering, "UPDATE conductors SET updated_at = '2026-11-22 08:30:00.000000'")
+		taken := make(chan bool)
+		go func() {
+			done, err := db.TakeOver(t.Context(), n.ID, gone, "")
+			if err != nil {
+				t.Error(err)
+			}
+			taken <- done
+		}()
+		if err := registering.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if <-taken {
+			t.Error("taken from a worker that was registering")
+		}
+		if got := readNode(t, db, n.UUID); got.Reservation != "worker-1" {
+			t.Errorf("reserved by %q", got.Reservation)
 		}
 	})
 }
