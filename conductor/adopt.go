@@ -9,6 +9,7 @@ import (
 func (t *task) adopt(ctx context.Context) {
 	t.inferImageKind(ctx)
 	err := t.takeOver(ctx)
+	// gofail: var adoptTakenOver struct{}
 	if err == nil {
 		err = t.processEvent(ctx, eventDone, eventOptions{})
 	}

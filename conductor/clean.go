@@ -59,6 +59,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		}
 		return
 	}
+	// gofail: var cleanPrepared struct{}
 	if outcome == drivers.Waiting {
 		t.wait(ctx, manualTarget(t.Node))
 		return
@@ -145,6 +146,7 @@ func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
 		}
 		return
 	}
+	// gofail: var cleanListed struct{}
 	t.flowBegan(ctx, drivers.CleanStep)
 	t.runCleanSteps(ctx, 0)
 }
@@ -163,6 +165,7 @@ func (t *task) runCleanSteps(ctx context.Context, index int) {
 			return
 		}
 		outcome, err := t.runStep(ctx, drivers.CleanStep, step)
+		// gofail: var cleanStepRan struct{}
 		if !t.cleanGoesOn(ctx, disableRamdisk, outcome, err) {
 			return
 		}

@@ -153,6 +153,7 @@ func (t *task) deploy(ctx context.Context, r deployRequest) {
 		}
 		return
 	}
+	// gofail: var deployPrepared struct{}
 	if err := t.listDeploySteps(ctx, r.steps); err != nil {
 		if !lost(err) {
 			t.deployFailed(ctx, "Cannot get deploy steps; failed to deploy: "+err.Error(), true)
@@ -167,6 +168,7 @@ func (t *task) deploy(ctx context.Context, r deployRequest) {
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
+	// gofail: var deployListed struct{}
 	t.flowBegan(ctx, drivers.DeployStep)
 	t.runDeploySteps(ctx, 0)
 }
@@ -204,6 +206,7 @@ func (t *task) runDeploySteps(ctx context.Context, index int) {
 			return
 		}
 		outcome, err := t.runStep(ctx, drivers.DeployStep, step)
+		// gofail: var deployStepRan struct{}
 		if !t.deployGoesOn(ctx, step, outcome, err) || !t.joinAgentSteps(ctx) {
 			return
 		}

@@ -38,9 +38,11 @@ func (t *task) processEvent(ctx context.Context, event string, o eventOptions) e
 	if tr.ClearsError || o.lastError != "" {
 		node.LastError = o.lastError
 	}
+	// gofail: var eventBeforeSave struct{}
 	if err := t.save(ctx); err != nil {
 		return err
 	}
+	// gofail: var eventSaved struct{}
 	t.logTransition(from)
 	change := provisionChange{from: from, event: event, status: tr.Status}
 	if o.background == nil {

@@ -51,9 +51,11 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 			info[key] = value
 		}
 	}
+	// gofail: var heartbeatBeforeSave struct{}
 	if t.saveOrLose(ctx) != nil || !slices.Contains(heartbeatActs, t.Node.ProvisionState) {
 		return
 	}
+	// gofail: var heartbeatSaved struct{}
 	if t.Node.Maintenance {
 		t.beatInMaintenance(ctx)
 		return

@@ -43,6 +43,7 @@ func (c *Conductor) receive(ctx context.Context, m Message) {
 	if id == "" {
 		id = uuid.NewString()
 	}
+	// gofail: var inboxBeforeAccept struct{}
 	fresh, err := c.local.Accept(local.Call{ID: id, At: c.now(), Form: string(c.transport.Form()), Body: m.Body()})
 	switch {
 	case errors.Is(err, local.ErrCallID):
@@ -56,11 +57,13 @@ func (c *Conductor) receive(ctx context.Context, m Message) {
 			"Conductor %s cannot write its journal and takes no requests", c.cfg.Host))
 		return
 	}
+	// gofail: var inboxAccepted struct{}
 	c.ack(m)
 	if !fresh {
 		c.log.Debug().Str("method", r.Method).Msg("A request came twice; the second one is dropped")
 		return
 	}
+	// gofail: var inboxAcked struct{}
 	c.runAccepted(ctx, m, r, id)
 }
 
@@ -89,9 +92,11 @@ func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request,
 		// The worker is stopping and the request may have been cut short: the next start runs it.
 		return
 	}
+	// gofail: var inboxExecuted struct{}
 	if err := c.local.Finish(id); err != nil {
 		c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
 	}
+	// gofail: var inboxFinished struct{}
 	c.answer(ctx, m, r, result, err)
 }
 

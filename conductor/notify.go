@@ -25,6 +25,7 @@ func (t *task) notifyProvision(ctx context.Context, change provisionChange) {
 		"event": change.event, "previous_provision_state": nullable(change.from.State),
 		"previous_target_provision_state": nullable(change.from.Target),
 	})
+	// gofail: var eventNotified struct{}
 }
 
 func (t *task) notifyPower(ctx context.Context, status, requested string) {
@@ -99,6 +100,7 @@ func (c *Conductor) post(node, eventType, level string, payload json.RawMessage,
 		events = append(events, local.Event{ID: n.MessageID, Node: node, Topic: topic + "." + routingLevel(level),
 			Body: body})
 	}
+	// gofail: var outboxBeforeAppend struct{}
 	return c.local.Append(events...)
 }
 

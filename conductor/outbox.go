@@ -41,6 +41,7 @@ func (c *Conductor) publishAll(ctx context.Context) error {
 		if err := c.local.Delete(sent...); err != nil {
 			return err
 		}
+		// gofail: var outboxDeleted struct{}
 		if sendErr != nil {
 			return sendErr
 		}
@@ -51,9 +52,11 @@ func (c *Conductor) publishAll(ctx context.Context) error {
 // sendAll sends a batch in order and returns what went out, which is then deleted in one commit.
 func (c *Conductor) sendAll(ctx context.Context, events []local.Event) (sent []uint64, err error) {
 	for _, e := range events {
+		// gofail: var outboxBeforeSend struct{}
 		if err := c.send(ctx, e); err != nil {
 			return sent, err
 		}
+		// gofail: var outboxSent struct{}
 		sent = append(sent, e.Seq)
 	}
 	return sent, nil

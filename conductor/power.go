@@ -50,6 +50,7 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 		}
 		return nil
 	}
+	// gofail: var powerBeforeTarget struct{}
 	node, target := t.Node, targetPower(requested)
 	node.TargetPowerState = target
 	if !store.FailedState(node.ProvisionState) {
@@ -62,14 +63,17 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 	if err := t.save(ctx); err != nil {
 		return err
 	}
+	// gofail: var powerTargetSaved struct{}
 	if err := t.drivePower(ctx, requested, timeout); err != nil {
 		return t.powerFailed(ctx, requested, fmt.Sprintf("Failed to change power state to '%s' by '%s': %s",
 			target, requested, err), err)
 	}
+	// gofail: var powerDriven struct{}
 	node.PowerState, node.TargetPowerState = target, ""
 	if err := t.save(ctx); err != nil {
 		return err
 	}
+	// gofail: var powerSaved struct{}
 	t.notifyPower(ctx, "end", requested)
 	t.Log.Info().Str("power_state", target).Str("by", requested).Msg("Node's power state was set")
 	return nil

@@ -36,12 +36,14 @@ func stepColumn(n *store.Node, kind drivers.StepKind) *store.Dict {
 
 // beginStep writes which step runs next, before it runs: after a crash the row tells where the flow was.
 func (t *task) beginStep(ctx context.Context, kind drivers.StepKind, index int, step store.Dict) error {
+	// gofail: var stepBeforeBegin struct{}
 	*stepColumn(t.Node, kind) = step.Clone()
 	t.Node.DriverInternalInfo[string(kind)+"_step_index"] = index
 	if err := t.save(ctx); err != nil {
 		return err
 	}
 	t.Log.Info().Str("step", stepID(step)).Int("index", index).Msgf("Executing a %s step", kind)
+	// gofail: var stepBegun struct{}
 	t.reportStep(ctx, kind, index, step)
 	return nil
 }

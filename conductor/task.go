@@ -127,6 +127,7 @@ func (t *task) tryReserve(ctx context.Context) error {
 	if err := t.c.mayAct(); err != nil {
 		return err
 	}
+	// gofail: var lockBeforeRecord struct{}
 	undo, err := t.takeRecord()
 	if err != nil {
 		var locked *local.Locked
@@ -135,6 +136,7 @@ func (t *task) tryReserve(ctx context.Context) error {
 		}
 		return err
 	}
+	// gofail: var lockRecorded struct{}
 	node, err := t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
 	if err == nil && t.c.fenced(node) {
 		err = errors.Join(store.Errorf(store.TemporaryFailure, "Conductor %s was started anew, and this run of it lets go of "+
@@ -143,6 +145,7 @@ func (t *task) tryReserve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, undo())
 	}
+	// gofail: var lockReserved struct{}
 	t.Node, t.Shared = node, false
 	return nil
 }
@@ -189,12 +192,15 @@ func (t *task) release(ctx context.Context) error {
 	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
+	// gofail: var lockBeforeRelease struct{}
 	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
 	if kind := store.KindOf(err); kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked {
 		// The row is gone, or somebody else took the reservation from us: there is nothing left to give back.
 		err = nil
 	}
+	// gofail: var lockReservationGone struct{}
 	err = errors.Join(err, t.dropRecord())
+	// gofail: var lockRecordGone struct{}
 	if err != nil {
 		t.Log.Error().Err(err).Str("purpose", t.purpose).Msg("Releasing the node failed")
 	}

@@ -22,6 +22,7 @@ func (t *task) tearDown(ctx context.Context, from string) {
 	// half of it.
 	settle, cancel := lingering(ctx)
 	defer cancel()
+	// gofail: var instanceTornDown struct{}
 	if err := t.forgetInstance(settle); err != nil {
 		t.Log.Error().Err(err).Msg("Forgetting the instance failed")
 		return
@@ -29,6 +30,7 @@ func (t *task) tearDown(ctx context.Context, from string) {
 	if failure != nil {
 		return
 	}
+	// gofail: var instanceForgotten struct{}
 	if err := t.processEvent(ctx, eventClean, eventOptions{}); err != nil {
 		t.Log.Error().Err(err).Msg("Starting the cleaning after a tear-down failed")
 		return

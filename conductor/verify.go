@@ -25,6 +25,7 @@ func (t *task) verify(ctx context.Context) {
 	t.cacheBIOS(ctx)
 	t.cacheVendor(ctx)
 	t.cacheBootMode(ctx)
+	// gofail: var verifyRead struct{}
 	before := node.PowerState
 	node.PowerState = power
 	if err := t.processEvent(ctx, eventDone, eventOptions{}); err != nil {

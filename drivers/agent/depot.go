@@ -40,9 +40,11 @@ func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (S
 	if err != nil {
 		return Served{}, err
 	}
+	// gofail: var imageProvided struct{}
 	if err := t.Worker.Journal(t).Put(ctx, journalImageToken, supply.Token); err != nil {
 		return Served{}, err
 	}
+	// gofail: var imagePromised struct{}
 	return Served{URL: supply.URL, Format: supply.Format, HashAlgo: supply.HashAlgo, HashValue: supply.HashValue,
 		Size: supply.Size}, nil
 }

@@ -148,6 +148,7 @@ func (d *Deploy) ExecuteStep(ctx context.Context, t *drivers.Task, kind drivers.
 	if err != nil {
 		return drivers.Done, err
 	}
+	// gofail: var agentStepBeforeSend struct{}
 	answer, err := d.client.do(ctx, t.Node, request{
 		method: fmt.Sprintf("%s.execute_%s_step", kind, kind),
 		params: store.Dict{
@@ -158,6 +159,7 @@ func (d *Deploy) ExecuteStep(ctx context.Context, t *drivers.Task, kind drivers.
 		},
 		step: step,
 	})
+	// gofail: var agentStepSent struct{}
 	if err != nil {
 		return drivers.Done, err
 	}

@@ -76,10 +76,13 @@ func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.O
 		info[keyConfigDrive] = drive
 	}
 	step := writeImageStep(store.Dict{"image_info": info, keyConfigDrive: nullable(drive)})
+	// gofail: var writeBeforeIntent struct{}
 	if err := t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{SentAt: time.Now()}); err != nil {
 		return drivers.Done, err
 	}
+	// gofail: var writeIntended struct{}
 	outcome, err := d.ExecuteStep(ctx, t, drivers.DeployStep, step)
+	// gofail: var writeSent struct{}
 	if store.KindOf(err) == store.AgentInProgress {
 		// The agent refused the command for sure. Whatever it is doing instead is not this step, and must not be taken for it.
 		return outcome, errors.Join(err, forgetWriting(ctx, t))

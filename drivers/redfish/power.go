@@ -140,6 +140,7 @@ func (s *system) change(state string, timeout time.Duration) error {
 	if err := s.reset(plan.types...); err != nil {
 		return err
 	}
+	// gofail: var powerAsked struct{}
 	return s.await(plan.end, timeout)
 }
 

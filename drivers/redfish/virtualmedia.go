@@ -183,10 +183,12 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 	if err != nil {
 		return err
 	}
+	// gofail: var isoPromised struct{}
 	err = v.client.onSystem(ctx, t, func(s *system) error { return s.insert(url) })
 	if err != nil {
 		return err
 	}
+	// gofail: var isoInserted struct{}
 	return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, false)
 }
 
@@ -297,6 +299,8 @@ func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootM
 	if err != nil {
 		return "", err
 	}
+	// gofail: var isoPublished struct{}
+
 	// This is written down before the BMC hears of it: a restart from here on serves the same ISO at the same URL.
 	p.Secret = published.Secret
 	return published.URL, t.Worker.Journal(t).Put(ctx, journalISO, p)
@@ -388,6 +392,7 @@ func (v *VirtualMedia) eject(ctx context.Context, t *drivers.Task) error {
 		_, err := s.ejectAllBut("")
 		return err
 	})
+	// gofail: var isoEjected struct{}
 	withdrawn := v.publisher.WithdrawISO(ctx, t.Node)
 	v.hold(t.Node, nil)
 	return cmp.Or(err, withdrawn, t.Worker.Journal(t).Put(ctx, journalISO, isoPromise{}))

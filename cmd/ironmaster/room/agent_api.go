@@ -92,6 +92,7 @@ func (s *agentServer) listCommands(w http.ResponseWriter, r *http.Request) {
 	if !s.mayRead(w, r) {
 		return
 	}
+	s.agent.m.change(func(s *state) { clear(s.unread) })
 	s.send(w, map[string]any{"commands": s.agent.commands.list()})
 }
 

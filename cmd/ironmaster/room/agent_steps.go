@@ -90,6 +90,7 @@ func executeDeployStep(ctx context.Context, a *agent, p params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.m.change(func(s *state) { s.tellStep(request.Step) })
 	var result any
 	switch request.Step {
 	case "write_image":
@@ -111,6 +112,7 @@ func executeCleanStep(_ context.Context, a *agent, p params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.m.change(func(s *state) { s.tellStep(request.Step) })
 	switch request.Step {
 	case "erase_devices", "erase_devices_express":
 		err = a.m.disk.erase()

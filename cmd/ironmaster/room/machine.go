@@ -56,6 +56,11 @@ type state struct {
 
 	writes      int
 	configDrive string
+	// begun counts the steps that agents were told to carry out, by name. unread are those since whose beginning nobody
+	// has read the agent's commands, blind how often such a one was told again.
+	begun  map[string]int
+	unread map[string]bool
+	blind  int
 }
 
 // bootOverride is the Boot property of a Redfish ComputerSystem.
@@ -87,7 +92,8 @@ func newState(drives []string) state {
 		indicators: map[string]string{
 			indicatorSystem: "Off", indicatorChassis: "Off", indicatorDrive: "Off",
 		},
-		bios: map[string]any{"ProcVirtualization": "Enabled", "QuietBoot": true},
+		bios:  map[string]any{"ProcVirtualization": "Enabled", "QuietBoot": true},
+		begun: map[string]int{}, unread: map[string]bool{},
 	}
 }
 
@@ -107,6 +113,10 @@ type Snapshot struct {
 	Writes int
 	// ConfigDriveSHA256 is the checksum of the last config drive as the instance would see it, decoded and unpacked.
 	ConfigDriveSHA256 string
+	// Begun counts the steps that the machine's agents were told to carry out, by name. All of them destroy data.
+	Begun map[string]int
+	// Blind counts the steps that an agent was told once more although nobody had read its commands since the first time.
+	Blind int
 }
 
 // Snapshot returns the machine's present state.
@@ -121,6 +131,8 @@ func (m *Machine) Snapshot() Snapshot {
 		Media:             m.state.media[mediaCD].Image,
 		Writes:            m.state.writes,
 		ConfigDriveSHA256: m.state.configDrive,
+		Begun:             maps.Clone(m.state.begun),
+		Blind:             m.state.blind,
 	}
 }
 
@@ -132,6 +144,15 @@ func (m *Machine) change(do func(*state)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	do(&m.state)
+}
+
+// tellStep counts a step that an agent is told to carry out.
+func (s *state) tellStep(name string) {
+	if s.unread[name] {
+		s.blind++
+	}
+	s.begun[name]++
+	s.unread[name] = true
 }
 
 // view returns a copy of the state, its maps included.
@@ -168,5 +189,6 @@ func (s *state) clone() state {
 	c := *s
 	c.media, c.indicators = maps.Clone(s.media), maps.Clone(s.indicators)
 	c.bios, c.biosPending = maps.Clone(s.bios), maps.Clone(s.biosPending)
+	c.begun, c.unread = maps.Clone(s.begun), maps.Clone(s.unread)
 	return c
 }
