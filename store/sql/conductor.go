@@ -96,9 +96,10 @@ func (db *DB) replaceInterfaces(s session, id int64, interfaces []store.Hardware
 	return nil
 }
 
-// Touch renews a worker's sign of life; online says whether it takes work.
+// Touch renews a worker's sign of life; online says whether it takes work. It uses a connection of its own, so that it waits
+// for nothing else that this worker does; ctx should give it a deadline.
 func (db *DB) Touch(ctx context.Context, hostname string, online bool) error {
-	return db.write(ctx, "renewing conductor "+hostname, func(s session) error {
+	return db.writeFirst(ctx, "renewing conductor "+hostname, func(s session) error {
 		n, err := s.exec("UPDATE conductors SET updated_at = ?, online = ? WHERE hostname = ?", db.now(), online, hostname)
 		if err == nil && n == 0 {
 			return noSuchConductor(hostname)

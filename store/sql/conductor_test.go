@@ -1,13 +1,18 @@
 package sql_test
 
 import (
+	"errors"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/ring"
 	"github.com/ironmaster/ironmaster/store/sql"
+	"github.com/ironmaster/ironmaster/store/sql/sqltest"
 )
 
 func TestRegisterShowsAConductorToItsPeers(t *testing.T) {
@@ -83,6 +88,47 @@ func TestSignsOfLife(t *testing.T) {
 		}
 		wantKind(t, db.Touch(t.Context(), "stranger", true), store.ConductorNotFound, "Conductor stranger could not be found.")
 	})
+}
+
+// A worker whose connections all wait for somebody's slow transaction still shows that it lives.
+func TestSignsOfLifeHaveAConnectionOfTheirOwn(t *testing.T) {
+	waiting := map[string]string{
+		"mariadb":    "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'UPDATE nodes SET%'",
+		"postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE nodes SET%'",
+	}
+	for _, e := range engines[1:] {
+		t.Run(e.name, func(t *testing.T) {
+			const connections = 2
+			url := e.url(t)
+			db := sqltest.OpenAt(t, url, func(cfg *sql.Config) { cfg.MaxPoolSize, cfg.MaxOverflow = 1, connections-1 })
+			if _, err := db.Register(t.Context(), &store.Conductor{Hostname: "worker-1"}, nil); err != nil {
+				t.Fatal(err)
+			}
+			n := createNode(t, db, nil)
+			raw := direct(t, e, url)
+			rival, err := raw.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, rival, "UPDATE nodes SET description = 'x'")
+			var stuck errgroup.Group
+			for range connections {
+				stuck.Go(func() error { return db.TouchProvisioning(t.Context(), n.ID) })
+			}
+			for query[int](t, raw, waiting[e.name]) < connections {
+				runtime.Gosched()
+			}
+			if err := db.Touch(t.Context(), "worker-1", true); err != nil {
+				t.Error(err)
+			}
+			if got := query[int](t, raw, waiting[e.name]); got != connections {
+				t.Errorf("%d statements waited meanwhile, want %d", got, connections)
+			}
+			if err := errors.Join(rival.Rollback(), stuck.Wait()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestUnregisterHidesAConductor(t *testing.T) {

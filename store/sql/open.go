@@ -63,7 +63,10 @@ type DB struct {
 	cfg     Config
 	dialect dialect
 	pool    *sql.DB
-	schema  Schema
+	// pulse is the one connection that signs of life go through: no burst of work and no slow statement of this worker's
+	// keeps it from showing that it lives.
+	pulse  *sql.DB
+	schema Schema
 
 	nodes      *rows[store.Node]
 	nodeByUUID *prepared
@@ -71,8 +74,8 @@ type DB struct {
 	ports      *rows[store.Port]
 	conductors *rows[store.Conductor]
 	versions   atomic.Pointer[map[string]string]
-	// writer lets one goroutine at a time write to SQLite, which knows a single writer and no queue; nil elsewhere.
-	writer chan struct{}
+	// writer is the way to SQLite's single writer; nil elsewhere.
+	writer *soleWriter
 }
 
 // Open connects to the database, waiting for it as configured, and discovers its schema. A database that answers but
@@ -87,23 +90,12 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		db.cfg.Now = time.Now
 	}
 	db.UseVersions(cfg.Versions)
-	switch u.backend {
-	case "sqlite":
-		db.dialect, db.writer = sqliteDialect{}, make(chan struct{}, 1)
-		db.pool, err = openSQLite(u)
-	case "mysql":
-		db.dialect = mysqlDialect{}
-		db.pool, err = openMySQL(u, cfg.MySQLSQLMode)
-	case "postgresql":
-		db.dialect = postgresDialect{}
-		db.pool, err = openPostgreSQL(u)
-	}
-	if err != nil {
+	if err := db.dial(u); err != nil {
 		return nil, fmt.Errorf("reading [database]connection: %w", u.redact(err))
 	}
-	db.sizePool()
+	db.sizePools()
 	if err := db.discover(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the ironic database: %w", u.redact(err)), db.pool.Close())
+		return nil, errors.Join(fmt.Errorf("opening the ironic database: %w", u.redact(err)), db.Close())
 	}
 	db.nodes = newRows[store.Node](db, "nodes")
 	// A row comes once for each trait of its node.
@@ -114,10 +106,34 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
+// dial prepares the pools; they connect when they are used.
+func (db *DB) dial(u databaseURL) error {
+	var open func() (*sql.DB, error)
+	switch u.backend {
+	case "sqlite":
+		db.dialect, db.writer = sqliteDialect{}, newSoleWriter()
+		open = func() (*sql.DB, error) { return openSQLite(u) }
+	case "mysql":
+		db.dialect = mysqlDialect{}
+		open = func() (*sql.DB, error) { return openMySQL(u, db.cfg.MySQLSQLMode) }
+	case "postgresql":
+		db.dialect = postgresDialect{}
+		open = func() (*sql.DB, error) { return openPostgreSQL(u) }
+	}
+	var err error
+	if db.pool, err = open(); err != nil {
+		return err
+	}
+	db.pulse, err = open()
+	return err
+}
+
 // idleTime is how long a connection that a burst of work opened outlives it.
 const idleTime = 30 * time.Second
 
-func (db *DB) sizePool() {
+func (db *DB) sizePools() {
+	db.pulse.SetMaxOpenConns(1)
+	db.pulse.SetConnMaxLifetime(db.cfg.ConnectionRecycleTime)
 	db.pool.SetConnMaxLifetime(db.cfg.ConnectionRecycleTime)
 	db.pool.SetConnMaxIdleTime(idleTime)
 	if db.writer != nil {
@@ -173,7 +189,7 @@ func (db *DB) Schema() Schema { return db.schema }
 func (db *DB) Engine() string { return db.dialect.name() }
 
 // Close waits for running statements and closes all connections.
-func (db *DB) Close() error { return db.pool.Close() }
+func (db *DB) Close() error { return errors.Join(db.pulse.Close(), db.pool.Close()) }
 
 // now is the time that goes into rows, cut to what the engine can hold.
 func (db *DB) now() time.Time { return db.cfg.Now().UTC().Truncate(db.dialect.precision()) }

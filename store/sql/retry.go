@@ -82,7 +82,7 @@ func (db *DB) read(ctx context.Context, what string, fn func(s session) error) e
 // write runs statements that each stand for themselves.
 func (db *DB) write(ctx context.Context, what string, fn func(s session) error) error {
 	return db.retry(ctx, what, func() error {
-		done, err := db.beginWriting(ctx)
+		done, err := db.writer.enter(ctx)
 		if err != nil {
 			return err
 		}
@@ -91,10 +91,22 @@ func (db *DB) write(ctx context.Context, what string, fn func(s session) error) 
 	})
 }
 
+// writeFirst is write for signs of life: on a connection of their own, and before all writers that wait.
+func (db *DB) writeFirst(ctx context.Context, what string, fn func(s session) error) error {
+	return db.retry(ctx, what, func() error {
+		done, err := db.writer.enterFirst(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return fn(session{ctx: ctx, q: db.pulse, db: db})
+	})
+}
+
 // transact runs statements that take effect together or not at all.
 func (db *DB) transact(ctx context.Context, what string, fn func(s session) error) error {
 	return db.retry(ctx, what, func() error {
-		done, err := db.beginWriting(ctx)
+		done, err := db.writer.enter(ctx)
 		if err != nil {
 			return err
 		}
@@ -111,19 +123,6 @@ func (db *DB) transact(ctx context.Context, what string, fn func(s session) erro
 		}
 		return tx.Commit()
 	})
-}
-
-// beginWriting waits for SQLite's only place for a writer.
-func (db *DB) beginWriting(ctx context.Context) (done func(), err error) {
-	if db.writer == nil {
-		return func() {}, nil
-	}
-	select {
-	case db.writer <- struct{}{}:
-		return func() { <-db.writer }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // session runs statements in the dialect of its database, on the pool or in a transaction.

@@ -64,6 +64,47 @@ func openSQLite(u databaseURL) (*sql.DB, error) {
 	return db, nil
 }
 
+// soleWriter lets one goroutine at a time write to SQLite, which knows a single writer and no queue. Other engines need
+// none: everybody may enter a nil one.
+type soleWriter struct {
+	// queue is held by the first of those who wait, place by whoever writes. Who comes first waits for place alone.
+	queue, place chan struct{}
+}
+
+func newSoleWriter() *soleWriter {
+	return &soleWriter{queue: make(chan struct{}, 1), place: make(chan struct{}, 1)}
+}
+
+// enter waits for the place, in order; leave gives it back.
+func (w *soleWriter) enter(ctx context.Context) (leave func(), err error) {
+	if w == nil {
+		return func() {}, nil
+	}
+	unqueue, err := take(ctx, w.queue)
+	if err != nil {
+		return nil, err
+	}
+	defer unqueue()
+	return take(ctx, w.place)
+}
+
+// enterFirst is enter past the queue: there is one transaction to wait for, or two.
+func (w *soleWriter) enterFirst(ctx context.Context) (leave func(), err error) {
+	if w == nil {
+		return func() {}, nil
+	}
+	return take(ctx, w.place)
+}
+
+func take(ctx context.Context, place chan struct{}) (giveBack func(), err error) {
+	select {
+	case place <- struct{}{}:
+		return func() { <-place }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 func writable(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
