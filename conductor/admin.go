@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -65,7 +66,8 @@ func (c *Conductor) Health() Health {
 	} else if c.leaving.begun.Load() {
 		h.Parts["registration"], h.Ready = "stopping", false
 	} else if err := c.mayAct(); err != nil {
-		h.Parts["registration"], h.Ready = err.Error(), false
+		lapsed := c.now().Add(c.lapse() - c.lease.age(c.now()))
+		h.Parts["registration"], h.Ready = fmt.Sprintf("lapsed at %s: %s", lapsed.UTC().Format(time.RFC3339), err), false
 	}
 	part, ok := c.transport.Health()
 	if h.Parts[part] = "ok"; !ok {

@@ -157,6 +157,7 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 		return err
 	}
 	row := &store.Conductor{Hostname: c.cfg.Host, ConductorGroup: c.cfg.Group, Drivers: c.hardware.HardwareTypes(), Online: true}
+	began := c.now()
 	replaced, err := c.db.Register(ctx, row, c.hardware.Rows())
 	if err != nil {
 		return fmt.Errorf("registering conductor %s: %w", c.cfg.Host, err)
@@ -165,7 +166,7 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 		c.log.Warn().Str("host", c.cfg.Host).Msg("The conductor was registered as online already and is taken over")
 	}
 	c.conductorID = row.ID
-	c.lease.renew(c.now())
+	c.lease.renew(began)
 	// From the registration on requests are accepted, and those that run are not to be run again.
 	left, err := c.local.Pending()
 	if err != nil {

@@ -214,4 +214,5 @@ func TestOperatorsSeeHealthLocksAndMetrics(t *testing.T) {
 	status, text = get("/healthz")
 	equal(t, "health", status, http.StatusServiceUnavailable)
 	equal(t, "says why", strings.Contains(text, "could not renew its registration"), true)
+	equal(t, "says since when", strings.Contains(text, "lapsed at "+time.Now().UTC().Format("2006-")), true)
 }
