@@ -60,6 +60,7 @@ type Conductor struct {
 	feed        feed
 	powerCounts powerCounts
 	postponed   postponed
+	strayBeats  strayBeats
 	metrics     metrics
 	// conductorID is this worker's row; it is known once registered is closed.
 	conductorID int64
@@ -85,6 +86,7 @@ func New(cfg Config, p Parts) *Conductor {
 		feed:        feed{followers: map[chan []byte]bool{}},
 		powerCounts: powerCounts{count: map[string]int{}},
 		postponed:   postponed{beats: map[string]heartbeat{}},
+		strayBeats:  strayBeats{states: map[string]string{}},
 	}
 	if c.now == nil {
 		c.now = time.Now

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -78,7 +80,11 @@ func (t *task) inferImageKind(ctx context.Context) bool {
 		}
 	}
 	if reason != "" {
-		t.Log.Info().Str("reason", reason).Str("image_type", t.Node.InstanceInfo.String("image_type")).
+		level := zerolog.DebugLevel
+		if changed && !t.Shared {
+			level = zerolog.InfoLevel
+		}
+		t.Log.WithLevel(level).Str("reason", reason).Str("image_type", t.Node.InstanceInfo.String("image_type")).
 			Msg("Inferred the kind of the image")
 	}
 	return changed

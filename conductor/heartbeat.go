@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -31,9 +32,13 @@ var heartbeatFastTrack = []string{store.Enroll, store.Manageable, store.Availabl
 // beat takes a heartbeat in the background. A node that waits for nobody is left alone.
 func (t *task) beat(ctx context.Context, h heartbeat) {
 	if !t.wantsHeartbeat() {
-		t.Log.Warn().Str("state", t.Node.ProvisionState).Msg("Heartbeat in a provision state that waits for none")
+		if t.c.strayBeats.first(t.Node.UUID, t.Node.ProvisionState) {
+			t.Log.Warn().Str("state", t.Node.ProvisionState).Msg("Heartbeat in a provision state that waits for none; further " +
+				"ones are not mentioned")
+		}
 		return
 	}
+	t.c.strayBeats.forget(t.Node.UUID)
 	if _, ok := t.Hardware.Deploy.(drivers.Agent); !ok {
 		t.Log.Warn().Str("deploy_interface", t.Node.DeployInterface).Msg("Heartbeat for a deploy interface that has no agent")
 		return
@@ -65,6 +70,28 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 	} else {
 		t.beatCleanWait(ctx)
 	}
+}
+
+// strayBeats remembers in which state each node's heartbeat was last wanted by nobody: an agent that stayed on, such as one
+// in an active node, sends one every few minutes.
+type strayBeats struct {
+	mu     sync.Mutex
+	states map[string]string
+}
+
+// first tells whether the node's heartbeats in that state were not met before.
+func (s *strayBeats) first(node, state string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	met := s.states[node] == state
+	s.states[node] = state
+	return !met
+}
+
+func (s *strayBeats) forget(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.states, node)
 }
 
 func nullable(s string) any {

@@ -114,6 +114,22 @@ func TestHeartbeatsByState(t *testing.T) {
 	}
 }
 
+// An agent that stayed on beats on; the log tells so once for each state.
+func TestHeartbeatsThatNobodyWaitsForAreMentionedOnce(t *testing.T) {
+	s := strayBeats{states: map[string]string{}}
+	for _, beat := range []struct {
+		node, state string
+		first       bool
+	}{
+		{"a", store.Active, true}, {"a", store.Active, false}, {"b", store.Active, true}, {"a", store.Available, true},
+		{"a", store.Active, true}, {"a", store.Active, false},
+	} {
+		equal(t, "mention "+beat.node+" "+beat.state, s.first(beat.node, beat.state), beat.first)
+	}
+	s.forget("a")
+	equal(t, "mention after a wanted heartbeat", s.first("a", store.Active), true)
+}
+
 // The first heartbeat of a deployment brings the agent's own steps into the list; the flow goes on where it waited.
 func TestTheFirstHeartbeatLoadsTheAgentsSteps(t *testing.T) {
 	w := startWorker(t, nil)

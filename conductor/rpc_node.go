@@ -268,6 +268,7 @@ func (c *Conductor) destroyNode(ctx context.Context, rq oslo.Context, a nodeArgs
 func (t *task) forget() {
 	t.c.powerCounts.set(t.Node.UUID, 0)
 	t.c.progress.drop(t.Node.UUID)
+	t.c.strayBeats.forget(t.Node.UUID)
 	_, _ = t.c.postponed.take(t.Node.UUID)
 	if err := t.c.local.Forget(t.Node.UUID); err != nil {
 		t.Log.Error().Err(err).Msg("Forgetting the journal of a deleted node failed")
