@@ -54,6 +54,13 @@ type Power interface {
 	SupportsPowerSync(t *Task) bool
 }
 
+// Controlled is a power interface that knows which controller a node's power is asked at. Several nodes may share one, which
+// answers one question at a time.
+type Controlled interface {
+	// Controller names the node's controller, such as the address of its BMC; "" when the node does not tell.
+	Controller(n *store.Node) string
+}
+
 // BootDevice is what a node boots from.
 type BootDevice struct {
 	Device string

@@ -17,6 +17,9 @@ type Task struct {
 	Log      zerolog.Logger
 	// Shared tells that the node is not reserved by this task: it may be read, never changed.
 	Shared bool
+	// Routine tells that nobody waits for the work, and that it comes again by itself: it may be refused where it would take
+	// long.
+	Routine bool
 
 	// The request this work was asked for by; empty for the worker's own periodic work. AuthToken is a secret.
 	RequestID       string

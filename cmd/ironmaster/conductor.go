@@ -111,6 +111,7 @@ func (p *workerProcess) run(ctx context.Context) error {
 	defer hw.close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(hw.collectors()...)
 	wires, err := connect(s, cfg, p.log)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/conductor/config"
@@ -78,6 +79,13 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	}
 	h.enabled, h.images = enabled, &imageKinds{h.depot}
 	return nil
+}
+
+// collectors tell what the drivers know of the machines as a whole.
+func (h *hardware) collectors() []prometheus.Collector {
+	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ironmaster_bmcs_silent", Help: "Redfish BMCs that have not answered for several requests in a row.",
+	}, func() float64 { return float64(h.redfish.Silent()) })}
 }
 
 // apiURL is where ramdisks reach ironic-api: as configured, else as the catalogue has it.

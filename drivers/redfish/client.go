@@ -32,14 +32,17 @@ type Client struct {
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*session
-	closed   bool
+	// lines are the ways to BMCs by their address; swept is when they were last looked through.
+	lines  map[string]*line
+	swept  time.Time
+	closed bool
 	// farewells are the logouts under way in the background.
 	farewells sync.WaitGroup
 }
 
 // New returns a Client that knows no BMC yet.
 func New(cfg Config, log zerolog.Logger) *Client {
-	c := &Client{cfg: cfg, log: log, sessions: map[sessionKey]*session{}}
+	c := &Client{cfg: cfg, log: log, sessions: map[sessionKey]*session{}, lines: map[string]*line{}, swept: time.Now()}
 	_, _ = rand.Read(c.seed[:]) // crypto/rand.Read never fails
 	return c
 }
@@ -72,8 +75,10 @@ func (c *Client) Close(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// farewell logs out. A BMC that does not listen keeps its session until that expires, which is no reason to fail.
+// farewell is the end of a session: it logs out. A BMC that does not listen keeps its session until that expires, which is no
+// reason to fail.
 func (c *Client) farewell(ctx context.Context, s *session) {
+	defer c.unline(s)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogoutTimeout)
 	defer cancel()
 	if err := s.logout(ctx); err != nil {
@@ -103,6 +108,7 @@ func (c *Client) acquire(t target) (*session, error) {
 		if s, err = newSession(t, c.cfg); err != nil {
 			return nil, err
 		}
+		s.line = c.lineTo(t.address)
 		c.sessions[key] = s
 	}
 	s.users++
@@ -155,6 +161,7 @@ func (c *Client) onSystem(ctx context.Context, t *drivers.Task, do func(*system)
 	if err != nil {
 		return err
 	}
+	ctx = withAsking(ctx, asking{routine: t.Routine})
 	sys, err := c.open(ctx, where)
 	if untrusted(err) {
 		// The file of trusted certificates may have been replaced since the session read it.

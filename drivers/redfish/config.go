@@ -18,6 +18,9 @@ type Config struct {
 	CacheSize int
 	// ConnectTimeout bounds reaching a BMC, ReadTimeout one answer.
 	ConnectTimeout, ReadTimeout time.Duration
+	// ProbePause is how long a silent BMC is left alone by work that nobody waits for; it grows with the silence, up to
+	// LongestProbePause.
+	ProbePause, LongestProbePause time.Duration
 	// LogoutTimeout bounds ending one session.
 	LogoutTimeout time.Duration
 	// AuthType is basic, session or auto, for nodes that do not say ([redfish]auth_type).
@@ -41,12 +44,15 @@ func DefaultConfig() Config {
 		CacheSize:          1000,
 		ConnectTimeout:     30 * time.Second,
 		ReadTimeout:        time.Minute,
-		LogoutTimeout:      5 * time.Second,
-		AuthType:           authAuto,
-		PowerTimeout:       time.Minute,
-		PowerPoll:          500 * time.Millisecond,
-		InsertAttempts:     3,
-		InsertInterval:     3 * time.Second,
+		// The longest is [conductor]sync_power_state_interval by default: a BMC that is back is found by the next power sync.
+		ProbePause:        5 * time.Second,
+		LongestProbePause: time.Minute,
+		LogoutTimeout:     5 * time.Second,
+		AuthType:          authAuto,
+		PowerTimeout:      time.Minute,
+		PowerPoll:         500 * time.Millisecond,
+		InsertAttempts:    3,
+		InsertInterval:    3 * time.Second,
 	}
 }
 

@@ -51,6 +51,12 @@ func unreachable(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || untrusted(err) || transportBroken(err)
 }
 
+// unanswered tells that err is the silence of a BMC: it could not be reached or said nothing. Whoever answers something that
+// makes no sense is not silent.
+func unanswered(err error) bool {
+	return unreachable(err) && !untrusted(err) && !transportBroken(err)
+}
+
 // untrusted tells that err is about the BMC's certificate. Asking again does not help.
 func untrusted(err error) bool {
 	var verification *tls.CertificateVerificationError

@@ -17,10 +17,10 @@ import (
 
 // authenticate prepares the credentials for the requests to come.
 func (s *session) authenticate(ctx context.Context) error {
-	if err := enter(ctx, s.turn); err != nil {
+	if err := s.line.enter(ctx); err != nil {
 		return err
 	}
-	defer leave(s.turn)
+	defer s.line.leave()
 	return s.login(ctx)
 }
 
@@ -109,13 +109,17 @@ func (s *session) request(ctx context.Context, method, path string, payload []by
 	return s.persist(req)
 }
 
-// logout ends the session at the BMC and closes the connection. BMCs allow few sessions and keep them for long.
+// logout ends the session at the BMC and closes the connection. BMCs allow few sessions and keep them for long. One that is
+// silent is not asked.
 func (s *session) logout(ctx context.Context) error {
 	defer s.http.CloseIdleConnections()
-	if err := enter(ctx, s.turn); err != nil {
+	if s.line.circuit.silent() {
+		return nil
+	}
+	if err := s.line.enter(ctx); err != nil {
 		return err
 	}
-	defer leave(s.turn)
+	defer s.line.leave()
 	return s.end(ctx)
 }
 

@@ -41,6 +41,15 @@ func (*Power) SupportedPowerStates(*drivers.Task) []string {
 	return []string{store.PowerOn, store.PowerOff, store.Reboot, store.SoftReboot, store.SoftPowerOff}
 }
 
+// Controller is the address of the node's BMC.
+func (*Power) Controller(n *store.Node) string {
+	address, _, err := parseAddress(n)
+	if err != nil {
+		return ""
+	}
+	return address
+}
+
 // SupportsPowerSync is true: the BMC does what it is told.
 func (*Power) SupportsPowerSync(*drivers.Task) bool { return true }
 
@@ -171,4 +180,7 @@ func (s *system) await(state string, timeout time.Duration) error {
 	}
 }
 
-var _ drivers.Power = (*Power)(nil)
+var (
+	_ drivers.Power      = (*Power)(nil)
+	_ drivers.Controlled = (*Power)(nil)
+)

@@ -28,9 +28,9 @@ type session struct {
 	target
 	cfg  Config
 	http *http.Transport
+	line *line
 
-	// turn is held by whoever speaks to the BMC. It guards token, sessionURL, basic and worked.
-	turn       chan struct{}
+	// The line's turn guards these.
 	token      string
 	sessionURL string
 	basic      bool
@@ -55,6 +55,7 @@ type root struct {
 	Systems        schemas.Link
 }
 
+// newSession prepares a session that has no line yet.
 func newSession(t target, cfg Config) (*session, error) {
 	security, err := tlsConfig(t.verify)
 	if err != nil {
@@ -72,19 +73,20 @@ func newSession(t target, cfg Config) (*session, error) {
 			// Longer than the pauses of polling; a fleet's connections are not worth keeping for more.
 			IdleConnTimeout: 10 * time.Second,
 		},
-		turn:       make(chan struct{}, 1),
 		connecting: make(chan struct{}, 1),
 	}, nil
 }
 
 // connect reads the service root and logs in, once for all users of the session, and returns a client for ctx.
 func (s *session) connect(ctx context.Context) (*gofish.APIClient, error) {
+	// Those who wait here for one who finds out that the BMC is silent need not find out again.
+	first := withAsking(ctx, asking{askingOf(ctx).routine, time.Now()})
 	if err := enter(ctx, s.connecting); err != nil {
 		return nil, err
 	}
 	defer leave(s.connecting)
 	if s.api == nil {
-		api, err := gofish.ConnectContext(ctx, gofish.ClientConfig{
+		api, err := gofish.ConnectContext(first, gofish.ClientConfig{
 			Endpoint:          s.address,
 			HTTPClient:        &http.Client{Transport: s, CheckRedirect: sameServer},
 			NoModifyTransport: true,
@@ -93,7 +95,7 @@ func (s *session) connect(ctx context.Context) (*gofish.APIClient, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.authenticate(ctx); err != nil {
+		if err := s.authenticate(first); err != nil {
 			return nil, err
 		}
 		s.api = api
@@ -110,17 +112,6 @@ func sameServer(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func enter(ctx context.Context, turn chan struct{}) error {
-	select {
-	case turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func leave(turn chan struct{}) { <-turn }
-
 // maxRenewals is how often one request may find its session gone.
 const maxRenewals = 3
 
@@ -128,10 +119,10 @@ const maxRenewals = 3
 // asked twice, is tried again.
 func (s *session) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if err := enter(ctx, s.turn); err != nil {
+	if err := s.line.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer leave(s.turn)
+	defer s.line.leave()
 	answer, err := s.persist(req)
 	for renewal := 0; renewal < maxRenewals; renewal++ {
 		if err != nil || answer.StatusCode != http.StatusUnauthorized || s.token == "" {
@@ -155,8 +146,10 @@ func (s *session) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// persist sends a request until the BMC has answered, at most as often as configured.
+// persist sends a request until the BMC has answered, at most as often as configured. The pauses in between bridge a BMC that
+// restarts. One that is silent, or that nobody waits for, is not waited for longer than these pauses take together.
 func (s *session) persist(req *http.Request) (*http.Response, error) {
+	began, bridge := time.Now(), time.Duration(s.cfg.ConnectionAttempts-1)*s.cfg.RetryInterval
 	for attempt := 1; ; attempt++ {
 		answer, err := s.send(req)
 		again := false
@@ -168,7 +161,8 @@ func (s *session) persist(req *http.Request) (*http.Response, error) {
 			again = req.Method == http.MethodGet && answer.StatusCode >= http.StatusInternalServerError &&
 				answer.StatusCode != http.StatusNotImplemented
 		}
-		if !again || attempt >= s.cfg.ConnectionAttempts {
+		brief := askingOf(req.Context()).routine || s.line.circuit.silent()
+		if !again || attempt >= s.cfg.ConnectionAttempts || brief && time.Since(began) >= bridge {
 			return answer, err
 		}
 		if err := drivers.Pause(req.Context(), s.cfg.RetryInterval); err != nil {
@@ -183,8 +177,17 @@ func neverSent(err error) bool {
 	return errors.As(err, &operation) && operation.Op == "dial"
 }
 
-// send sends a request once and reads the whole answer.
+// send sends a request once and notes whether the BMC answered.
 func (s *session) send(req *http.Request) (*http.Response, error) {
+	answer, err := s.exchange(req)
+	if req.Context().Err() == nil {
+		s.line.note(err)
+	}
+	return answer, err
+}
+
+// exchange sends a request once and reads the whole answer.
+func (s *session) exchange(req *http.Request) (*http.Response, error) {
 	caller := req.Context()
 	ctx, cancel := context.WithTimeout(caller, s.cfg.ConnectTimeout+s.cfg.ReadTimeout)
 	defer cancel()
