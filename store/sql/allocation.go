@@ -26,7 +26,7 @@ func (db *DB) DestroyAllocation(ctx context.Context, n *store.Node, g Guard) err
 			return nil
 		}
 		lost = true
-		where, args := g.where(n.ID, "")
+		where, args := s.guarded(n.ID, g, "")
 		matched, err := s.exec("UPDATE nodes SET allocation_id = NULL, instance_uuid = NULL, updated_at = ? WHERE "+where+
 			" AND allocation_id = ?", append(append([]any{now}, args...), id)...)
 		if err != nil {

@@ -18,12 +18,17 @@ const interfaceBatch = 50
 // without interfaces would be alive and own nothing. A row of the same host name, left by a worker that was killed or by
 // a Python conductor, is taken over; replaced tells that it was still online. The conductor's id, times and version are
 // filled in, its group is lower case from then on.
+//
+// From then on an earlier process that works under the host name is fenced: whatever it writes as that host takes no
+// effect and fails with ErrReplaced. What it had reserved is still reserved: ClearReservations after Register frees that,
+// and nothing else, as long as this process has not begun to reserve.
 func (db *DB) Register(ctx context.Context, c *store.Conductor, interfaces []store.HardwareInterface) (replaced bool, err error) {
 	row := *c
 	row.ConductorGroup = strings.ToLower(c.ConductorGroup)
 	row.Drivers = slices.Sorted(slices.Values(c.Drivers))
 	row.Version = orDefault(db.version("Conductor"), row.Version)
 	row.Online = true
+	var made registration
 	err = db.transact(ctx, "registering conductor "+c.Hostname, func(s session) error {
 		row.UpdatedAt = db.now()
 		var created any
@@ -43,11 +48,13 @@ func (db *DB) Register(ctx context.Context, c *store.Conductor, interfaces []sto
 		if err != nil {
 			return err
 		}
-		return db.replaceInterfaces(s, row.ID, interfaces)
+		made, err = db.replaceInterfaces(s, row.ID, interfaces)
+		return err
 	})
 	if err != nil {
 		return false, err
 	}
+	db.registrations.put(c.Hostname, made)
 	*c = row
 	return replaced, nil
 }
@@ -72,43 +79,53 @@ func (db *DB) updateConductor(s session, row *store.Conductor) error {
 	return err
 }
 
-func (db *DB) replaceInterfaces(s session, id int64, interfaces []store.HardwareInterface) error {
+func (db *DB) replaceInterfaces(s session, id int64, interfaces []store.HardwareInterface) (registration, error) {
+	made := registration{conductor: id, at: db.now()}
 	if _, err := s.exec("DELETE FROM conductor_hardware_interfaces WHERE conductor_id = ?", id); err != nil {
-		return err
+		return made, err
 	}
-	now := db.now()
 	for batch := range slices.Chunk(interfaces, interfaceBatch) {
 		var args []any
 		for _, i := range batch {
-			args = append(args, now, id, i.HardwareType, i.InterfaceType, i.InterfaceName, i.Default)
+			args = append(args, made.at, id, i.HardwareType, i.InterfaceType, i.InterfaceName, i.Default)
 		}
 		rows := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?), ", len(batch)), ", ")
 		_, err := s.exec("INSERT INTO conductor_hardware_interfaces (created_at, conductor_id, hardware_type, interface_type, "+
 			"interface_name, "+db.dialect.quote("default")+") VALUES "+rows, args...)
 		if db.dialect.classify(err).kind == faultDuplicate {
-			return store.Errorf(store.ConductorInterfacesRegistered, "Duplication detected for hardware_type, interface_type and "+
+			return made, store.Errorf(store.ConductorInterfacesRegistered, "Duplication detected for hardware_type, interface_type and "+
 				"interface combinations for this conductor while registering the interfaces: %w", err)
 		}
 		if err != nil {
-			return err
+			return made, err
 		}
 	}
-	return nil
+	var last sql.NullInt64
+	_, err := s.one("SELECT MAX(id) FROM conductor_hardware_interfaces WHERE conductor_id = ?", []any{id}, &last)
+	made.last = last.Int64
+	return made, err
 }
 
-// Touch renews a worker's sign of life; online says whether it takes work. It uses a connection of its own, so that it waits
-// for nothing else that this worker does; ctx should give it a deadline.
+// Touch renews a worker's sign of life; online says whether it takes work. ErrReplaced tells that a later process of the
+// same host name gives the signs now. It uses a connection of its own, so that it waits for nothing else that this worker
+// does; ctx should give it a deadline.
 func (db *DB) Touch(ctx context.Context, hostname string, online bool) error {
 	return db.writeFirst(ctx, "renewing conductor "+hostname, func(s session) error {
-		n, err := s.exec("UPDATE conductors SET updated_at = ?, online = ? WHERE hostname = ?", db.now(), online, hostname)
-		if err == nil && n == 0 {
-			return noSuchConductor(hostname)
+		fence, args := s.fence(hostname)
+		n, err := s.exec("UPDATE conductors SET updated_at = ?, online = ? WHERE hostname = ?"+fence,
+			append([]any{db.now(), online, hostname}, args...)...)
+		if err != nil || n == 1 {
+			return err
 		}
-		return err
+		if err := s.whyFenced(hostname); err != nil {
+			return err
+		}
+		return noSuchConductor(hostname)
 	})
 }
 
-// Unregister hides a worker from its peers and from ironic-api. The row stays, since nodes refer to it.
+// Unregister hides a worker from its peers and from ironic-api, but not a later process of the same host name: ErrReplaced.
+// The row stays, since nodes refer to it.
 func (db *DB) Unregister(ctx context.Context, hostname string) error {
 	return db.transact(ctx, "unregistering conductor "+hostname, func(s session) error {
 		var id int64
@@ -119,7 +136,10 @@ func (db *DB) Unregister(ctx context.Context, hostname string) error {
 		if !found {
 			return noSuchConductor(hostname)
 		}
-		if err := db.replaceInterfaces(s, id, nil); err != nil {
+		if err := s.whyFenced(hostname); err != nil {
+			return err
+		}
+		if _, err := db.replaceInterfaces(s, id, nil); err != nil {
 			return err
 		}
 		_, err = s.exec("UPDATE conductors SET updated_at = ?, online = ? WHERE id = ?", db.now(), false, id)

@@ -197,11 +197,13 @@ type Guard struct {
 	ProvisionState string
 }
 
-// where appends the guard's conditions. also is a state that is as good as the guard's, "" is none.
-func (g Guard) where(id int64, also string) (string, []any) {
+// guarded is the condition that a node is as the guard says, and that this process may still act for the reservation's
+// host. also is a state that is as good as the guard's, "" is none.
+func (s session) guarded(id int64, g Guard, also string) (string, []any) {
 	where, args := "id = ?", []any{id}
 	if g.Reservation != "" {
-		where, args = where+" AND reservation = ?", append(args, g.Reservation)
+		fence, fenceArgs := s.fence(g.Reservation)
+		where, args = where+" AND reservation = ?"+fence, append(append(args, g.Reservation), fenceArgs...)
 	}
 	if g.ProvisionState != "" && also != "" {
 		where, args = where+" AND provision_state IN (?, ?)", append(args, g.ProvisionState, also)
@@ -283,7 +285,7 @@ func (db *DB) saveNode(ctx context.Context, n *store.Node, g Guard, values store
 			also = next
 		}
 		lost = true
-		where, args := g.where(n.ID, also)
+		where, args := s.guarded(n.ID, g, also)
 		matched, err := db.nodes.update(s, values, where, args...)
 		if err != nil {
 			return db.nodeFailure(err, values, n.UUID)
@@ -322,6 +324,11 @@ func applySaved(n *store.Node, values store.Snapshot) {
 
 // whyUnmatched explains a guarded UPDATE without effect.
 func (s session) whyUnmatched(n *store.Node, g Guard) error {
+	if err := s.whyFenced(g.Reservation); errors.Is(err, ErrReplaced) {
+		return fmt.Errorf("%w: %w", store.ErrLockLost, err)
+	} else if err != nil {
+		return err
+	}
 	var holder, state sql.NullString
 	found, err := s.one("SELECT reservation, provision_state FROM nodes WHERE id = ?", []any{n.ID}, &holder, &state)
 	switch {
@@ -366,7 +373,7 @@ func (db *DB) DestroyNode(ctx context.Context, n *store.Node, g Guard) error {
 	// lost tells that an earlier attempt may have deleted the node already.
 	lost := false
 	return db.transact(ctx, "deleting node "+n.UUID, func(s session) error {
-		where, args := g.where(n.ID, "")
+		where, args := s.guarded(n.ID, g, "")
 		matched, err := s.exec("UPDATE nodes SET allocation_id = NULL, updated_at = ? WHERE "+where, append([]any{db.now()}, args...)...)
 		if err != nil {
 			return err

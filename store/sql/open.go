@@ -74,6 +74,8 @@ type DB struct {
 	ports      *rows[store.Port]
 	conductors *rows[store.Conductor]
 	versions   atomic.Pointer[map[string]string]
+	// registrations keep a process whose host was started anew elsewhere from writing.
+	registrations registrations
 	// writer is the way to SQLite's single writer; nil elsewhere.
 	writer *soleWriter
 }

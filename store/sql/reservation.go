@@ -19,7 +19,8 @@ const undoTimeout = 10 * time.Second
 const reserveTries = 3
 
 // Reserve locks a node, given by UUID or id, for a worker and returns the node as it is under the lock. tag is the
-// worker's host name. One guarded UPDATE decides; any holder, the own host included, is NodeLocked.
+// worker's host name. One guarded UPDATE decides; any holder, the own host included, is NodeLocked. A process whose host
+// was registered anew by another gets ErrReplaced, as from all that writes under a reservation.
 //
 // Whoever reserves a node holds its lock in the worker's own file (store/local), so nobody else of this process reserves or
 // releases it meanwhile: when an UPDATE lost its answer, the own tag with the time of that UPDATE is its effect.
@@ -66,14 +67,18 @@ func (db *DB) reserve(ctx context.Context, r *reservation) error {
 				}
 			}
 			r.sent, r.lost = db.now(), true
-			n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE "+r.where+" AND reservation IS NULL",
-				r.tag, r.sent, r.arg)
+			fence, args := s.fence(r.tag)
+			n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE "+r.where+" AND reservation IS NULL"+fence,
+				append([]any{r.tag, r.sent, r.arg}, args...)...)
 			if err != nil {
 				return err
 			}
 			r.lost = false
 			if n == 1 {
 				return nil
+			}
+			if err := s.whyFenced(r.tag); err != nil {
+				return err
 			}
 			// A holder that lets go between the failed UPDATE and this look leaves the node to another try.
 			if row, err := s.holder(r); err != nil {
@@ -94,8 +99,9 @@ func (db *DB) undoReserve(ctx context.Context, r *reservation, cause error) erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	err := db.write(ctx, "taking back the reservation", func(s session) error {
-		_, err := s.exec("UPDATE nodes SET reservation = NULL, updated_at = ? WHERE "+r.where+" AND reservation = ? AND updated_at = ?",
-			db.now(), r.arg, r.tag, r.sent)
+		fence, args := s.fence(r.tag)
+		_, err := s.exec("UPDATE nodes SET reservation = NULL, updated_at = ? WHERE "+r.where+
+			" AND reservation = ? AND updated_at = ?"+fence, append([]any{db.now(), r.arg, r.tag, r.sent}, args...)...)
 		return err
 	})
 	if err != nil {
@@ -123,19 +129,25 @@ func (s session) holder(r *reservation) (holding, error) {
 }
 
 // Release gives a reserved node back. NodeNotLocked says that nobody held it, NodeLocked that somebody else does,
-// NodeNotFound that the row is gone; in none of these cases anything was changed.
+// NodeNotFound that the row is gone, ErrReplaced that a later process of the host may hold it; in none of these cases
+// anything was changed.
 func (db *DB) Release(ctx context.Context, id int64, tag string) error {
 	// lost tells that an earlier UPDATE may have released the node already.
 	lost := false
 	return db.write(ctx, fmt.Sprintf("releasing node %d", id), func(s session) error {
 		before := lost
 		lost = true
-		n, err := s.exec("UPDATE nodes SET reservation = NULL, updated_at = ? WHERE id = ? AND reservation = ?", db.now(), id, tag)
+		fence, args := s.fence(tag)
+		n, err := s.exec("UPDATE nodes SET reservation = NULL, updated_at = ? WHERE id = ? AND reservation = ?"+fence,
+			append([]any{db.now(), id, tag}, args...)...)
 		if err != nil {
 			return err
 		}
 		if n == 1 || before {
 			return nil
+		}
+		if err := s.whyFenced(tag); err != nil {
+			return err
 		}
 		row, err := s.holder(&reservation{ident: strconv.FormatInt(id, 10), where: "id = ?", arg: id})
 		if err != nil {
@@ -174,8 +186,9 @@ func (db *DB) TakeOver(ctx context.Context, id int64, gone store.Conductor, tag 
 			return err
 		}
 		r.sent, r.lost = db.now(), true
-		n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE id = ? AND reservation = ?",
-			sql.NullString{String: tag, Valid: tag != ""}, r.sent, id, gone.Hostname)
+		fence, args := s.fence(tag)
+		n, err := s.exec("UPDATE nodes SET reservation = ?, updated_at = ? WHERE id = ? AND reservation = ?"+fence,
+			append([]any{sql.NullString{String: tag, Valid: tag != ""}, r.sent, id, gone.Hostname}, args...)...)
 		taken = n == 1
 		return err
 	})
@@ -207,7 +220,7 @@ func likeLiteral(text string) string {
 }
 
 // ClearReservations frees all nodes that a host holds, whatever the case of its name, and returns their UUIDs. Only a
-// host that starts or stops may do so for itself.
+// host that starts or stops may do so for itself: after Register and before it reserves anything, or at its end.
 func (db *DB) ClearReservations(ctx context.Context, host string) ([]string, error) {
 	return db.clear(ctx, "clearing reservations", host, "", "reservation = NULL")
 }
@@ -225,6 +238,9 @@ func (db *DB) ClearTargetPowerStates(ctx context.Context, host string) ([]string
 func (db *DB) clear(ctx context.Context, what, host, further, set string) ([]string, error) {
 	var cleared []string
 	err := db.transact(ctx, what, func(s session) error {
+		if err := s.whyFenced(host); err != nil {
+			return err
+		}
 		var found []string
 		err := s.query("SELECT uuid FROM nodes WHERE "+sameHost+further+" ORDER BY id", []any{likeLiteral(host)},
 			func(rows *sql.Rows) error {
@@ -240,7 +256,9 @@ func (db *DB) clear(ctx context.Context, what, host, further, set string) ([]str
 			// An attempt whose COMMIT lost its answer has emptied the list for the next one.
 			cleared = found
 		}
-		_, err = s.exec("UPDATE nodes SET updated_at = ?, "+set+" WHERE "+sameHost+further, db.now(), likeLiteral(host))
+		fence, args := s.fence(host)
+		_, err = s.exec("UPDATE nodes SET updated_at = ?, "+set+" WHERE "+sameHost+further+fence,
+			append([]any{db.now(), likeLiteral(host)}, args...)...)
 		return err
 	})
 	if err != nil {

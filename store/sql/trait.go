@@ -73,7 +73,7 @@ func (db *DB) RemoveTraits(ctx context.Context, n *store.Node, g Guard, traits [
 func (db *DB) changeTraits(ctx context.Context, n *store.Node, g Guard, change func(present []string) ([]string, error)) error {
 	var wanted []string
 	err := db.transact(ctx, "changing the traits of node "+n.UUID, func(s session) error {
-		where, args := g.where(n.ID, "")
+		where, args := s.guarded(n.ID, g, "")
 		held, err := s.one("SELECT id FROM nodes WHERE "+where+db.dialect.forUpdate(), args, new(int64))
 		if err != nil {
 			return err

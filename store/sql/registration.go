@@ -1,0 +1,72 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrReplaced tells that a later process registered under the host name that this one works under, another program that
+// registers workers included. This process is a ghost: its reservations can't be told from those of the later one by
+// name, so none of its writes takes effect any more. It must stop at once and touch no hardware.
+var ErrReplaced = errors.New("another process has registered under this host name since")
+
+// registration is how the rows of a registration are told from those of any other of the same host: by the ids and the
+// time of its interfaces. Ids only grow on MariaDB and PostgreSQL; SQLite gives them out again, but has times to the
+// microsecond, where MariaDB has seconds.
+type registration struct {
+	conductor int64
+	last      int64 // the greatest id
+	at        time.Time
+}
+
+// registrations are those that this process made, by host name.
+type registrations struct {
+	mu   sync.Mutex
+	made map[string]registration
+}
+
+func (r *registrations) put(host string, made registration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.made == nil {
+		r.made = map[string]registration{}
+	}
+	r.made[host] = made
+}
+
+// others is a query that finds something when another process has registered under a host name since this one did. ok
+// is false for a host that this process did not register. A worker that has deregistered was not replaced by that.
+func (r *registrations) others(host string) (query string, args []any, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	made, ok := r.made[host]
+	return "SELECT 1 FROM conductor_hardware_interfaces WHERE conductor_id = ? AND (id > ? OR created_at <> ?)",
+		[]any{made.conductor, made.last, made.at}, ok
+}
+
+// fence is what a statement that acts for a host appends to its WHERE, so that it does nothing for a process that was
+// replaced. The condition and the write are one statement: there is no moment between them in which a later process could
+// register. PostgreSQL decides by what was there when the statement began. That is enough: a later process that registers
+// while the statement waits for a node's row comes behind it in the queue for the row.
+func (s session) fence(host string) (clause string, args []any) {
+	others, args, ok := s.db.registrations.others(host)
+	if !ok {
+		return "", nil
+	}
+	return " AND NOT EXISTS (" + others + ")", args
+}
+
+// whyFenced returns ErrReplaced for the host of a process that was replaced.
+func (s session) whyFenced(host string) error {
+	others, args, ok := s.db.registrations.others(host)
+	if !ok {
+		return nil
+	}
+	found, err := s.one(others, args, new(int64))
+	if err == nil && found {
+		err = fmt.Errorf("conductor %s: %w", host, ErrReplaced)
+	}
+	return err
+}
