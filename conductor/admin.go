@@ -65,8 +65,10 @@ func (c *Conductor) Health() Health {
 		h.Parts["registration"], h.Ready = "starting", false
 	} else if c.leaving.begun.Load() {
 		h.Parts["registration"], h.Ready = "stopping", false
-	} else if err := c.mayAct(); err != nil {
-		lapsed := c.now().Add(c.lapse() - c.lease.age(c.now()))
+	} else if err := c.mayAct(); c.lease.lost.Load() {
+		h.Parts["registration"], h.Ready = err.Error(), false
+	} else if err != nil {
+		lapsed := c.now().Add(c.lapse() - c.lease.age(c.uptime()))
 		h.Parts["registration"], h.Ready = fmt.Sprintf("lapsed at %s: %s", lapsed.UTC().Format(time.RFC3339), err), false
 	}
 	part, ok := c.transport.Health()

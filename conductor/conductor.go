@@ -36,6 +36,8 @@ type Parts struct {
 	Metrics prometheus.Registerer
 	// Now is the clock; nil stands for the system's.
 	Now func() time.Time
+	// Uptime is a clock that nobody sets and that goes on while the machine is suspended; nil stands for the system's.
+	Uptime func() time.Duration
 }
 
 // Conductor is one worker.
@@ -50,6 +52,7 @@ type Conductor struct {
 	codec     Codec
 	log       zerolog.Logger
 	now       func() time.Time
+	uptime    func() time.Duration
 
 	methods     map[string]rpcMethod
 	machine     machine
@@ -79,7 +82,7 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, codec: p.Codec, log: p.Log, now: p.Now, methods: rpcMethods(), machine: newMachine(cfg.Release),
+		images: p.Images, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(), machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
@@ -91,6 +94,10 @@ func New(cfg Config, p Parts) *Conductor {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	if c.uptime == nil {
+		c.uptime = uptime
+	}
+	c.lease.renew(-cfg.HeartbeatTimeout)
 	c.metrics = newMetrics(c, p.Metrics)
 	c.workCtx, c.endWork = context.WithCancel(context.Background())
 	return c
@@ -159,7 +166,7 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 		return err
 	}
 	row := &store.Conductor{Hostname: c.cfg.Host, ConductorGroup: c.cfg.Group, Drivers: c.hardware.HardwareTypes(), Online: true}
-	began := c.now()
+	began := c.uptime()
 	replaced, err := c.db.Register(ctx, row, c.hardware.Rows())
 	if err != nil {
 		return fmt.Errorf("registering conductor %s: %w", c.cfg.Host, err)

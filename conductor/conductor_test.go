@@ -78,7 +78,7 @@ func idleOn(t *testing.T, r *rig) idleWorker {
 	t.Helper()
 	c, bus, closeMemory := r.build(t)
 	t.Cleanup(closeMemory)
-	c.lease.renew(r.clock.now())
+	c.lease.renew(r.clock.uptime())
 	return idleWorker{&worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus}, closeMemory}
 }
 

@@ -2,33 +2,47 @@ package conductor
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
 )
 
 // lease is when this worker's row in conductors was last renewed. A worker that could not renew it stops acting on
 // hardware by itself, before its peers may take its nodes over.
+//
+// It is measured by Parts.Uptime: whoever sets the wall clock, by hours and in either direction, neither ends a lease nor
+// prolongs it.
 type lease struct {
-	renewed atomic.Pointer[time.Time] // from before the statement was sent
+	renewed atomic.Int64 // an uptime, from before the statement was sent
+	// lost tells that a later process of the same host name has registered. There is no way back.
+	lost atomic.Bool
 }
 
 // leaseMargin is the part of heartbeat_timeout after which a worker that could not renew its row stops acting: a peer
 // waits for the whole of it, and the two clocks and the statement under way need room between.
 const leaseMargin = 0.75
 
-func (l *lease) renew(at time.Time) { l.renewed.Store(&at) }
+func (l *lease) renew(uptime time.Duration) { l.renewed.Store(int64(uptime)) }
 
-// age is the time since the lease was renewed, by the worse of two clocks: the monotonic one, which nobody sets, and the
-// wall clock, which goes on while a virtual machine is paused, and by which peers judge the row.
-func (l *lease) age(now time.Time) time.Duration {
-	renewed := l.renewed.Load()
-	if renewed == nil {
-		renewed = &time.Time{}
+func (l *lease) age(uptime time.Duration) time.Duration {
+	return uptime - time.Duration(l.renewed.Load())
+}
+
+// uptime is the machine's CLOCK_BOOTTIME. Unlike CLOCK_MONOTONIC, by which Go compares times, it goes on while the machine
+// is suspended, and peers take over.
+func uptime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		// The kernel has had this clock for longer than Go has supported it.
+		panic(err)
 	}
-	return max(now.Sub(*renewed), now.Round(0).Sub(renewed.Round(0)))
+	return time.Duration(t.Nano())
 }
 
 // lapse is the age at which a worker stops acting.
@@ -38,7 +52,11 @@ func (c *Conductor) lapse() time.Duration {
 
 // mayAct tells whether hardware may be touched and nodes reserved.
 func (c *Conductor) mayAct() error {
-	if age := c.lease.age(c.now()); age > c.lapse() {
+	if c.lease.lost.Load() {
+		return store.Errorf(store.TemporaryFailure, "Conductor %s was started anew elsewhere, and this run of it does nothing "+
+			"more", c.cfg.Host)
+	}
+	if age := c.lease.age(c.uptime()); age > c.lapse() {
 		return store.Errorf(store.TemporaryFailure, "Conductor %s could not renew its registration for %s and does not act "+
 			"until it can", c.cfg.Host, age.Round(time.Second))
 	}
@@ -56,17 +74,23 @@ const beatPause = time.Second
 func (c *Conductor) keepAlive(ctx context.Context) {
 	pause := c.cfg.HeartbeatInterval
 	for drivers.Pause(ctx, pause) == nil {
-		began := c.now()
+		began := c.uptime()
 		attempt, cancel := context.WithTimeout(ctx, min(c.cfg.HeartbeatInterval, c.lapse()/beatAttempts))
 		err := c.signOfLife(attempt)
 		cancel()
+		if errors.Is(err, sql.ErrReplaced) {
+			// Ending the process would be worse: who restarts it would fence the one that has just begun.
+			c.lease.lost.Store(true)
+			c.log.Error().Err(err).Msg("This run of the conductor lets go of everything; end it")
+			return
+		}
 		if err != nil {
 			pause = min(c.cfg.HeartbeatInterval, beatPause)
-			c.log.Error().Err(err).Dur("age", c.lease.age(c.now())).Msg("Renewing the conductor's registration failed")
+			c.log.Error().Err(err).Dur("age", c.lease.age(c.uptime())).Msg("Renewing the conductor's registration failed")
 			continue
 		}
 		c.lease.renew(began)
-		pause = c.cfg.HeartbeatInterval - min(c.cfg.HeartbeatInterval, c.now().Sub(began))
+		pause = c.cfg.HeartbeatInterval - min(c.cfg.HeartbeatInterval, c.uptime()-began)
 	}
 }
 

@@ -1,12 +1,14 @@
 package conductor
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql/sqltest"
 )
 
 // A worker that could not renew its registration stops acting before its peers may take its nodes, and goes on when it can.
@@ -28,8 +30,66 @@ func TestAWorkerThatIsNotSeenDoesNotAct(t *testing.T) {
 	w.must(t, "get_supported_boot_devices", map[string]any{"node_id": n.UUID})
 	w.unlocked(t)
 
-	w.lease.renew(w.clock.now())
+	w.lease.renew(w.clock.uptime())
 	w.must(t, "change_node_power_state", args)
+}
+
+// Whoever sets the clock of a worker's machine, by hours and in either direction, neither ends its lease nor prolongs it.
+func TestALeaseIgnoresTheWallClock(t *testing.T) {
+	for _, step := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			w := idle(t, nil)
+			w.clock.step(step)
+			if err := w.mayAct(); err != nil {
+				t.Errorf("after the clock was set: %v", err)
+			}
+			w.clock.forward(50 * time.Second)
+			if err := w.mayAct(); store.KindOf(err) != store.TemporaryFailure {
+				t.Errorf("a lease that was not renewed for 50 s: %v", err)
+			}
+		})
+	}
+}
+
+// A process goes on while its host is started anew with another state file. It finds out, lets go, and leaves the later
+// one's registration and nodes alone.
+func TestAGhostLetsGo(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.HeartbeatInterval = 5 * time.Millisecond })
+	ghost := r.start(t)
+	n := ghost.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
+	held := ghost.lock(t, n.UUID, lockMode{purpose: "a test"})
+
+	anew := r.peer(t, "worker-1")
+	anew.db = sqltest.OpenAt(t, r.url, nil)
+	later := anew.start(t)
+	now := later.lock(t, n.UUID, lockMode{purpose: "a test"})
+
+	waitUntil(t, "the ghost knows", func() bool { return !ghost.Health().Ready })
+	text := ghost.refused(t, store.TemporaryFailure, "change_node_power_state", map[string]any{"node_id": n.UUID,
+		"new_state": store.PowerOn})
+	equal(t, "says why", strings.Contains(text, "was started anew elsewhere"), true)
+	equal(t, "so does its health", strings.Contains(ghost.Health().Parts["registration"], "was started anew elsewhere"), true)
+
+	held.Node.LastError = "written by a ghost"
+	if err := held.save(t.Context()); !lost(err) {
+		t.Errorf("the ghost saved a node: %v", err)
+	}
+	if err := held.release(t.Context()); err != nil {
+		t.Errorf("the ghost gave the node back: %v", err)
+	}
+	ghost.stop()
+	equal(t, "reservation", later.row(t, n.UUID).Reservation, "worker-1")
+	now.Node.LastError = "written by its holder"
+	if err := errors.Join(now.save(t.Context()), now.release(t.Context())); err != nil {
+		t.Error(err)
+	}
+	row, err := later.db.Conductor(t.Context(), "worker-1")
+	if err != nil || !row.Online {
+		t.Errorf("the later process is registered as %+v, %v", row, err)
+	}
+	if err := later.mayAct(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestKeepAliveRenewsTheRow(t *testing.T) {

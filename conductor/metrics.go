@@ -37,7 +37,7 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 			Name: "ironmaster_outbox_dropped_total", Help: "Events given up because the outbox was full.",
 		}, func() float64 { return float64(c.local.Outbox().Dropped) }),
 		gauge("ironmaster_registration_age_seconds", "Time since the row in conductors was renewed.",
-			func() float64 { return c.lease.age(c.now()).Seconds() }),
+			func() float64 { return c.lease.age(c.uptime()).Seconds() }),
 	)
 	return m
 }

@@ -13,10 +13,11 @@ import (
 // Periodic work comes again a spacing after it ended, failures or not, and stays away while the worker may not act.
 func TestPeriodicWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &Conductor{cfg: Config{HeartbeatTimeout: time.Hour}, now: time.Now, log: zerolog.Nop()}
-		c.lease.renew(time.Now())
-		var at []time.Duration
+		c := &Conductor{cfg: Config{HeartbeatTimeout: time.Hour}, log: zerolog.Nop()}
 		began := time.Now()
+		c.uptime = func() time.Duration { return time.Since(began) }
+		c.lease.renew(0)
+		var at []time.Duration
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -32,11 +33,11 @@ func TestPeriodicWork(t *testing.T) {
 		equal(t, "runs", len(at), 2)
 		equal(t, "first run", at[0], time.Minute)
 		equal(t, "second run", at[1], 150*time.Second)
-		c.lease.renew(time.Now().Add(-time.Hour))
+		c.lease.renew(c.uptime() - time.Hour)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		equal(t, "runs without a lease", len(at), 2)
-		c.lease.renew(time.Now())
+		c.lease.renew(c.uptime())
 		time.Sleep(61 * time.Second)
 		synctest.Wait()
 		equal(t, "runs with a lease again", len(at), 3)

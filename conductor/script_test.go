@@ -313,10 +313,11 @@ func step(name string, priority int, outcome drivers.Outcome, err error) drivers
 		Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) { return outcome, err }}
 }
 
-// clock is the worker's clock, which a test sets forward, or stops.
+// clock is the worker's time, which a test moves forward, or stops, and its wall clock, which a test also sets.
 type clock struct {
 	mu      sync.Mutex
 	ahead   time.Duration
+	stepped time.Duration
 	stopped time.Time
 }
 
@@ -329,10 +330,24 @@ func (c *clock) stop() {
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
 	if !c.stopped.IsZero() {
-		return c.stopped.Add(c.ahead)
+		now = c.stopped
 	}
-	return time.Now().Add(c.ahead)
+	return now.Add(c.ahead + c.stepped)
+}
+
+func (c *clock) uptime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return uptime() + c.ahead
+}
+
+// step sets the wall clock; time goes on as before.
+func (c *clock) step(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stepped += d
 }
 
 func (c *clock) forward(d time.Duration) {

@@ -10,6 +10,7 @@ import (
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql"
 )
 
 // task is one hold on one node: an RPC's, a flow's or a periodic's. It carries the node as read under the lock and what
@@ -194,7 +195,8 @@ func (t *task) release(ctx context.Context) error {
 	defer cancel()
 	// gofail: var lockBeforeRelease struct{}
 	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
-	if kind := store.KindOf(err); kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked {
+	kind := store.KindOf(err)
+	if kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked || errors.Is(err, sql.ErrReplaced) {
 		// The row is gone, or somebody else took the reservation from us: there is nothing left to give back.
 		err = nil
 	}

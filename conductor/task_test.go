@@ -23,7 +23,7 @@ func idle(t *testing.T, change func(*Config)) *worker {
 		c.pool.Close()
 		closeMemory()
 	})
-	c.lease.renew(r.clock.now())
+	c.lease.renew(r.clock.uptime())
 	return &worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus}
 }
 

@@ -220,7 +220,7 @@ func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func(
 	}
 	bus = newTestBus(r.cfg)
 	parts := Parts{DB: r.db, Local: memory, Transport: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
-		Metrics: prometheus.NewRegistry(), Now: r.clock.now}
+		Metrics: prometheus.NewRegistry(), Now: r.clock.now, Uptime: r.clock.uptime}
 	if !r.brokerless {
 		parts.Notifier = bus
 	}

@@ -2,9 +2,10 @@ package sql
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
+
+	"github.com/ironmaster/ironmaster/store"
 )
 
 // ErrReplaced tells that a later process registered under the host name that this one works under, another program that
@@ -66,7 +67,8 @@ func (s session) whyFenced(host string) error {
 	}
 	found, err := s.one(others, args, new(int64))
 	if err == nil && found {
-		err = fmt.Errorf("conductor %s: %w", host, ErrReplaced)
+		err = store.Errorf(store.TemporaryFailure, "Conductor %s was started anew, and this run of it does nothing more: %w",
+			host, ErrReplaced)
 	}
 	return err
 }
