@@ -16,16 +16,17 @@ SERVICE_PACKAGES = $$($(IMPORTS) | awk '/deploy-examples\/lab/ && $$1 !~ /replay
 UNIT_PACKAGES = $$($(IMPORTS) | awk '!/deploy-examples\/lab/ {print $$1}')
 
 # Tests against ironic and RabbitMQ of another Debian suite, in a folder that debian-root makes: release, suite.
-# TestCrowd takes minutes and measures more than it proves about a release; TestMixed knows the conductor of Debian 12.
+# TestCrowd takes minutes and measures more than it proves about a release, TestCrashMatrix takes minutes too; TestMixed knows
+# the conductor of Debian 12.
 define release-tests
 	deploy-examples/lab/debian-root $(2) "$${XDG_CACHE_HOME:-$$HOME/.cache}/ironmaster-lab/root-$(2)" \
 		ironic-api ironic-conductor python3-pymysql python3-psycopg2 rabbitmq-server
-	IRONMASTER_RELEASE=$(1) go test -count=1 -p 1 -timeout 20m -skip '^TestCrowd$$|^TestMixed' \
+	IRONMASTER_RELEASE=$(1) go test -count=1 -p 1 -timeout 20m -skip '^TestCrowd$$|^TestMixed|^TestCrashMatrix$$' \
 		./deploy-examples/lab ./messaging/rabbit ./conductor/wholeworker
 	IRONMASTER_RELEASE=$(1) go test -count=1 -v -timeout 20m ./conductor/replay
 endef
 
-.PHONY: help build packages lint unit services test test-mixed test-2025.1 test-newest fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
+.PHONY: help build packages lint unit services test test-mixed crash-matrix test-2025.1 test-newest fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +47,7 @@ unit: ## tests that need nothing but Go and a C compiler, under the race detecto
 	go test -race -timeout 5m $(UNIT_PACKAGES)
 
 services: build packages ## tests against RabbitMQ, databases, ironic-api and Glance, each package by itself
-	go test -p 1 -timeout 30m -skip '^TestMixed' $(SERVICE_PACKAGES)
+	go test -p 1 -timeout 30m -skip '^TestMixed|^TestCrashMatrix$$' $(SERVICE_PACKAGES)
 	@# The replay tells how many of the recorded cases came out the same, which go test shows only with -v.
 	go test -v -timeout 15m ./conductor/replay
 
@@ -55,6 +56,11 @@ test-mixed: ## Python's conductor and this one on one database and one broker, a
 	go test -v -timeout 15m -run '^TestMixed' ./conductor/wholeworker
 
 test: packages lint unit services test-mixed ## everything that must hold before a commit; .ci/run calls it
+
+# CELL=deploy/writeSent#1/takeover is one cell, CELL=manage a flow.
+crash-matrix: ## kill the worker at every instant of every flow, on both databases: hours; FEW=1 for a part, CELL= for some
+	$(INSTALL) broker mariadb postgresql ironic images iso
+	go test -count=1 -v -timeout 6h -run '^TestCrashMatrix$$$(if $(CELL),//(census|cell)/$(CELL))' ./conductor/wholeworker $(if $(FEW),,-crash-matrix)
 
 test-2025.1: build packages ## the whole worker and the replay against ironic and RabbitMQ of Debian 13
 	$(call release-tests,2025.1,trixie)

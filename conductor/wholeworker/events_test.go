@@ -15,6 +15,8 @@ import (
 
 // event is one message of those that the worker sends to everybody.
 type event struct {
+	// id stays the same when the message is sent again.
+	id         string
 	kind, node string
 	flow, step string
 	percent    *float64
@@ -82,7 +84,7 @@ func (e *events) add(body []byte) {
 		return
 	}
 	d := payload.Data
-	one := event{kind: n.EventType, node: d.UUID + d.NodeUUID, flow: d.Flow, percent: d.Percent, state: d.State}
+	one := event{id: n.MessageID, kind: n.EventType, node: d.UUID + d.NodeUUID, flow: d.Flow, percent: d.Percent, state: d.State}
 	if d.Step != nil {
 		one.step = *d.Step
 	}

@@ -1,0 +1,282 @@
+package wholeworker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+)
+
+// way is what follows a kill.
+type way string
+
+const (
+	// returns: the same worker is started again at once.
+	returns way = "returns"
+	// takeover: a peer has to go on. The dead worker comes back only when the flow has ended, or when it alone can know of
+	// the request that the flow begins with.
+	takeover way = "takeover"
+	// race: the worker comes back in the moment in which its peer takes over.
+	race way = "race"
+)
+
+const (
+	// crashPoll is how often a worker is asked whether it stands at its point.
+	crashPoll = 20 * time.Millisecond
+	// crashLimit bounds how long a flow may take. The machine may be busy with other tests.
+	crashLimit = 100 * time.Second
+	// crashPatience is how long after its time a takeover may begin before the request counts as unknown to the peer.
+	crashPatience = 5 * time.Second
+)
+
+// crashCell is one field of the matrix: a worker is killed when it comes by a point for the pass-th time in a flow.
+type crashCell struct {
+	flow  crashFlow
+	point crashPoint
+	pass  int
+	way   way
+}
+
+func (cell crashCell) String() string {
+	return fmt.Sprintf("%s/%s#%d/%s", cell.flow.name, cell.point.name, cell.pass, cell.way)
+}
+
+// crashRun is a cell while it runs.
+type crashRun struct {
+	crashCell
+	*crashWorld
+	machine *room.Machine
+	node    string
+	// victim is killed, peer is nil when the victim comes back at once.
+	victim, peer *crasher
+	killed       time.Time
+}
+
+// enter brings the node where the flow begins, with workers of its own that look after it and end with the test.
+func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group string) *crashRun {
+	t.Helper()
+	r := &crashRun{crashCell: cell, crashWorld: c, machine: m}
+	hosts := []string{group + "-a"}
+	r.victim = c.hire(t, hosts[0], group)
+	if cell.way != returns {
+		hosts = append(hosts, group+"-b")
+		r.peer = c.hire(t, hosts[1], group)
+	}
+	id := uuidOf(t, func(host func(...string) string) bool { return host(hosts...) == hosts[0] })
+	var err error
+	r.node, err = c.api.enrol(t.Context(), m.Info(), c.ramdisk, map[string]any{"uuid": id, "name": group})
+	must(t, err)
+	if cell.flow.on {
+		must(t, givePower(t.Context(), m.Info()))
+	}
+	update, err := cell.flow.row(c, group)
+	must(t, err)
+	_, err = c.db.ExecContext(t.Context(), update+" WHERE uuid = '"+r.node+"'")
+	must(t, err)
+	return r
+}
+
+// hire starts a worker for one test, and shows what it logged when the test fails.
+func (c *crashWorld) hire(t *testing.T, host, group string) *crasher {
+	t.Helper()
+	w, err := c.crasher(context.Background(), host, group)
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("--- end of the log of %s\n%s", host, w.story())
+		}
+		if err := w.service.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// order asks for the flow. It is asked again only when no worker can have heard of it.
+func (r *crashRun) order(ctx context.Context) error {
+	for {
+		err := r.api.once(ctx, http.MethodPut, "/v1/nodes/"+r.node+"/states/provision", r.flow.order, nil)
+		if !slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable}, statusOf(err)) {
+			return err
+		}
+		row, readErr := r.row(ctx, r.node)
+		if readErr != nil || row.state != r.flow.from {
+			return errors.Join(err, readErr)
+		}
+		if err := pause(ctx, retryPause); err != nil {
+			return err
+		}
+	}
+}
+
+// run carries the cell out. An error tells what was not as it should be; hit tells whether the worker came by the point.
+func (r *crashRun) run(ctx context.Context) (hit bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, crashLimit)
+	defer cancel()
+	if err := r.victim.arm(ctx, r.point.name, r.pass); err != nil {
+		return false, err
+	}
+	ordering, stopOrdering := context.WithCancel(ctx)
+	ordered := make(chan error, 1)
+	go func() { ordered <- r.order(ordering) }()
+	defer func() { stopOrdering(); <-ordered }()
+	if err := r.awaitPoint(ctx); err != nil {
+		return false, err
+	}
+	if err := r.victim.service.Kill(); err != nil {
+		return true, err
+	}
+	r.killed = time.Now()
+	if err := r.recover(ctx); err != nil {
+		return true, err
+	}
+	return true, r.judge(ctx)
+}
+
+// awaitPoint returns when the victim stands at its point.
+func (r *crashRun) awaitPoint(ctx context.Context) error {
+	for {
+		passes, err := r.victim.passes(ctx, r.point.name)
+		if err != nil || passes >= r.pass {
+			return err
+		}
+		row, err := r.row(ctx, r.node)
+		if err != nil {
+			return err
+		}
+		if r.flow.done(row, r.machine) {
+			return errors.New("the flow has ended and the worker did not come by")
+		}
+		if err := pause(ctx, crashPoll); err != nil {
+			return fmt.Errorf("waiting for the worker to come by: the node is in %s", row)
+		}
+	}
+}
+
+// recover brings workers back as the way says, and waits for the end of the flow.
+func (r *crashRun) recover(ctx context.Context) error {
+	switch r.way {
+	case race:
+		// The victim's last sign of life is up to a second old. One end of the start falls before the takeover, the other
+		// after it, by what the machine does meanwhile.
+		if err := pause(ctx, crashTimeout-time.Second); err != nil {
+			return err
+		}
+		fallthrough
+	case returns:
+		if err := r.victim.service.Start(ctx); err != nil {
+			return err
+		}
+		return r.awaitEnd(ctx, nil)
+	}
+	back := false
+	err := r.awaitEnd(ctx, func(row crashRow) error {
+		if back || row.state != r.flow.from || time.Since(r.killed) < crashTimeout+crashPatience {
+			return nil
+		}
+		back = true
+		return r.victim.service.Start(ctx)
+	})
+	if err != nil || back {
+		return err
+	}
+	return r.victim.service.Start(ctx)
+}
+
+// awaitEnd waits for the end of the flow and calls meanwhile, when there is one, with each look at the row.
+func (r *crashRun) awaitEnd(ctx context.Context, meanwhile func(crashRow) error) error {
+	var row crashRow
+	for {
+		now, err := r.row(ctx, r.node)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("the node has not reached %s in time: it is in %s", r.flow.target, row)
+		case err != nil:
+			return err
+		}
+		row = now
+		if r.flow.done(row, r.machine) {
+			return nil
+		}
+		failed := slices.Contains([]string{"deploy failed", "clean failed", "adopt failed", "error"}, row.state)
+		if failed || row.state == r.flow.from && row.lastError != "" {
+			return fmt.Errorf("the node is in %s", row)
+		}
+		if meanwhile != nil {
+			if err := meanwhile(row); err != nil {
+				return err
+			}
+		}
+		_ = pause(ctx, 5*crashPoll)
+	}
+}
+
+// judge waits until nothing moves any more and looks whether all is as if nobody had been killed.
+func (r *crashRun) judge(ctx context.Context) error {
+	var last error
+	for began := time.Now(); ; {
+		last = r.verdict(ctx)
+		if last == nil || time.Since(began) > settleTime/4 || pause(ctx, 10*crashPoll) != nil {
+			break
+		}
+	}
+	if last != nil {
+		return last
+	}
+	// What comes twice comes soon.
+	if err := pause(ctx, 25*crashPoll); err != nil {
+		return err
+	}
+	return r.verdict(ctx)
+}
+
+func (r *crashRun) verdict(ctx context.Context) error {
+	row, err := r.row(ctx, r.node)
+	if err != nil {
+		return err
+	}
+	if !r.flow.done(row, r.machine) || row.lastError != "" {
+		return fmt.Errorf("the node did not stay in %s: it is in %s", r.flow.target, row)
+	}
+	for _, step := range []string{row.deployStep, row.cleanStep} {
+		if step != "" && step != "{}" {
+			return fmt.Errorf("the row still names a step: %s", step)
+		}
+	}
+	if err := r.victim.idle(ctx); err != nil {
+		return err
+	}
+	if r.peer != nil {
+		if err := r.peer.idle(ctx); err != nil {
+			return err
+		}
+	}
+	if r.flow.check != nil {
+		if err := r.flow.check(r.crashWorld, r.machine); err != nil {
+			return err
+		}
+	}
+	if got := r.machine.Snapshot(); got.Blind > 0 || r.flow.step != "" && got.Begun[r.flow.step] == 0 {
+		return fmt.Errorf("the agent was told the steps %v, %d of them again unread", got.Begun, got.Blind)
+	}
+	return r.checkEnd()
+}
+
+// checkEnd looks for the one notification that the flow has ended. One that was sent twice has the same message id.
+func (r *crashRun) checkEnd() error {
+	ids := map[string]bool{}
+	for _, e := range r.events.of(r.node) {
+		if e.kind == "baremetal.node.provision_set.end" && e.state == r.flow.target {
+			ids[e.id] = true
+		}
+	}
+	if len(ids) != 1 {
+		return fmt.Errorf("%d notifications tell that the node has reached %s", len(ids), r.flow.target)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package wholeworker
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+)
+
+// crashFlow is a flow during which the worker is killed.
+type crashFlow struct {
+	name string
+	// from is the state that the node begins in, on whether its machine has power then.
+	from string
+	on   bool
+	// instance tells that the node has an instance.
+	instance bool
+	// order is the body of the request that begins the flow.
+	order map[string]any
+	// target is where the flow ends, step the destructive step of its agent.
+	target string
+	step   string
+	// check looks at the machine afterwards.
+	check func(c *crashWorld, m *room.Machine) error
+}
+
+var crashFlows = []crashFlow{
+	{name: "deploy", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
+		step: "write_image", check: (*crashWorld).checkDeployed},
+	{name: "tear-down", from: "active", on: true, instance: true, order: map[string]any{"target": "deleted"},
+		target: "available", step: "erase_devices", check: (*crashWorld).checkOff},
+	{name: "clean", from: "manageable", order: map[string]any{"target": "clean", "clean_steps": []any{
+		map[string]any{"interface": "deploy", "step": "erase_devices"}}}, target: "manageable", step: "erase_devices",
+		check: (*crashWorld).checkOff},
+	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
+	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
+}
+
+// row is the SQL that puts a node where the flow begins. A group of its own keeps other workers off.
+func (f crashFlow) row(c *crashWorld, group string) (string, error) {
+	power, instance := "power off", []byte("{}")
+	if f.on {
+		power = "power on"
+	}
+	if f.instance {
+		var err error
+		instance, err = json.Marshal(map[string]any{"image_source": "file://" + c.img.raw, "image_checksum": c.img.sum})
+		if err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("UPDATE nodes SET conductor_group = '%s', provision_state = '%s', power_state = '%s', instance_info = '%s'",
+		group, f.from, power, instance), nil
+}
+
+// done tells that the flow has come to its end. A cleaning ends where it began.
+func (f crashFlow) done(n crashRow, m *room.Machine) bool {
+	return n.state == f.target && n.reservation == "" && (f.from != f.target || m.Snapshot().Begun[f.step] > 0)
+}
+
+func (c *crashWorld) checkDeployed(m *room.Machine) error {
+	got := m.Snapshot()
+	sum, err := m.DiskSHA256(c.img.size)
+	switch {
+	case err != nil:
+		return err
+	case sum != c.img.sum:
+		return fmt.Errorf("the disk differs from the image")
+	case got.Booted != room.BootDisk || got.Media != "":
+		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
+	}
+	return nil
+}
+
+func (c *crashWorld) checkOff(m *room.Machine) error {
+	if got := m.Snapshot(); got.Powered || got.Media != "" {
+		return fmt.Errorf("the machine has power: %v, inserted is %q", got.Powered, got.Media)
+	}
+	return nil
+}
