@@ -34,9 +34,12 @@ var errAlone = errors.New("run again, alone")
 
 // transaction is going to be committed. It is valid only within the function given to commit.
 type transaction struct {
-	db    *DB
-	bolt  *bbolt.Tx
-	after []func() // what to do in memory once the commit is durable, in order
+	db     *DB
+	bolt   *bbolt.Tx
+	after  []func() // what to do in memory once the commit is durable, in order
+	failed []func() // what to undo in memory when it is not
+
+	lift int // how many moments of timelines may go along
 
 	appended int // durable events added
 }
@@ -127,18 +130,28 @@ func (d *DB) apply(group []*change, run func(*transaction, *change) error) (fail
 	defer btx.Rollback()
 	defer d.outbox.reveal()
 
-	tx := &transaction{db: d, bolt: btx}
+	tx := &transaction{db: d, bolt: btx, lift: lift}
+	committed := false
+	defer func() {
+		if committed {
+			return
+		}
+		for _, f := range tx.failed {
+			f()
+		}
+	}()
 	for i, c := range group {
 		if err := run(tx, c); err != nil {
 			return i, err
 		}
 	}
-	if err := guard(func() error { return errors.Join(tx.forgetFinished(), tx.trimOutbox()) }); err != nil {
+	if err := guard(func() error { return errors.Join(tx.forgetFinished(), tx.trimOutbox(), tx.carryTimelines(tx.lift)) }); err != nil {
 		return -1, err
 	}
 	if err := guard(btx.Commit); err != nil {
 		return -1, d.commitFailed(err)
 	}
+	committed = true
 	for _, f := range tx.after {
 		f()
 	}

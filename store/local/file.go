@@ -71,7 +71,8 @@ func create(path string) error {
 	temp := bolt.Path()
 	defer os.Remove(temp)
 	err = bolt.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, callsBucket, finishedBucket, locksBucket, outboxBucket, journalBucket} {
+		for _, name := range [][]byte{metaBucket, callsBucket, finishedBucket, locksBucket, outboxBucket, journalBucket,
+			timelineBucket} {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -38,7 +39,8 @@ func (d *DB) Get(node, key string, value any) (ok bool, err error) {
 
 // Forget removes everything that is remembered about a node.
 func (d *DB) Forget(node string) error {
-	return d.commit(func(tx *transaction) error { return tx.forget(node) })
+	d.timelines.forget(node)
+	return d.commit(func(tx *transaction) error { return errors.Join(tx.forget(node), tx.forgetTimeline(node)) })
 }
 
 func (tx *transaction) put(node, key string, data []byte) error {

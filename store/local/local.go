@@ -36,6 +36,9 @@ import (
 //	journal/
 //	    <node>/
 //	        <key>           JSON
+//	timeline/               what happened to nodes; files of earlier versions lack it
+//	    <node>/
+//	        <number>        JSON of Moment
 var (
 	metaBucket     = []byte("meta")
 	callsBucket    = []byte("calls")
@@ -43,6 +46,7 @@ var (
 	locksBucket    = []byte("locks")
 	outboxBucket   = []byte("outbox")
 	journalBucket  = []byte("journal")
+	timelineBucket = []byte("timeline")
 
 	formatKey = []byte("format")
 	epochKey  = []byte("epoch")
@@ -119,9 +123,13 @@ type DB struct {
 	locks   lockTable
 	outbox  outbox
 
+	timelines timelines
+
 	closeOnce sync.Once
 	closeErr  error
-	closed    chan struct{}
+	// closing is closed when Close begins, closed when no more commits are taken.
+	closing chan struct{}
+	closed  chan struct{}
 }
 
 // Open opens the file at path for one worker, creating it (mode 0600, for it holds secrets) when it is missing; the
@@ -137,6 +145,8 @@ func Open(path string, o Options) (*DB, error) {
 	if err := d.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening journal %s: %w", path, err), bolt.Close())
 	}
+	d.timelines.stopped = make(chan struct{})
+	go d.keepTimelines()
 	return d, nil
 }
 
@@ -161,7 +171,8 @@ func OpenReadOnly(path string) (*DB, error) {
 }
 
 func newDB(path string, bolt *bbolt.DB, o Options) *DB {
-	d := &DB{path: path, bolt: bolt, options: o, closed: make(chan struct{})}
+	d := &DB{path: path, bolt: bolt, options: o, closing: make(chan struct{}), closed: make(chan struct{})}
+	d.timelines.nodes = make(map[string][]*entry)
 	d.commits.lead = make(chan struct{}, 1)
 	d.inbox.calls = make(map[string]*callState)
 	d.locks.nodes = make(map[string][]*Lock)
@@ -172,7 +183,9 @@ func newDB(path string, bolt *bbolt.DB, o Options) *DB {
 
 // start makes the file this worker's own: a new epoch is on disk before anything else happens.
 func (d *DB) start() error {
-	err := guard(func() error { return d.bolt.Update(d.bumpEpoch) })
+	err := guard(func() error {
+		return d.bolt.Update(func(tx *bbolt.Tx) error { return errors.Join(d.bumpEpoch(tx), d.makeTimelines(tx)) })
+	})
 	if err != nil {
 		return fmt.Errorf("writing a new epoch: %w", err)
 	}
@@ -210,6 +223,13 @@ func (d *DB) Epoch() uint64 { return d.epoch }
 // recorded: the next Open finds them stale.
 func (d *DB) Close() error {
 	d.closeOnce.Do(func() {
+		close(d.closing)
+		if !d.readOnly {
+			<-d.timelines.stopped
+			if err := d.writeTimelines(); err != nil {
+				d.options.Log.Debug().Err(err).Msg("could not write what happened to nodes")
+			}
+		}
 		close(d.closed)
 		if err := d.bolt.Close(); err != nil {
 			d.closeErr = fmt.Errorf("closing journal %s: %w", d.path, err)
