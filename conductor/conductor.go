@@ -146,6 +146,8 @@ const outboxDrainTime = 5 * time.Second
 func (c *Conductor) claim(ctx context.Context) ([]string, error) {
 	for _, l := range c.local.Stale() {
 		c.log.Warn().Str("node", l.Node).Str("purpose", l.Purpose).Msg("Dropping a lock from before the restart")
+		c.note(&store.Node{UUID: l.Node}, local.Moment{Kind: momentWorker, Turn: true,
+			Text: fmt.Sprintf("conductor %s started again; it had held the node for %s", c.cfg.Host, l.Purpose)})
 		if err := c.local.Drop(l.Holder); err != nil {
 			return nil, fmt.Errorf("dropping a lock from before the restart: %w", err)
 		}

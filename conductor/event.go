@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/store"
@@ -75,6 +76,7 @@ func (t *task) logTransition(from moment) {
 	if strings.HasSuffix(node.ProvisionState, "failed") || node.ProvisionState == store.ErrorState {
 		level = t.Log.Error()
 	}
+	t.turn(momentState, fmt.Sprintf("%s -> %s", from.State, node.ProvisionState))
 	level.Str("from", from.State).Str("to", node.ProvisionState).Str("target", node.TargetProvisionState).
 		Msg("Node moved to another provision state")
 }
@@ -98,6 +100,7 @@ const (
 // record sets last_error and keeps the text in the node's history. The caller saves the node.
 func (t *task) record(ctx context.Context, eventType, text string) {
 	t.Node.LastError = text
+	t.turn(momentError, text)
 	t.addHistory(ctx, eventType, "ERROR", text)
 }
 

@@ -32,6 +32,7 @@ var heartbeatFastTrack = []string{store.Enroll, store.Manageable, store.Availabl
 // beat takes a heartbeat in the background. A node that waits for nobody is left alone.
 func (t *task) beat(ctx context.Context, h heartbeat) {
 	if !t.wantsHeartbeat() {
+		t.noteResult(momentHeartbeat, "left alone", "nothing waits for it in "+t.Node.ProvisionState, nil)
 		if t.c.strayBeats.first(t.Node.UUID, t.Node.ProvisionState) {
 			t.Log.Warn().Str("state", t.Node.ProvisionState).Msg("Heartbeat in a provision state that waits for none; further " +
 				"ones are not mentioned")
@@ -46,6 +47,7 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 	if !t.lockForHeartbeat(ctx, h) {
 		return
 	}
+	t.noteResult(momentHeartbeat, "taken", h.statusMessage, nil)
 	info := t.Node.DriverInternalInfo
 	info[keyAgentURL] = h.callbackURL
 	info["agent_version"] = nullable(h.version)

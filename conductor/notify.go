@@ -29,6 +29,8 @@ func (t *task) notifyProvision(ctx context.Context, change provisionChange) {
 }
 
 func (t *task) notifyPower(ctx context.Context, status, requested string) {
+	became := map[string]string{"start": "asked for", "end": "reached", "error": "failed"}[status]
+	t.noteResult(momentPower, requested+" "+became, "", nil)
 	t.notify(ctx, "baremetal.node.power_set."+status, "NodeSetPowerStatePayload",
 		map[string]any{"to_power": nullable(requested)})
 }

@@ -1,9 +1,6 @@
 package conductor
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/store"
@@ -71,8 +68,7 @@ func masked(d store.Dict) store.Dict {
 }
 
 func maskedValue(key string, value any) any {
-	lower := strings.ToLower(key)
-	secret := slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(lower, w) })
+	secret := secretKey(key)
 	switch v := value.(type) {
 	case store.Dict:
 		if !secret {

@@ -42,6 +42,7 @@ func (t *task) lockForHeartbeat(ctx context.Context, h heartbeat) bool {
 		_, _ = t.c.postponed.take(t.Node.UUID)
 		return true
 	}
+	t.noteResult(momentHeartbeat, "kept until the node is free", "", nil)
 	t.Log.Debug().Err(err).Msg("Heartbeat postponed until the node is free")
 	return false
 }

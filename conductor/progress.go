@@ -142,6 +142,7 @@ func newProgress(host string, n *store.Node, flow string) ProgressPayload {
 // always when they are complete.
 func (c *Conductor) Report(dt *drivers.Task, p drivers.Progress) {
 	n, now := dt.Node, c.now()
+	c.noteProgress(n, p)
 	var payload *ProgressPayload
 	c.progress.with(n.UUID, func(f *flowProgress) {
 		complete := p.Total > 0 && p.Bytes >= p.Total && f.done < p.Total

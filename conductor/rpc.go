@@ -146,7 +146,9 @@ func (c *Conductor) dispatch(ctx context.Context, r *oslo.Request) (any, error) 
 	if err := r.CheckArgs(m.required, m.optional); err != nil {
 		return nil, err
 	}
+	began := c.now()
 	result, err := m.call(ctx, c, r)
+	c.noteRequest(r, began, err)
 	if err != nil {
 		return nil, err
 	}

@@ -25,10 +25,13 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 	err := c.readNode(ctx, rq, a.NodeID, "generate_token", func(ctx context.Context, t *task) error {
 		if t.Node.DriverInternalInfo[keyAgentToken] == nil {
 			if err := t.upgrade(ctx, "generate_token", attempts); err != nil {
+				t.noteResult(momentLookup, "the agent asked who it is", "", err)
 				return err
 			}
 		}
 		info := t.Node.DriverInternalInfo
+		t.noteResult(momentLookup, "the agent asked who it is", map[bool]string{true: "it gets a token",
+			false: "it has its token"}[info[keyAgentToken] == nil], nil)
 		if info[keyAgentToken] == nil {
 			info[keyAgentToken] = newAgentToken()
 			delete(info, keyTokenPregenerated)
@@ -71,27 +74,37 @@ func (c *Conductor) heartbeatRPC(ctx context.Context, rq oslo.Context, a heartbe
 			"Please update the agent being used.")
 	}
 	return nil, c.readNode(ctx, rq, a.NodeID, "heartbeat", func(ctx context.Context, t *task) error {
-		if !validAgentToken(t.Node, text(a.AgentToken)) {
-			return store.Errorf(store.InvalidParameterValue, "Invalid or missing agent token received.")
+		err := t.takeHeartbeat(a)
+		if err != nil {
+			t.noteResult(momentHeartbeat, "refused", "", err)
 		}
-		if c.cfg.RequireAgentTLS && a.CallbackURL != "" && !strings.HasPrefix(a.CallbackURL, "https://") {
-			return store.Errorf(store.InvalidParameterValue, "TLS is required by configuration")
-		}
-		if holder := t.Node.Reservation; c.cfg.Release > messaging.V2025_2 && holder != "" && holder != c.cfg.Host &&
-			t.Node.DriverInternalInfo[keyAgentURL] == nil {
-			// Newer releases make an agent that was never heard come back in seconds.
-			return store.NodeLockedBy(t.Node.UUID, holder)
-		}
-		h := heartbeat{callbackURL: a.CallbackURL, token: text(a.AgentToken), version: text(a.AgentVersion), status: text(a.AgentStatus),
-			statusMessage: text(a.AgentStatusMessage)}
-		if pem := text(a.AgentVerifyCA); pem != "" {
-			path, err := c.storeAgentCertificate(t.Node, pem)
-			if err != nil {
-				return err
-			}
-			h.verifyCA = path
-		}
-		t.after(func(ctx context.Context, t *task) { t.beat(ctx, h) }, nil)
-		return nil
+		return err
 	})
+}
+
+// takeHeartbeat checks who calls; the rest is done once the caller was answered.
+func (t *task) takeHeartbeat(a heartbeatArgs) error {
+	c := t.c
+	if !validAgentToken(t.Node, text(a.AgentToken)) {
+		return store.Errorf(store.InvalidParameterValue, "Invalid or missing agent token received.")
+	}
+	if c.cfg.RequireAgentTLS && a.CallbackURL != "" && !strings.HasPrefix(a.CallbackURL, "https://") {
+		return store.Errorf(store.InvalidParameterValue, "TLS is required by configuration")
+	}
+	if holder := t.Node.Reservation; c.cfg.Release > messaging.V2025_2 && holder != "" && holder != c.cfg.Host &&
+		t.Node.DriverInternalInfo[keyAgentURL] == nil {
+		// Newer releases make an agent that was never heard come back in seconds.
+		return store.NodeLockedBy(t.Node.UUID, holder)
+	}
+	h := heartbeat{callbackURL: a.CallbackURL, token: text(a.AgentToken), version: text(a.AgentVersion), status: text(a.AgentStatus),
+		statusMessage: text(a.AgentStatusMessage)}
+	if pem := text(a.AgentVerifyCA); pem != "" {
+		path, err := c.storeAgentCertificate(t.Node, pem)
+		if err != nil {
+			return err
+		}
+		h.verifyCA = path
+	}
+	t.after(func(ctx context.Context, t *task) { t.beat(ctx, h) }, nil)
+	return nil
 }

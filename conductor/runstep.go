@@ -43,6 +43,7 @@ func (t *task) beginStep(ctx context.Context, kind drivers.StepKind, index int, 
 		return err
 	}
 	t.Log.Info().Str("step", stepID(step)).Int("index", index).Msgf("Executing a %s step", kind)
+	t.turn(momentStep, fmt.Sprintf("%s step %d of %d: %s", kind, index+1, len(t.flowSteps(kind)), stepID(step)))
 	// gofail: var stepBegun struct{}
 	t.reportStep(ctx, kind, index, step)
 	return nil

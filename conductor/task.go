@@ -266,6 +266,7 @@ func (t *task) runBackground(ctx context.Context, work func(context.Context, *ta
 			t.Log.Error().Err(err).Msg("A node stays reserved")
 		}
 	}()
+	ctx = t.overheard(ctx)
 	err := contain(t.Log, t.purpose, func() error { work(ctx, t); return nil })
 	if err == nil || t.Shared {
 		return
@@ -309,7 +310,8 @@ func (c *Conductor) readRow(ctx context.Context, rq oslo.Context, node *store.No
 }
 
 func (t *task) run(ctx context.Context, fn func(context.Context, *task) error) error {
-	return t.finish(ctx, contain(t.Log, t.purpose, func() error { return fn(ctx, t) }))
+	heard := t.overheard(ctx)
+	return t.finish(ctx, contain(t.Log, t.purpose, func() error { return fn(heard, t) }))
 }
 
 // after asks for background work; undo is called when no worker is free for it.

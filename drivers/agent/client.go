@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -59,7 +60,9 @@ func (c client) try(ctx context.Context, n *store.Node, r request) (command, err
 	query := url.Values{"wait": {strconv.FormatBool(r.wait)}}
 	addToken(query, n)
 	var answer command
+	began := time.Now()
 	status, err := c.exchange(ctx, n, http.MethodPost, query, body, &answer)
+	overhear(ctx, "command "+shortName(r.method), answer.Status, answer.Fault, began, status, err)
 	if isConnection(err) {
 		return c.readBack(ctx, n, r, err)
 	}
@@ -168,8 +171,23 @@ func (c client) read(ctx context.Context, n *store.Node, withToken bool) (answer
 	if withToken {
 		addToken(query, n)
 	}
+	began := time.Now()
 	status, err = c.exchange(ctx, n, http.MethodGet, query, nil, &answer)
+	newest := "no command yet"
+	if count := len(answer.Commands); count > 0 {
+		newest = answer.Commands[count-1].Name + " " + answer.Commands[count-1].Status
+	}
+	overhear(ctx, "list of commands", newest, answer.Fault, began, status, err)
 	return answer, status, err
+}
+
+// overhear tells whoever listens what an agent was asked and what it answered.
+func overhear(ctx context.Context, asked, answer, fault string, began time.Time, status int, err error) {
+	heard := drivers.Exchange{With: drivers.WithAgent, Asked: asked, Answer: answer, Took: time.Since(began), Err: err}
+	if err == nil && status >= http.StatusBadRequest {
+		heard.Err = fmt.Errorf("HTTP %d %s", status, fault)
+	}
+	drivers.Overhear(ctx, heard)
 }
 
 // connectionError is a failure to get any answer. Its text holds no URL, which carries the token.

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stmcginnis/gofish"
@@ -177,13 +179,32 @@ func neverSent(err error) bool {
 	return errors.As(err, &operation) && operation.Op == "dial"
 }
 
-// send sends a request once and notes whether the BMC answered.
+// send sends a request once and notes whether the BMC answered; whoever listens hears of it.
 func (s *session) send(req *http.Request) (*http.Response, error) {
+	began := time.Now()
 	answer, err := s.exchange(req)
 	if req.Context().Err() == nil {
 		s.line.note(err)
 	}
+	heard := drivers.Exchange{With: drivers.WithBMC, Asked: req.Method + " " + quietPath(req.URL.Path), Took: time.Since(began)}
+	switch {
+	case err != nil:
+		heard.Err = errors.New(s.explain(err))
+	case answer.StatusCode >= http.StatusBadRequest:
+		heard.Err = errors.New("HTTP " + answer.Status)
+	default:
+		heard.Answer = "HTTP " + strconv.Itoa(answer.StatusCode)
+	}
+	drivers.Overhear(req.Context(), heard)
 	return answer, err
+}
+
+// quietPath is a path without the name of a session, which some BMCs take for the session itself.
+func quietPath(path string) string {
+	if at := strings.Index(path, "/Sessions/"); at >= 0 {
+		return path[:at] + "/Sessions/..."
+	}
+	return path
 }
 
 // exchange sends a request once and reads the whole answer.
