@@ -39,7 +39,12 @@ type Health struct {
 	Parts map[string]string `json:"parts"`
 }
 
-// AdminHandler serves /metrics, /healthz, /locks and /events to operators. It tells no secrets and changes nothing.
+// AdminError is what an operator is answered who asks for what can't be told.
+type AdminError struct {
+	Error string `json:"error"`
+}
+
+// AdminHandler serves /metrics, /healthz, /locks, /explain and /events to operators. It tells no secrets and changes nothing.
 func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
@@ -54,6 +59,7 @@ func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /locks", func(w http.ResponseWriter, _ *http.Request) {
 		c.writeJSON(w, http.StatusOK, ViewLocks(c.local.Locks()))
 	})
+	mux.HandleFunc("GET /explain", c.serveExplanation)
 	mux.HandleFunc("GET /events", c.serveEvents)
 	return mux
 }

@@ -64,23 +64,33 @@ func findLocks(ctx context.Context, c config.Ironmaster) (locks []conductor.Lock
 	if !errors.As(err, new(*net.OpError)) {
 		return nil, "", err
 	}
-	db, err := local.OpenReadOnly(c.StateFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", fmt.Errorf("no conductor answers at %s ([ironmaster]admin_listen), and there is no state file %s: "+
-			"none ran here with this configuration", address, c.StateFile)
-	case errors.Is(err, local.ErrInUse):
-		return nil, "", fmt.Errorf("no conductor answers at %s, but one has %s open: it runs with another "+
-			"[ironmaster]admin_listen, or is just starting or stopping", address, c.StateFile)
-	case errors.Is(err, local.ErrCorrupt):
-		return nil, "", fmt.Errorf("no conductor answers at %s, and %w: move the file away; flows then go on from the "+
-			"shared database", address, err)
-	case err != nil:
-		return nil, "", fmt.Errorf("no conductor answers at %s, and reading %s failed: %w", address, c.StateFile, err)
+	db, err := openLeft(c)
+	if err != nil {
+		return nil, "", err
 	}
 	locks = conductor.ViewLocks(db.Locks())
 	return locks, fmt.Sprintf("No conductor answers at %s. These are the locks that the last one left in %s:", address,
 		c.StateFile), db.Close()
+}
+
+// openLeft opens the state file of a conductor that does not answer.
+func openLeft(c config.Ironmaster) (*local.DB, error) {
+	address := dialAddress(c.AdminListen)
+	db, err := local.OpenReadOnly(c.StateFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("no conductor answers at %s ([ironmaster]admin_listen), and there is no state file %s: "+
+			"none ran here with this configuration", address, c.StateFile)
+	case errors.Is(err, local.ErrInUse):
+		return nil, fmt.Errorf("no conductor answers at %s, but one has %s open: it runs with another "+
+			"[ironmaster]admin_listen, or is just starting or stopping", address, c.StateFile)
+	case errors.Is(err, local.ErrCorrupt):
+		return nil, fmt.Errorf("no conductor answers at %s, and %w: move the file away; flows then go on from the "+
+			"shared database", address, err)
+	case err != nil:
+		return nil, fmt.Errorf("no conductor answers at %s, and reading %s failed: %w", address, c.StateFile, err)
+	}
+	return db, nil
 }
 
 func askLocks(ctx context.Context, address string) (locks []conductor.LockView, err error) {
@@ -111,6 +121,10 @@ func askOperators(ctx context.Context, address, what string, into any) error {
 	decoder := json.NewDecoder(io.LimitReader(response.Body, 64<<20))
 	// A conductor that is not ready says so with 503, and why.
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
+		var refusal conductor.AdminError
+		if decoder.Decode(&refusal) == nil && refusal.Error != "" {
+			return errors.New(refusal.Error)
+		}
 		return fmt.Errorf("%s answers %s: it is no conductor's [ironmaster]admin_listen", address, response.Status)
 	}
 	if err := decoder.Decode(into); err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -75,5 +76,6 @@ func makeState(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	_, err = db.TryLock(local.Lock{Node: args[1], Purpose: args[2], RequestID: "req-7"})
 	ts.Check(err)
+	db.Note(args[1], local.Moment{At: time.Now(), Kind: "state", Text: "available -> deploying", Turn: true})
 	ts.Check(db.Close())
 }

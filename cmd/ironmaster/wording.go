@@ -3,20 +3,12 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/ironmaster/ironmaster/conductor"
 )
 
-// span is a duration as people read it, to the second: 42 s, 3 min 05 s, 2 h 10 min.
-func span(d time.Duration) string {
-	d = max(0, d.Round(time.Second))
-	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
-	switch {
-	case h > 0:
-		return fmt.Sprintf("%d h %02d min", h, m)
-	case m > 0:
-		return fmt.Sprintf("%d min %02d s", m, s)
-	}
-	return fmt.Sprintf("%d s", s)
-}
+// span is a duration as people read it.
+func span(d time.Duration) string { return conductor.Span(d) }
 
 // clock is a duration in few columns: 0:42, 3:05, 2:10:00.
 func clock(d time.Duration) string {

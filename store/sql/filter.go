@@ -18,6 +18,7 @@ type Filter struct {
 	ConsoleEnabled       *bool
 	Retired              *bool
 	UUIDs                []string
+	Name                 string
 	// ProvisionStates chooses nodes in any of the states.
 	ProvisionStates []string
 	Driver          string
@@ -149,6 +150,7 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 	c.flag("console_enabled", f.ConsoleEnabled)
 	c.flag("retired", f.Retired)
 	c.in("uuid", f.UUIDs)
+	c.text("name", f.Name)
 	c.in("provision_state", f.ProvisionStates)
 	c.in("reservation", f.ReservedByAnyOf)
 	c.text("driver", f.Driver)

@@ -45,6 +45,7 @@ func TestFilters(t *testing.T) {
 			{"maintenance", sql.Filter{Maintenance: new(true)}, []string{"b"}},
 			{"no maintenance", sql.Filter{Maintenance: new(false)}, []string{"a", "c", "d"}},
 			{"states", sql.Filter{ProvisionStates: []string{store.DeployWait, store.CleanWait}}, []string{"b", "c"}},
+			{"name", sql.Filter{Name: "b"}, []string{"b"}},
 			{"driver and group", sql.Filter{Driver: "ipmi", ConductorGroup: new("")}, []string{"d"}},
 			{"fault", sql.Filter{Fault: store.FaultPower}, []string{"b"}},
 			{"held by", sql.Filter{ReservedByAnyOf: []string{"worker-1", "worker-2"}}, []string{"c"}},
