@@ -62,6 +62,7 @@ type Conductor struct {
 	progress    progressBoard
 	feed        feed
 	powerCounts powerCounts
+	controllers *controllers
 	postponed   postponed
 	strayBeats  strayBeats
 	metrics     metrics
@@ -88,6 +89,7 @@ func New(cfg Config, p Parts) *Conductor {
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
 		feed:        feed{followers: map[chan []byte]bool{}},
 		powerCounts: powerCounts{count: map[string]int{}},
+		controllers: newControllers(cfg.SyncPowerStateWorkers),
 		postponed:   postponed{beats: map[string]heartbeat{}},
 		strayBeats:  strayBeats{states: map[string]string{}},
 	}

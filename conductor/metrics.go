@@ -29,6 +29,8 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 		gauge("ironmaster_workers_busy", "Background workers at work.", func() float64 { return float64(c.pool.Busy()) }),
 		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.cfg.WorkersPoolSize) }),
 		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(c.locksHeld()) }),
+		gauge("ironmaster_controllers_asked", "BMCs that periodic work has asked and not heard yet.",
+			func() float64 { return float64(c.controllers.asked()) }),
 		gauge("ironmaster_outbox_events", "Events that wait for the broker.", func() float64 {
 			s := c.local.Outbox()
 			return float64(s.Durable + s.Volatile)

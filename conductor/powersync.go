@@ -3,7 +3,6 @@ package conductor
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -42,33 +41,47 @@ func (p *powerCounts) set(node string, n int) {
 // notSynced are the states in which the power state is another one's business or not known to be ours.
 var notSynced = []string{store.DeployWait, store.CleanWait, store.Enroll, store.AdoptFail}
 
-// syncPowerStates compares what the database says with what the BMCs say (reference/states.md §5.1). Nodes that failed
-// before come first, so that they are found dead soon.
+// syncPowerStates compares what the database says with what the BMCs say (reference/states.md §5.1). It returns when every
+// node has had its turn; those whose BMCs are slow are still being asked then. Nodes that failed before do not wait for
+// others, so that they are found dead soon, and others do not wait for them.
 func (c *Conductor) syncPowerStates(ctx context.Context) error {
 	nodes, err := c.owned(ctx, sql.Filter{Maintenance: pointer(false)}, "provision_state", "target_power_state", "reservation")
 	if err != nil {
 		return err
 	}
-	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !wantsPowerSync(n) })
-	slices.SortStableFunc(nodes, func(a, b *store.Node) int {
-		return cmp.Compare(c.powerCounts.get(b.UUID), c.powerCounts.get(a.UUID))
-	})
-	var workers errgroup.Group
-	workers.SetLimit(max(1, c.cfg.SyncPowerStateWorkers))
+	var failed, others []*store.Node
+	for _, n := range nodes {
+		switch {
+		case !wantsPowerSync(n):
+		case c.powerCounts.get(n.UUID) > 0:
+			failed = append(failed, n)
+		default:
+			others = append(others, n)
+		}
+	}
+	var rounds errgroup.Group
+	rounds.Go(func() error { return c.visitAll(ctx, failed, true, c.syncPowerOf) })
+	rounds.Go(func() error { return c.visitAll(ctx, others, false, c.syncPowerOf) })
+	return rounds.Wait()
+}
+
+// visitAll runs an errand for each node, with its row as it was read a moment ago.
+func (c *Conductor) visitAll(ctx context.Context, nodes []*store.Node, doubtful bool,
+	run func(ctx context.Context, row *store.Node, read time.Time, p *place)) error {
 	for batch := range slices.Chunk(nodes, syncBatch) {
 		rows, err := c.peekAll(ctx, batch)
 		if err != nil {
-			return errors.Join(err, workers.Wait())
+			return err
 		}
 		read := c.now()
 		for _, n := range rows {
-			workers.Go(func() error {
-				c.syncPowerOf(ctx, n, read)
-				return nil
-			})
+			e := errand{ctx, n.UUID, doubtful, func(ctx context.Context, p *place) { run(ctx, n, read, p) }}
+			if err := c.visit(c.controllerOf(n), e); err != nil {
+				return err
+			}
 		}
 	}
-	return workers.Wait()
+	return nil
 }
 
 // syncBatch is how many rows a power sync reads at a time: a statement for each node would cost more than all else, and all
@@ -95,22 +108,17 @@ func wantsPowerSync(n *store.Node) bool {
 // the row read again; but a BMC must not count as dead because its address was changed meanwhile.
 const syncFreshness = 5 * time.Second
 
-// syncPowerOf syncs a node whose row was read a while ago, behind nodes whose BMCs may have been slow.
-func (c *Conductor) syncPowerOf(ctx context.Context, row *store.Node, read time.Time) {
-	node, err := row.UUID, ctx.Err()
-	if err == nil && c.now().Sub(read) > syncFreshness {
-		row, err = c.db.Peek(ctx, node)
-	}
-	if err == nil {
-		err = c.readRow(ctx, oslo.AdminContext(), row, "power state sync", func(ctx context.Context, t *task) error {
-			if !wantsPowerSync(t.Node) {
-				return nil
-			}
-			failures, err := t.syncPower(ctx, c.powerCounts.get(node))
-			c.powerCounts.set(node, failures)
-			return err
-		})
-	}
+// syncPowerOf syncs a node whose row was read a while ago.
+func (c *Conductor) syncPowerOf(ctx context.Context, row *store.Node, read time.Time, p *place) {
+	node := row.UUID
+	err := c.readLately(ctx, row, read, "power state sync", func(ctx context.Context, t *task) error {
+		if !wantsPowerSync(t.Node) {
+			return nil
+		}
+		failures, err := t.syncPower(ctx, c.powerCounts.get(node), p)
+		c.powerCounts.set(node, failures)
+		return err
+	})
 	switch store.KindOf(err) {
 	case store.NodeLocked, store.NodeNotFound:
 		return
@@ -120,18 +128,42 @@ func (c *Conductor) syncPowerOf(ctx context.Context, row *store.Node, read time.
 	}
 }
 
+// readLately is readRow for a row that was read a while ago, behind nodes whose BMCs may have been slow.
+func (c *Conductor) readLately(ctx context.Context, row *store.Node, read time.Time, purpose string,
+	fn func(context.Context, *task) error) error {
+	if c.now().Sub(read) > syncFreshness {
+		var err error
+		if row, err = c.db.Peek(ctx, row.UUID); err != nil {
+			return err
+		}
+	}
+	return c.readRow(ctx, oslo.AdminContext(), row, purpose, fn)
+}
+
 // syncPower does one comparison and returns how many have now failed in a row.
-func (t *task) syncPower(ctx context.Context, failures int) (int, error) {
+func (t *task) syncPower(ctx context.Context, failures int, p *place) (int, error) {
+	t.Routine = true
 	count, retries := failures+1, t.c.cfg.PowerStateSyncMaxRetries
 	if t.Node.PowerState == "" {
 		if err := t.Hardware.Power.Validate(ctx, t.Task); isInvalidParameter(store.KindOf(err)) {
 			return 0, nil
 		}
 	}
-	actual, err := t.Hardware.Power.PowerState(ctx, t.Task)
+	var actual string
+	var err error
+	p.whileAsking(ctx, func() {
+		actual, err = t.Hardware.Power.PowerState(ctx, t.Task)
+		if err == nil && actual != store.PowerError {
+			t.cacheVendor(ctx)
+			t.cacheBootMode(ctx)
+		}
+	})
 	if err == nil && actual == store.PowerError {
 		err = store.Errorf(store.PowerStateFailure,
 			"Power driver returned ERROR state while trying to sync power state.")
+	}
+	if ctx.Err() != nil {
+		return failures, ctx.Err()
 	}
 	if err != nil {
 		if count <= retries {
@@ -140,8 +172,6 @@ func (t *task) syncPower(ctx context.Context, failures int) (int, error) {
 		}
 		return count, t.giveUpPower(ctx, actual, err)
 	}
-	t.cacheVendor(ctx)
-	t.cacheBootMode(ctx)
 	if t.Node.PowerState == actual {
 		return 0, t.clearSettledError(ctx)
 	}
@@ -151,7 +181,7 @@ func (t *task) syncPower(ctx context.Context, failures int) (int, error) {
 	if t.Node.PowerState == actual || slices.Contains(notSynced, t.Node.ProvisionState) || t.Node.Maintenance {
 		return 0, nil
 	}
-	return t.correctPower(ctx, actual, count)
+	return t.correctPower(ctx, actual, count, p)
 }
 
 // clearSettledError forgets last_error once the power is as it should be, where the node's history keeps the error. Ironic
@@ -171,7 +201,7 @@ func (t *task) clearSettledError(ctx context.Context) error {
 }
 
 // correctPower acts on a difference, under the lock.
-func (t *task) correctPower(ctx context.Context, actual string, count int) (int, error) {
+func (t *task) correctPower(ctx context.Context, actual string, count int, p *place) (int, error) {
 	recorded := t.Node.PowerState
 	switch {
 	case recorded == "":
@@ -180,7 +210,9 @@ func (t *task) correctPower(ctx context.Context, actual string, count int) (int,
 		return count, t.giveUpPower(ctx, actual, nil)
 	case t.c.cfg.ForcePowerStateDuringSync && t.Hardware.Power.SupportsPowerSync(t.Task) && !disabledPowerOff(t.Node):
 		t.Log.Warn().Str("actual", actual).Str("recorded", recorded).Msg("Power sync brings the node back to its recorded state")
-		if err := t.setPower(ctx, recorded, 0); err != nil {
+		var err error
+		p.whileAsking(ctx, func() { err = t.setPower(ctx, recorded, 0) })
+		if err != nil {
 			t.Log.Error().Err(err).Int("attempt", count).Msg("Power sync could not change the power state")
 		}
 		return count, nil
@@ -237,19 +269,18 @@ func orNone(s string) string {
 	return s
 }
 
-// recoverPowerFailures takes nodes out of maintenance whose BMC answers again.
+// recoverPowerFailures takes nodes out of maintenance whose BMC answers again. It returns before the last have answered.
 func (c *Conductor) recoverPowerFailures(ctx context.Context) error {
 	nodes, err := c.owned(ctx, sql.Filter{Maintenance: pointer(true), Fault: store.FaultPower})
 	if err != nil {
 		return err
 	}
-	for _, n := range nodes {
-		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "power failure recovery", recoverPower)
+	return c.visitAll(ctx, nodes, true, func(ctx context.Context, row *store.Node, read time.Time, _ *place) {
+		err := c.readLately(ctx, row, read, "power failure recovery", recoverPower)
 		if kind := store.KindOf(err); err != nil && kind != store.NodeLocked && kind != store.NodeNotFound {
-			c.log.Debug().Err(err).Str("node", n.UUID).Msg("The BMC still gives no power state")
+			c.log.Debug().Err(err).Str("node", row.UUID).Msg("The BMC still gives no power state")
 		}
-	}
-	return nil
+	})
 }
 
 func recoverPower(ctx context.Context, t *task) error {
@@ -258,6 +289,7 @@ func recoverPower(ctx context.Context, t *task) error {
 		n.Reservation != "" {
 		return nil
 	}
+	t.Routine = true
 	if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
 		return err
 	}

@@ -13,6 +13,21 @@ import (
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
+// syncPower is one power sync to the end of the last node.
+func (w *worker) syncPower(t testing.TB) {
+	t.Helper()
+	if err := w.syncPowerStates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.answered(t)
+}
+
+// answered waits until no controller is being asked.
+func (w *worker) answered(t testing.TB) {
+	t.Helper()
+	waitUntil(t, "all controllers have answered", func() bool { return w.controllers.asked() == 0 })
+}
+
 // The rows of reference/states.md §5.1.
 func TestPowerSync(t *testing.T) {
 	w := startWorker(t, func(c *Config) { c.PowerStateSyncMaxRetries = 2 })
@@ -82,9 +97,7 @@ func TestPowerSync(t *testing.T) {
 			defer w.forgetNode(t, n.UUID)
 			w.powerCounts.set(n.UUID, c.failures)
 			w.script.use(c.acts)
-			if err := w.syncPowerStates(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.syncPower(t)
 			got := w.row(t, n.UUID)
 			if c.skipped {
 				equal(t, "questions to the BMC", len(w.script.did()), 0)
@@ -129,9 +142,7 @@ func TestGivingUpLeavesAnOperatorsMaintenanceAlone(t *testing.T) {
 		held.Node.Maintenance, held.Node.MaintenanceReason = true, &reason
 		return "", errors.Join(errors.New("no route"), held.save(t.Context()), held.release(t.Context()))
 	}})
-	if err := w.syncPowerStates(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.syncPower(t)
 	got := w.row(t, n.UUID)
 	equal(t, "reason", *got.MaintenanceReason, reason)
 	equal(t, "fault", got.Fault, "")
@@ -147,7 +158,7 @@ func TestPowerSyncClearsASettledErrorWhereHistoryKeepsIt(t *testing.T) {
 		n := w.enroll(t, func(n *store.Node) {
 			n.ProvisionState, n.PowerState, n.LastError = store.Manageable, store.PowerOn, "an old error"
 		})
-		w.syncPowerOf(t.Context(), n, w.now())
+		w.syncPowerOf(t.Context(), n, w.now(), &place{of: w.controllers})
 		equal(t, "last error", w.row(t, n.UUID).LastError, c.want)
 	}
 }
@@ -163,10 +174,10 @@ func TestPowerSyncGoesByTheRowAsItIs(t *testing.T) {
 	if err := errors.Join(held.save(t.Context()), held.release(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	w.syncPowerOf(t.Context(), n, w.now())
+	w.syncPowerOf(t.Context(), n, w.now(), &place{of: w.controllers})
 	equal(t, "power state that an old row led to", w.row(t, n.UUID).PowerState, store.PowerOn)
 	equal(t, "times the BMC was asked", asked, 1)
-	w.syncPowerOf(t.Context(), n, w.now().Add(-time.Minute))
+	w.syncPowerOf(t.Context(), n, w.now().Add(-time.Minute), &place{of: w.controllers})
 	equal(t, "times the BMC was asked", asked, 1)
 }
 
@@ -175,9 +186,7 @@ func TestPowerSyncLearnsVendorAndBootMode(t *testing.T) {
 	n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.PowerState = store.Manageable, store.PowerOn })
 	w.script.use(behaviour{vendor: func() (string, error) { return "acme", nil },
 		bootMode: func() (string, error) { return "uefi", nil }, secureBoot: func() (bool, error) { return true, nil }})
-	if err := w.syncPowerStates(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.syncPower(t)
 	got := w.row(t, n.UUID)
 	equal(t, "vendor", got.Properties.String("vendor"), "acme")
 	equal(t, "boot mode", got.BootMode, "uefi")
@@ -213,6 +222,7 @@ func TestNodesWhoseBMCAnswersAgainLeaveMaintenance(t *testing.T) {
 			if err := w.recoverPowerFailures(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			w.answered(t)
 			got := w.row(t, n.UUID)
 			equal(t, "maintenance", got.Maintenance, !c.recovered)
 			if c.recovered {
@@ -223,4 +233,18 @@ func TestNodesWhoseBMCAnswersAgainLeaveMaintenance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// BenchmarkPowerSync is the cost of a node in a turn in which nothing has changed.
+func BenchmarkPowerSync(b *testing.B) {
+	w := startWorker(b, nil)
+	const nodes = 1000
+	for range nodes {
+		w.enroll(b, func(n *store.Node) { n.ProvisionState, n.PowerState = store.Manageable, store.PowerOn })
+	}
+	w.script.use(behaviour{powerState: func() (string, error) { return store.PowerOn, nil }})
+	for b.Loop() {
+		w.syncPower(b)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/nodes, "ns/node")
 }

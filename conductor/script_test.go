@@ -20,6 +20,10 @@ type behaviour struct {
 
 	// powerState is asked for the BMC's state; without it the BMC does as it was told.
 	powerState func() (string, error)
+	// powerStateOf is powerState for tests in which nodes differ.
+	powerStateOf func(ctx context.Context, n *store.Node) (string, error)
+	// controller names what a node shares with others.
+	controller func(n *store.Node) string
 	// setPower is told of on, off, soft ones and reboots.
 	setPower func(ctx context.Context, state string) error
 	noSync   bool
@@ -125,14 +129,25 @@ func (p *scriptPower) Validate(context.Context, *drivers.Task) error {
 	return maybe(p.s.called("").powerValidate)
 }
 
-func (p *scriptPower) PowerState(_ context.Context, t *drivers.Task) (string, error) {
-	if f := p.s.called("power.read").powerState; f != nil {
-		return f()
+func (p *scriptPower) PowerState(ctx context.Context, t *drivers.Task) (string, error) {
+	acts := p.s.called("power.read")
+	if acts.powerStateOf != nil {
+		return acts.powerStateOf(ctx, t.Node)
+	}
+	if acts.powerState != nil {
+		return acts.powerState()
 	}
 	if known := p.s.bmc(t.Node.UUID, ""); known != "" {
 		return known, nil
 	}
 	return t.Node.PowerState, nil
+}
+
+func (p *scriptPower) Controller(n *store.Node) string {
+	if f := p.s.called("").controller; f != nil {
+		return f(n)
+	}
+	return ""
 }
 
 func (p *scriptPower) act(ctx context.Context, t *drivers.Task, state string) error {

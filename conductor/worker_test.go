@@ -143,7 +143,7 @@ type rig struct {
 }
 
 // newRig makes a database and a file of their own. change may alter the configuration.
-func newRig(t *testing.T, change func(*Config)) *rig {
+func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	url := sqltest.URL(t)
 	r := &rig{cfg: testConfig(), url: url, db: sqltest.OpenAt(t, url, nil), file: filepath.Join(t.TempDir(), "worker.db"), script: newScript(),
@@ -190,13 +190,13 @@ func testConfig() Config {
 }
 
 // startWorker runs a conductor with scripted hardware until the test ends. change may alter its configuration.
-func startWorker(t *testing.T, change func(*Config)) *worker {
+func startWorker(t testing.TB, change func(*Config)) *worker {
 	t.Helper()
 	return newRig(t, change).start(t)
 }
 
 // build makes a conductor that does nothing by itself, with its memory open until the test ends.
-func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func()) {
+func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func()) {
 	t.Helper()
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
 	memory, err := local.Open(r.file, local.Options{Log: log})
@@ -232,7 +232,7 @@ func (r *rig) build(t *testing.T) (c *Conductor, bus *testBus, closeMemory func(
 	})
 }
 
-func (r *rig) start(t *testing.T) *worker {
+func (r *rig) start(t testing.TB) *worker {
 	t.Helper()
 	c, bus, closeMemory := r.build(t)
 	w := &worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus}
@@ -253,7 +253,7 @@ func (r *rig) start(t *testing.T) *worker {
 }
 
 // waitUntil polls a condition for at most 20 seconds.
-func waitUntil(t *testing.T, what string, met func() bool) {
+func waitUntil(t testing.TB, what string, met func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -312,7 +312,7 @@ func (w *worker) must(t *testing.T, method string, args map[string]any) json.Raw
 }
 
 // enroll creates a fake node in a provision state.
-func (w *worker) enroll(t *testing.T, change func(*store.Node)) *store.Node {
+func (w *worker) enroll(t testing.TB, change func(*store.Node)) *store.Node {
 	t.Helper()
 	n := &store.Node{Driver: "fake-hardware", ProvisionState: store.Enroll}
 	if change != nil {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -85,6 +86,12 @@ func (e *Enabled) Hardware(n *store.Node) (*drivers.Hardware, error) {
 		}
 	}
 	return e.Catalog.Compose(names)
+}
+
+// Interface returns the interface of one type that acts for a node, as Hardware does; nil when it is not enabled.
+func (e *Enabled) Interface(n *store.Node, typ drivers.InterfaceType) drivers.Interface {
+	name := cmp.Or(n.InstanceInfo.String(string(typ)+"_interface"), *Field(n, typ), e.Default(n.Driver, typ))
+	return e.Catalog.Implementations[typ][name]
 }
 
 // check reports why a hardware type cannot use an interface: it is not enabled, or not made for it.
