@@ -54,11 +54,11 @@ const (
 	faultReference
 	// faultTooLong is a value that does not fit its column or the server's packet.
 	faultTooLong
-	// faultConflict is a deadlock, a serialisation failure or a lock wait that took too long: the transaction was rolled
-	// back and can be tried again.
+	// faultConflict is a deadlock or a serialisation failure: the transaction was rolled back and can be tried again.
 	faultConflict
-	// faultConnection is the loss or absence of the connection. Whether the statement took effect is unknown.
-	faultConnection
+	// faultAway is a database that is not to be had for now: the connection is lost or refused, the server is one that may
+	// not write (any more), its disk is full, or somebody keeps a lock. Whether the statement took effect is unknown.
+	faultAway
 )
 
 // fault is a classified error.

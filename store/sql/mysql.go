@@ -15,13 +15,19 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/ironmaster/ironmaster/store/tcp"
 )
 
 // mysqlDialect speaks to MariaDB and MySQL.
 type mysqlDialect struct{}
 
-// connectTimeout bounds one attempt to connect to a database server.
-const connectTimeout = 10 * time.Second
+const (
+	// connectTimeout bounds one attempt to connect to a database server.
+	connectTimeout = 10 * time.Second
+	// lockWait bounds how long one statement waits for a lock of somebody else.
+	lockWait = 15 * time.Second
+)
 
 // mysqlIgnored are options of Python's drivers that mean nothing here: they choose Python types or encodings, or what
 // this driver always does.
@@ -37,9 +43,13 @@ func openMySQL(u databaseURL, sqlMode string) (*sql.DB, error) {
 	cfg.Loc, cfg.ParseTime = time.UTC, true
 	cfg.ClientFoundRows, cfg.InterpolateParams = true, true
 	cfg.Timeout = connectTimeout
+	cfg.DialFunc = tcp.Dialer(connectTimeout).DialContext
 	cfg.MaxAllowedPacket = 0 // as the server says
 	cfg.Logger = &mysql.NopLogger{}
-	cfg.Params = map[string]string{"time_zone": "'+00:00'"}
+	// A statement that waits for a lock gives up on the server before it is given up here, so that it cannot take effect
+	// behind the back of its own repetition.
+	wait := strconv.Itoa(int(lockWait.Seconds()))
+	cfg.Params = map[string]string{"time_zone": "'+00:00'", "innodb_lock_wait_timeout": wait, "lock_wait_timeout": wait}
 	charset := "utf8mb4"
 	for name := range u.query {
 		value := u.query.Get(name)
@@ -204,7 +214,7 @@ func (mysqlDialect) classify(err error) fault {
 			return fault{kind: faultTooLong}
 		case errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync),
 			lostConnection(err):
-			return fault{kind: faultConnection}
+			return fault{kind: faultAway}
 		}
 		return fault{}
 	}
@@ -215,13 +225,15 @@ func (mysqlDialect) classify(err error) fault {
 		return fault{kind: faultReference}
 	case 1406, 1153, 1301:
 		return fault{kind: faultTooLong}
-	case 1213, 1205, 1020: // deadlock (Galera's certification failures too), lock wait timeout, snapshot conflict
+	case 1213, 1020, 3101: // deadlock (Galera's certification failures too), snapshot conflict, group replication's certification
 		return fault{kind: faultConflict}
 	case 1040, 1203, 1226, // too many connections
 		1053, 1927, 1152, 1159, 1160, 1161, 1184, 2006, 2013, // shutdown, killed, aborted, network
-		1047,       // Galera: not yet prepared
-		1290, 1836: // read only, while a failover is under way
-		return fault{kind: faultConnection}
+		1047, 3100, // Galera: not yet prepared; group replication: not a member
+		1290, 1792, 1836, // read only: a failover is under way, or behind us on another server
+		1021, 1114, 1041, // full disk, full table, out of memory
+		1205: // somebody keeps a lock
+		return fault{kind: faultAway}
 	}
 	return fault{}
 }

@@ -7,6 +7,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -36,6 +37,9 @@ type Config struct {
 	DeadlockRetryInterval, DeadlockRetryMaxInterval time.Duration
 	// ReconnectInterval is the wait between attempts of an operation while the database is away; 0 stands for 1 s.
 	ReconnectInterval time.Duration
+	// StatementLimit bounds one attempt of an operation, which is then made anew on another connection: a server that hangs
+	// says nothing. 0 stands for 30 s.
+	StatementLimit time.Duration
 	// OutageLimit ends these attempts with TemporaryFailure before the operation's context does; 0 is no limit.
 	OutageLimit time.Duration
 	// MySQLSQLMode is [database]mysql_sql_mode; "" keeps the server's.
@@ -67,6 +71,7 @@ type DB struct {
 	// keeps it from showing that it lives.
 	pulse  *sql.DB
 	schema Schema
+	outage outage
 
 	nodes      *rows[store.Node]
 	nodeByUUID *prepared
@@ -90,6 +95,12 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	db := &DB{cfg: cfg}
 	if db.cfg.Now == nil {
 		db.cfg.Now = time.Now
+	}
+	if db.cfg.ReconnectInterval <= 0 {
+		db.cfg.ReconnectInterval = time.Second
+	}
+	if db.cfg.StatementLimit <= 0 {
+		db.cfg.StatementLimit = 2 * lockWait
 	}
 	db.UseVersions(cfg.Versions)
 	if err := db.dial(u); err != nil {
@@ -141,17 +152,27 @@ func (db *DB) sizePools() {
 	if db.writer != nil {
 		return
 	}
-	size, overflow := db.cfg.MaxPoolSize, db.cfg.MaxOverflow
-	if size == 0 {
-		size = 5
-	}
-	if overflow == 0 {
-		overflow = 50
-	}
+	size, overflow := db.poolSize()
 	db.pool.SetMaxOpenConns(size + overflow)
 	// Some of those above MaxPoolSize stay until the burst is over: closed and opened between its statements they would cost
 	// more than the statements. Not all stay, for the database admits a number that others need as well.
 	db.pool.SetMaxIdleConns(size + overflow/4)
+}
+
+func (db *DB) poolSize() (size, overflow int) {
+	return cmp.Or(db.cfg.MaxPoolSize, 5), cmp.Or(db.cfg.MaxOverflow, 50)
+}
+
+// dropIdle closes the connections that nobody uses at the moment.
+func (db *DB) dropIdle() {
+	if db.writer != nil {
+		return
+	}
+	size, overflow := db.poolSize()
+	db.pool.SetMaxIdleConns(-1)
+	db.pool.SetMaxIdleConns(size + overflow/4)
+	db.pulse.SetMaxIdleConns(-1)
+	db.pulse.SetMaxIdleConns(1)
 }
 
 // discover reads the schema, waiting for the database to come up.
@@ -163,7 +184,7 @@ func (db *DB) discover(ctx context.Context) error {
 			break
 		}
 		kind := db.dialect.classify(err).kind
-		if kind != faultConnection && kind != faultConflict || ctx.Err() != nil || try == db.cfg.MaxRetries {
+		if kind != faultAway && kind != faultConflict || ctx.Err() != nil || try == db.cfg.MaxRetries {
 			return err
 		}
 		db.cfg.Log.Warn().Err(err).Int("attempt", try+1).Msg("The database does not answer yet")

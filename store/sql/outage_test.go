@@ -244,7 +244,7 @@ func TestSQLiteWaitsForAnotherProcess(t *testing.T) {
 		_, err := db.Reserve(t.Context(), n.UUID, "worker-1")
 		reserved <- err
 	}()
-	<-retried.seen
+	retried.await(t)
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -261,6 +261,15 @@ type signal struct {
 }
 
 func newSignal(text string) *signal { return &signal{text: text, seen: make(chan struct{})} }
+
+func (s *signal) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.seen:
+	case <-time.After(time.Minute):
+		t.Fatalf("the log never said %q", s.text)
+	}
+}
 
 func (s *signal) Write(line []byte) (int, error) {
 	if strings.Contains(string(line), s.text) {

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/ironmaster/ironmaster/store/tcp"
 )
 
 // postgresDialect speaks to PostgreSQL.
@@ -58,8 +60,16 @@ func openPostgreSQL(u databaseURL) (*sql.DB, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
 	}
+	cfg.DialFunc = tcp.Dialer(cfg.ConnectTimeout).DialContext
 	cfg.RuntimeParams["timezone"] = "UTC"
-	return stdlib.OpenDB(*cfg), nil
+	return stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(boundLockWait)), nil
+}
+
+// boundLockWait does for PostgreSQL what openMySQL does with parameters. PgBouncer refuses this one when it comes with the
+// connection.
+func boundLockWait(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", lockWait.Milliseconds()))
+	return err
 }
 
 // splitHosts gathers the hosts and ports of a URL, one port for each host.
@@ -107,7 +117,7 @@ func (postgresDialect) classify(err error) fault {
 	if !errors.As(err, &e) {
 		var connect *pgconn.ConnectError
 		if errors.As(err, &connect) || pgconn.SafeToRetry(err) || lostConnection(err) {
-			return fault{kind: faultConnection}
+			return fault{kind: faultAway}
 		}
 		return fault{}
 	}
@@ -118,13 +128,17 @@ func (postgresDialect) classify(err error) fault {
 		return fault{kind: faultReference}
 	case "22001":
 		return fault{kind: faultTooLong}
-	case "40P01", "40001", "55P03":
+	case "40P01", "40001":
 		return fault{kind: faultConflict}
-	case "57P01", "57P02", "57P03", "53300", "25006": // shutdown, crash, starting, too many clients, failover to a replica
-		return fault{kind: faultConnection}
+	case "57P01", "57P02", "57P03", // shutdown, crash, starting
+		"25006",          // read only: a failover is under way, or behind us on another server
+		"55P03", "57014", // somebody keeps a lock, the server's own statement_timeout
+		"58030": // the disk fails
+		return fault{kind: faultAway}
 	}
-	if strings.HasPrefix(e.Code, "08") {
-		return fault{kind: faultConnection}
+	// Connection exceptions; insufficient resources: full disk, out of memory, too many connections.
+	if strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "53") {
+		return fault{kind: faultAway}
 	}
 	return fault{}
 }

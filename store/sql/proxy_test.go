@@ -12,7 +12,7 @@ import (
 )
 
 // proxy stands between the package and a database server. It can lose an answer: a statement goes through and takes
-// effect, and the connection breaks before the client learns so.
+// effect, and the connection breaks before the client learns so. And it can go silent, as a network does that was cut.
 type proxy struct {
 	server string
 	listen net.Listener
@@ -20,7 +20,36 @@ type proxy struct {
 	mu     sync.Mutex
 	marker []byte
 	lost   int
-	conns  sync.WaitGroup
+	// silence is closed when connections that were open in it are to break; nil while bytes flow.
+	silence chan struct{}
+	conns   sync.WaitGroup
+}
+
+// goSilent lets nothing through any more, and closes no connection, until the function that it returns is called: then
+// all connections break that were open meanwhile.
+func (p *proxy) goSilent() (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	silence := make(chan struct{})
+	p.silence = silence
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.silence = nil
+		close(silence)
+	})
+}
+
+// silent returns at once while bytes flow. In silence it returns at its end, and tells so.
+func (p *proxy) silent() bool {
+	p.mu.Lock()
+	silence := p.silence
+	p.mu.Unlock()
+	if silence == nil {
+		return false
+	}
+	<-silence
+	return true
 }
 
 func startProxy(t *testing.T, server string) *proxy {
@@ -86,6 +115,9 @@ func (p *proxy) serve(client net.Conn) {
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := server.Read(buf)
+			if p.silent() {
+				return
+			}
 			select {
 			case <-tripped:
 				return
@@ -99,6 +131,10 @@ func (p *proxy) serve(client net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(buf)
+		if p.silent() {
+			server.Close()
+			return
+		}
 		if err == nil && p.trips(buf[:n]) {
 			close(tripped)
 		}

@@ -12,55 +12,82 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
+// operation is something that is done in the database as a whole. run must bear repetition: an attempt whose answer was
+// lost may have taken effect.
+type operation struct {
+	what    string
+	writing bool
+	run     func(ctx context.Context) error
+}
+
+// errHangs is why an attempt ends that takes longer than StatementLimit.
+var errHangs = errors.New("the database does not answer")
+
 // retry runs an operation until it succeeds, fails for good or has no time left. After a deadlock the whole operation is
-// repeated as oslo.db does; while the database is away it is repeated until ctx ends or the outage limit is reached. op
-// must bear repetition: an attempt whose answer was lost may have taken effect.
-func (db *DB) retry(ctx context.Context, what string, op func() error) error {
-	var outage time.Time
+// repeated as oslo.db does; while the database is away it is repeated until ctx ends or the outage limit is reached.
+func (db *DB) retry(ctx context.Context, op operation) error {
+	var away time.Time
 	conflicts := 0
 	backoff := db.cfg.DeadlockRetryInterval
 	for {
-		err := op()
+		err := db.attempt(ctx, op)
 		if err == nil {
+			db.outage.worked(db.cfg.Log, op.writing)
 			return nil
 		}
 		if ctx.Err() != nil {
 			if cause := context.Cause(ctx); !errors.Is(err, cause) {
 				err = fmt.Errorf("%w: %w", cause, err)
 			}
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", op.what, err)
 		}
 		var wait time.Duration
-		switch db.dialect.classify(err).kind {
+		switch db.faultOf(err) {
 		case faultConflict:
 			if conflicts++; conflicts > db.cfg.DeadlockRetries {
-				return fmt.Errorf("%s: giving up after %d deadlocks: %w", what, conflicts, err)
+				return fmt.Errorf("%s: giving up after %d deadlocks: %w", op.what, conflicts, err)
 			}
 			wait = rand.N(backoff + 1)
 			backoff = min(2*backoff, db.cfg.DeadlockRetryMaxInterval)
-			db.cfg.Log.Debug().Err(err).Str("operation", what).Msg("Trying a transaction again")
-		case faultConnection:
-			// The clock of outages is the machine's, as waits are; Config.Now only stamps rows.
-			if outage.IsZero() {
-				outage = time.Now()
-				db.cfg.Log.Warn().Err(err).Str("operation", what).Msg("The database is away; waiting for it")
-			} else if limit := db.cfg.OutageLimit; limit > 0 && time.Since(outage) >= limit {
-				return store.Errorf(store.TemporaryFailure, "The database cannot be reached, please retry later: %w", err)
+			db.cfg.Log.Debug().Err(err).Str("operation", op.what).Msg("Trying a transaction again")
+		case faultAway:
+			db.outage.met(db.cfg.Log, op.what, op.writing, err)
+			// Connections that wait in the pool lead to the same server. Behind a virtual address new ones may reach another.
+			db.dropIdle()
+			if away.IsZero() {
+				away = time.Now()
+			} else if limit := db.cfg.OutageLimit; limit > 0 && time.Since(away) >= limit {
+				return unreachable(err)
 			}
 			wait = db.cfg.ReconnectInterval
-			if wait <= 0 {
-				wait = time.Second
-			}
 		default:
 			if store.KindOf(err) != "" {
 				return err
 			}
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", op.what, err)
 		}
 		if cause := sleep(ctx, wait); cause != nil {
-			return fmt.Errorf("%s: %w, while waiting to try again after: %w", what, cause, err)
+			return fmt.Errorf("%s: %w, while waiting to try again after: %w", op.what, cause, err)
 		}
 	}
+}
+
+// attempt runs an operation once, for a limited time.
+func (db *DB) attempt(ctx context.Context, op operation) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, db.cfg.StatementLimit, errHangs)
+	defer cancel()
+	err := op.run(ctx)
+	if err != nil && context.Cause(ctx) == errHangs { //nolint:errorlint // the very value
+		return fmt.Errorf("%w within %s: %w", errHangs, db.cfg.StatementLimit, err)
+	}
+	return err
+}
+
+func (db *DB) faultOf(err error) faultKind {
+	if errors.Is(err, errHangs) {
+		return faultAway
+	}
+	return db.dialect.classify(err).kind
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -76,36 +103,38 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // read runs statements that change nothing, outside of a transaction.
 func (db *DB) read(ctx context.Context, what string, fn func(s session) error) error {
-	return db.retry(ctx, what, func() error { return fn(session{ctx: ctx, q: db.pool, db: db}) })
+	return db.retry(ctx, operation{what: what, run: func(ctx context.Context) error {
+		return fn(session{ctx: ctx, q: db.pool, db: db})
+	}})
 }
 
 // write runs statements that each stand for themselves.
 func (db *DB) write(ctx context.Context, what string, fn func(s session) error) error {
-	return db.retry(ctx, what, func() error {
+	return db.retry(ctx, operation{what: what, writing: true, run: func(ctx context.Context) error {
 		done, err := db.writer.enter(ctx)
 		if err != nil {
 			return err
 		}
 		defer done()
 		return fn(session{ctx: ctx, q: db.pool, db: db})
-	})
+	}})
 }
 
 // writeFirst is write for signs of life: on a connection of their own, and before all writers that wait.
 func (db *DB) writeFirst(ctx context.Context, what string, fn func(s session) error) error {
-	return db.retry(ctx, what, func() error {
+	return db.retry(ctx, operation{what: what, writing: true, run: func(ctx context.Context) error {
 		done, err := db.writer.enterFirst(ctx)
 		if err != nil {
 			return err
 		}
 		defer done()
 		return fn(session{ctx: ctx, q: db.pulse, db: db})
-	})
+	}})
 }
 
 // transact runs statements that take effect together or not at all.
 func (db *DB) transact(ctx context.Context, what string, fn func(s session) error) error {
-	return db.retry(ctx, what, func() error {
+	return db.retry(ctx, operation{what: what, writing: true, run: func(ctx context.Context) error {
 		done, err := db.writer.enter(ctx)
 		if err != nil {
 			return err
@@ -122,7 +151,7 @@ func (db *DB) transact(ctx context.Context, what string, fn func(s session) erro
 			return err
 		}
 		return tx.Commit()
-	})
+	}})
 }
 
 // session runs statements in the dialect of its database, on the pool or in a transaction.

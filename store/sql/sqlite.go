@@ -153,6 +153,9 @@ func (sqliteDialect) classify(err error) fault {
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fault{kind: faultConflict}
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		// The disk is full, fails, or was remounted so that nothing can be written.
+		return fault{kind: faultAway}
 	}
 	return fault{}
 }
