@@ -161,9 +161,6 @@ func (c *Conductor) claim(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clearing this host's reservations: %w", err)
 	}
-	if err := c.announceOwed(ctx); err != nil {
-		return nil, err
-	}
 	return claimed, nil
 }
 

@@ -39,15 +39,13 @@ func (t *task) processEvent(ctx context.Context, event string, o eventOptions) e
 	if tr.ClearsError || o.lastError != "" {
 		node.LastError = o.lastError
 	}
-	change := provisionChange{from: from, to: tr.moment, event: event, status: tr.Status}
-	// gofail: var eventBeforePromise struct{}
-	t.promise(&change)
 	// gofail: var eventBeforeSave struct{}
 	if err := t.save(ctx); err != nil {
 		return err
 	}
 	// gofail: var eventSaved struct{}
 	t.logTransition(from)
+	change := provisionChange{from: from, event: event, status: tr.Status}
 	if o.background == nil {
 		t.notifyProvision(ctx, change)
 		return nil

@@ -48,10 +48,9 @@ var crashPoints = []crashPoint{
 	{"lockReservationGone", "a node is released: nodes.reservation, then the record", beforeEffect, true},
 	{"lockRecordGone", "a node is released: nodes.reservation, then the record", afterEffect, true},
 
-	{"eventBeforePromise", "a move through the state machine: promise to announce it, row, outbox", beforeJournal, false},
-	{"eventBeforeSave", "a move through the state machine: promise to announce it, row, outbox", beforeEffect, false},
-	{"eventSaved", "a move through the state machine: promise to announce it, row, outbox", afterEffect, false},
-	{"eventNotified", "a move through the state machine: promise to announce it, row, outbox", afterEffect, false},
+	{"eventBeforeSave", "a move through the state machine: row, then notification into the outbox", beforeJournal, false},
+	{"eventSaved", "a move through the state machine: row, then notification into the outbox", beforeEffect, false},
+	{"eventNotified", "a move through the state machine: row, then notification into the outbox", afterEffect, false},
 
 	{"outboxBeforeAppend", "an event is sent: outbox, broker's confirm, deletion", beforeJournal, true},
 	{"outboxBeforeSend", "an event is sent: outbox, broker's confirm, deletion", beforeEffect, true},

@@ -37,36 +37,6 @@ func (d *DB) Get(node, key string, value any) (ok bool, err error) {
 	return true, nil
 }
 
-// Settle removes an entry that promised events and puts these into the outbox, in one commit; without events the promise
-// is dropped.
-func (d *DB) Settle(node, key string, events ...Event) error {
-	return d.commit(func(tx *transaction) error {
-		if b := tx.bolt.Bucket(journalBucket).Bucket([]byte(node)); b != nil {
-			if err := b.Delete([]byte(key)); err != nil {
-				return fmt.Errorf("removing journal entry %s of node %s: %w", key, node, err)
-			}
-		}
-		return tx.append(events...)
-	})
-}
-
-// Noted returns the nodes that have an entry under a key.
-func (d *DB) Noted(key string) ([]string, error) {
-	var nodes []string
-	err := d.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket(journalBucket).ForEachBucket(func(node []byte) error {
-			if journalEntry(tx, string(node), key) != nil {
-				nodes = append(nodes, string(node))
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("looking for journal entries %s: %w", key, err)
-	}
-	return nodes, nil
-}
-
 // Forget removes everything that is remembered about a node.
 func (d *DB) Forget(node string) error {
 	d.timelines.forget(node)

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -36,30 +35,6 @@ func TestJournalRemembers(t *testing.T) {
 			if ok, err := d.Get(node, "step", &got); ok != kept || err != nil {
 				t.Errorf("after forgetting n1, %s has an entry: %v, %v", node, ok, err)
 			}
-		}
-	}
-}
-
-// A promise and the event that keeps it are never there both, nor neither.
-func TestJournalPromisesEvents(t *testing.T) {
-	d := open(t, testPath(t), Options{})
-	must(t, d.Put("n1", "promise", "one"))
-	must(t, d.Put("n2", "promise", "two"))
-	must(t, d.Put("n2", "other", "kept"))
-	must(t, d.Put("n3", "other", "kept"))
-	must(t, d.Settle("n1", "promise", Event{ID: "1", Body: []byte("event")}))
-	must(t, d.Settle("n4", "promise", Event{ID: "2"}))
-	for _, d := range []*DB{d, crashed(t, d)} {
-		if nodes, err := d.Noted("promise"); err != nil || !slices.Equal(nodes, []string{"n2"}) {
-			t.Errorf("promises are left of %v, %v", nodes, err)
-		}
-		if events, err := d.Peek(0, 9); err != nil || len(events) != 2 || events[0].ID != "1" || string(events[0].Body) != "event" {
-			t.Errorf("the outbox has %v, %v", events, err)
-		}
-		must(t, d.Settle("n2", "promise"))
-		var other string
-		if ok, err := d.Get("n2", "other", &other); !ok || err != nil {
-			t.Errorf("the entry beside the promise: %v, %v", ok, err)
 		}
 	}
 }
