@@ -13,7 +13,7 @@ func (t *task) adopt(ctx context.Context) {
 	if err == nil {
 		err = t.processEvent(ctx, eventDone, eventOptions{})
 	}
-	if err == nil || lost(err) {
+	if err == nil || lost(err) || t.cutShort(ctx, err.Error()) {
 		return
 	}
 	// The power state is not to be trusted: nothing of the adoption was proved.

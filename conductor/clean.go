@@ -16,16 +16,41 @@ type cleanRequest struct {
 	disableRamdisk bool
 }
 
-// clean is the flow's first part, up to the first step that waits. The node is in "cleaning".
+// store writes the request into the node, for whoever has to go on with the flow; the caller saves.
+func (r cleanRequest) store(n *store.Node) {
+	if !r.manual {
+		return
+	}
+	n.DriverInternalInfo["clean_steps"] = anyList(r.steps)
+	n.DriverInternalInfo[keyDisableRamdisk] = r.disableRamdisk
+}
+
+// storedCleanRequest is what the node's cleaning was asked to do.
+func (t *task) storedCleanRequest() cleanRequest {
+	if manualTarget(t.Node) == "" {
+		return cleanRequest{}
+	}
+	return cleanRequest{manual: true, steps: t.flowSteps(drivers.CleanStep),
+		disableRamdisk: t.Node.DriverInternalInfo.Bool(keyDisableRamdisk, false)}
+}
+
+const keyDisableRamdisk = "cleaning_disable_ramdisk"
+
+// startClean begins a cleaning. The node is in "cleaning".
+func (t *task) startClean(ctx context.Context, r cleanRequest) {
+	if r.manual || !t.skipsAutomatedClean() {
+		t.reportFlow(ctx, flowClean, flowStart, "")
+	}
+	t.clean(ctx, r)
+}
+
+// clean is the flow's first part, up to the first step that waits. All of it may run again.
 func (t *task) clean(ctx context.Context, r cleanRequest) {
 	if !r.manual && t.skipsAutomatedClean() {
 		t.Node.CleanStep = store.Dict{}
-		if t.saveOrLose(ctx) == nil {
-			_ = t.endClean(ctx, eventDone)
-		}
+		t.endClean(ctx, eventDone, "")
 		return
 	}
-	t.reportFlow(ctx, flowClean, flowStart, "")
 	if t.Node.Maintenance && !t.c.cfg.AllowProvisioningInMaintenance {
 		t.cleanFailed(ctx, cleanFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
 		return
@@ -35,13 +60,9 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		return
 	}
 	t.wipeClean()
-	info := t.Node.DriverInternalInfo
-	if r.manual {
-		info["clean_steps"] = anyList(r.steps)
-		info["cleaning_disable_ramdisk"] = r.disableRamdisk
-		if t.c.cfg.Release > messaging.V2025_2 {
-			info["declarative_cleaning"] = true
-		}
+	r.store(t.Node)
+	if r.manual && t.c.cfg.Release > messaging.V2025_2 {
+		t.Node.DriverInternalInfo["declarative_cleaning"] = true
 	}
 	if t.saveOrLose(ctx) != nil {
 		return
@@ -66,7 +87,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	}
 	if listed {
 		t.flowBegan(ctx, drivers.CleanStep)
-		t.runCleanSteps(ctx, 0)
+		t.runCleanSteps(ctx, 0, false)
 		return
 	}
 	t.beginClean(ctx, r.disableRamdisk)
@@ -97,7 +118,7 @@ func (t *task) listCleanStepsEarly(ctx context.Context, r *cleanRequest) (listed
 		return true, true
 	}
 	r.disableRamdisk = true
-	t.Node.DriverInternalInfo["cleaning_disable_ramdisk"] = true
+	t.Node.DriverInternalInfo[keyDisableRamdisk] = true
 	return true, t.saveOrLose(ctx) == nil
 }
 
@@ -148,23 +169,24 @@ func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
 	}
 	// gofail: var cleanListed struct{}
 	t.flowBegan(ctx, drivers.CleanStep)
-	t.runCleanSteps(ctx, 0)
+	t.runCleanSteps(ctx, 0, false)
 }
 
-// runCleanSteps runs steps from an index until one waits, fails or none is left.
-func (t *task) runCleanSteps(ctx context.Context, index int) {
-	disableRamdisk := t.Node.DriverInternalInfo.Bool("cleaning_disable_ramdisk", false)
+// runCleanSteps runs steps from an index until one waits, fails or none is left. again tells that the first of them may have
+// begun before.
+func (t *task) runCleanSteps(ctx context.Context, index int, again bool) {
+	disableRamdisk := t.Node.DriverInternalInfo.Bool(keyDisableRamdisk, false)
 	steps := t.flowSteps(drivers.CleanStep)
-	for ; index < len(steps); index++ {
+	for ; index < len(steps); index, again = index+1, false {
 		step := steps[index]
-		if err := t.beginStep(ctx, drivers.CleanStep, index, step); err != nil {
+		if err := t.beginStep(ctx, drivers.CleanStep, index, step, again); err != nil {
 			if !lost(err) {
 				t.cleanFailed(ctx, cleanFailure{
 					text: fmt.Sprintf("Unexpected error when processing next clean step. %s", withKind(err))})
 			}
 			return
 		}
-		outcome, err := t.runStep(ctx, drivers.CleanStep, step)
+		outcome, err := t.runStep(ctx, drivers.CleanStep, step, again)
 		// gofail: var cleanStepRan struct{}
 		if !t.cleanGoesOn(ctx, disableRamdisk, outcome, err) {
 			return
@@ -176,7 +198,7 @@ func (t *task) runCleanSteps(ctx context.Context, index int) {
 func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome drivers.Outcome, err error) bool {
 	info := t.Node.DriverInternalInfo
 	switch {
-	case lost(err):
+	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
 		return false
 	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("cleaning_reboot", false):
@@ -205,12 +227,18 @@ func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
 		agent.CollectLogs(ctx, t.Task, "cleaning", false)
 	}
-	manual := manualTarget(t.Node) != ""
 	t.Node.CleanStep = store.Dict{}
 	t.wipeClean()
+	t.note(store.Dict{markEnding: disableRamdisk})
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
+	t.leaveClean(ctx, disableRamdisk)
+}
+
+// leaveClean takes the ramdisk away from a node whose steps are done, and ends its cleaning.
+func (t *task) leaveClean(ctx context.Context, disableRamdisk bool) {
+	manual := manualTarget(t.Node) != ""
 	if !disableRamdisk {
 		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
 			if !lost(err) {
@@ -225,22 +253,18 @@ func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
 	if manual || t.Node.Retired != nil && *t.Node.Retired {
 		event = eventManage
 	}
-	if t.endClean(ctx, event) {
-		t.reportFlow(ctx, flowClean, flowEnd, "")
-	}
+	t.endClean(ctx, event, flowClean)
 }
 
-func (t *task) endClean(ctx context.Context, event string) bool {
-	err := t.processEvent(ctx, event, eventOptions{})
-	if err != nil {
+func (t *task) endClean(ctx context.Context, event, flow string) {
+	if err := t.processEvent(ctx, event, eventOptions{flow: flow}); err != nil {
 		t.Log.Error().Err(err).Msg("Ending the cleaning failed")
 	}
-	return err == nil
 }
 
 // continueClean goes on after a step that waited, or ends the cleaning when an abort was asked for meanwhile.
 func (t *task) continueClean(ctx context.Context) {
-	index, ok := t.nextIndex(drivers.CleanStep)
+	index, again, ok := t.nextIndex(drivers.CleanStep)
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
@@ -253,10 +277,10 @@ func (t *task) continueClean(ctx context.Context) {
 		return
 	}
 	if !ok {
-		t.finishClean(ctx, t.Node.DriverInternalInfo.Bool("cleaning_disable_ramdisk", false))
+		t.finishClean(ctx, t.Node.DriverInternalInfo.Bool(keyDisableRamdisk, false))
 		return
 	}
-	t.runCleanSteps(ctx, index)
+	t.runCleanSteps(ctx, index, again)
 }
 
 // abortedText is what the user reads after an abort.

@@ -65,6 +65,7 @@ type Conductor struct {
 	controllers *controllers
 	postponed   postponed
 	strayBeats  strayBeats
+	cut         cutCalls
 	metrics     metrics
 	// conductorID is this worker's row; it is known once registered is closed.
 	conductorID int64
@@ -73,8 +74,9 @@ type Conductor struct {
 	atWork  atomic.Bool
 	leaving leaving
 
-	// workCtx is handed to background work: it outlives requests and ends when the worker has to be gone.
+	// workCtx outlives requests and ends when the worker has to be gone; work is within it.
 	workCtx    context.Context
+	work       working
 	endWork    context.CancelFunc
 	background sync.WaitGroup
 }
@@ -102,6 +104,7 @@ func New(cfg Config, p Parts) *Conductor {
 	c.lease.renew(-cfg.HeartbeatTimeout)
 	c.metrics = newMetrics(c, p.Metrics)
 	c.workCtx, c.endWork = context.WithCancel(context.Background())
+	c.work.begin(c.workCtx)
 	return c
 }
 
@@ -187,17 +190,21 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 	}
 	close(c.registered)
 	c.background.Go(func() { c.keepAlive(c.workCtx) })
+	c.background.Go(func() { c.watchLease(c.workCtx) })
+	if err := c.replay(c.workCtx, left); err != nil {
+		return fmt.Errorf("running requests from before the restart: %w", err)
+	}
+	if err := c.resumeOwn(ctx); err != nil {
+		return fmt.Errorf("resuming flows from before the restart: %w", err)
+	}
+	if err := c.settleClaimed(ctx, claimed); err != nil {
+		return fmt.Errorf("announcing what was left unannounced before the restart: %w", err)
+	}
 	if err := c.failLeftovers(ctx, claimed); err != nil {
 		return fmt.Errorf("failing nodes that an earlier run left in the middle: %w", err)
 	}
 	if err := c.cleanImages(ctx); err != nil {
 		c.log.Warn().Err(err).Msg("Cleaning up images from before the restart failed")
-	}
-	if err := c.serveAgain(ctx); err != nil {
-		c.log.Warn().Err(err).Msg("Serving images from before the restart again failed")
-	}
-	if err := c.replay(c.workCtx, left); err != nil {
-		return fmt.Errorf("running requests from before the restart: %w", err)
 	}
 	c.runPeriodics(c.workCtx)
 	return nil

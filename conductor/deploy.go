@@ -45,10 +45,29 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 		}
 		return err
 	}
+	// What the request brings goes into the row together with the new state: whoever resumes the flow finds it there.
+	if !emptyConfigDrive(r.configDrive) {
+		node.InstanceInfo["configdrive"] = r.configDrive
+	}
+	if len(r.steps) > 0 {
+		node.DriverInternalInfo[keyUserSteps] = anyList(r.steps)
+	}
 	return asInvalidRequest(t.processEvent(ctx, r.event, eventOptions{
-		background: func(ctx context.Context, t *task) { t.deploy(ctx, r) },
+		background: func(ctx context.Context, t *task) {
+			t.reportFlow(ctx, flowDeploy, flowStart, t.imageReason)
+			t.deploy(ctx)
+		},
+		undo: func() {
+			if !emptyConfigDrive(r.configDrive) {
+				delete(node.InstanceInfo, "configdrive")
+			}
+			delete(node.DriverInternalInfo, keyUserSteps)
+		},
 	}), r.event, node)
 }
+
+// keyUserSteps is where driver_internal_info holds the steps that a user gave for a deployment.
+const keyUserSteps = "user_deploy_steps"
 
 // prepareInstanceInfo infers the kind of the image and keeps the answer in the row.
 func (t *task) prepareInstanceInfo(ctx context.Context, event string) error {
@@ -139,18 +158,15 @@ func checkInstanceTraits(n *store.Node) error {
 	return nil
 }
 
-// deploy is the flow's first part, up to the first step that waits.
-func (t *task) deploy(ctx context.Context, r deployRequest) {
-	t.reportFlow(ctx, flowDeploy, flowStart, t.imageReason)
+// deploy is the flow's first part, up to the first step that waits. All of it may run again.
+func (t *task) deploy(ctx context.Context) {
+	user := t.Node.DriverInternalInfo[keyUserSteps]
 	t.wipeDeploy()
-	if !emptyConfigDrive(r.configDrive) {
-		t.Node.InstanceInfo["configdrive"] = r.configDrive
+	if user != nil {
+		t.Node.DriverInternalInfo[keyUserSteps] = user
 	}
 	if err := t.save(ctx); err != nil {
-		if !lost(err) {
-			delete(t.Node.InstanceInfo, "configdrive")
-			t.deployFailed(ctx, fmt.Sprintf("Failed to store the configdrive in the database. %s", err), false)
-		}
+		t.stepNotSaved(ctx, err)
 		return
 	}
 	if err := t.Hardware.Deploy.Prepare(ctx, t.Task); err != nil {
@@ -160,7 +176,7 @@ func (t *task) deploy(ctx context.Context, r deployRequest) {
 		return
 	}
 	// gofail: var deployPrepared struct{}
-	if err := t.listDeploySteps(ctx, r.steps); err != nil {
+	if err := t.setDeploySteps(ctx, true, true); err != nil {
 		if !lost(err) {
 			t.deployFailed(ctx, "Cannot get deploy steps; failed to deploy: "+err.Error(), true)
 		}
@@ -176,17 +192,7 @@ func (t *task) deploy(ctx context.Context, r deployRequest) {
 	}
 	// gofail: var deployListed struct{}
 	t.flowBegan(ctx, drivers.DeployStep)
-	t.runDeploySteps(ctx, 0)
-}
-
-func (t *task) listDeploySteps(ctx context.Context, user []store.Dict) error {
-	if len(user) > 0 {
-		t.Node.DriverInternalInfo["user_deploy_steps"] = anyList(user)
-		if err := t.save(ctx); err != nil {
-			return err
-		}
-	}
-	return t.setDeploySteps(ctx, true, true)
+	t.runDeploySteps(ctx, 0, false)
 }
 
 func emptyConfigDrive(v any) bool {
@@ -203,15 +209,16 @@ func emptyConfigDrive(v any) bool {
 	return false
 }
 
-// runDeploySteps runs steps from an index until one waits, fails or none is left.
-func (t *task) runDeploySteps(ctx context.Context, index int) {
-	for steps := t.flowSteps(drivers.DeployStep); index < len(steps); index++ {
+// runDeploySteps runs steps from an index until one waits, fails or none is left. again tells that the first of them may have
+// begun before.
+func (t *task) runDeploySteps(ctx context.Context, index int, again bool) {
+	for steps := t.flowSteps(drivers.DeployStep); index < len(steps); index, again = index+1, false {
 		step := steps[index]
-		if err := t.beginStep(ctx, drivers.DeployStep, index, step); err != nil {
+		if err := t.beginStep(ctx, drivers.DeployStep, index, step, again); err != nil {
 			t.stepNotSaved(ctx, err)
 			return
 		}
-		outcome, err := t.runStep(ctx, drivers.DeployStep, step)
+		outcome, err := t.runStep(ctx, drivers.DeployStep, step, again)
 		// gofail: var deployStepRan struct{}
 		if !t.deployGoesOn(ctx, step, outcome, err) || !t.joinAgentSteps(ctx) {
 			return
@@ -252,7 +259,7 @@ func (t *task) stepNotSaved(ctx context.Context, err error) {
 func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome drivers.Outcome, err error) bool {
 	info := t.Node.DriverInternalInfo
 	switch {
-	case lost(err):
+	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
 		return false
 	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("deployment_reboot", false):
@@ -303,16 +310,13 @@ func (t *task) finishDeploy(ctx context.Context) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.flowEnded(ctx, drivers.DeployStep)
+	// The cursor goes in the same UPDATE that ends the flow: a row without it would be taken for a deployment that has just
+	// begun, and begin again.
 	t.Node.DeployStep = store.Dict{}
 	t.wipeDeploy()
-	if t.saveOrLose(ctx) != nil {
-		return
-	}
-	if err := t.processEvent(ctx, eventDone, eventOptions{}); err != nil {
+	if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowDeploy}); err != nil {
 		t.Log.Error().Err(err).Msg("Ending the deployment failed")
-		return
 	}
-	t.reportFlow(ctx, flowDeploy, flowEnd, "")
 }
 
 // continueDeploy goes on after a step that waited. The first time the agent's own steps join the list.
@@ -324,7 +328,7 @@ func (t *task) continueDeploy(ctx context.Context) {
 			return
 		}
 	}
-	index, ok := t.nextIndex(drivers.DeployStep)
+	index, again, ok := t.nextIndex(drivers.DeployStep)
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
@@ -340,7 +344,7 @@ func (t *task) continueDeploy(ctx context.Context) {
 		t.finishDeploy(ctx)
 		return
 	}
-	t.runDeploySteps(ctx, index)
+	t.runDeploySteps(ctx, index, again)
 }
 
 // abortDeploy leaves a deployment in order whose node is in "deploy failed" already.

@@ -1,32 +1,92 @@
 package conductor
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// keyEpoch names the run of the worker that a node's flow belongs to, for as long as the flow lasts. Every move through
-// the state machine writes it, so a worker that goes on with a flow, its own from before a restart or another worker's,
-// makes it its own.
+// keyEpoch names the run of the worker that a node's flow belongs to, for as long as the flow lasts, and what that run knows
+// of the flow that the columns of ironic do not hold. Every move through the state machine writes it, so a worker that goes
+// on with a flow, its own from before a restart or another worker's, makes it its own.
 const keyEpoch = "ironmaster_epoch"
 
-// markEpoch writes this run into a node whose flow goes on, and takes the mark from one that is at rest.
+// The entries of the mark.
+const (
+	markHost   = "host"   // the worker
+	markNumber = "number" // its epoch
+
+	// markCall and markOrigin are the inbox's id of the request that began the flow, and the worker whose inbox that is.
+	markCall   = "call"
+	markOrigin = "origin"
+	// markFrom is the state that a tear-down began in.
+	markFrom = "from"
+	// markEnding tells that the steps of a cleaning are over and only its end is missing; its value is disable_ramdisk.
+	markEnding = "ending"
+	// markStep is the run (see runName) that began the running step, markTries how often the step was begun anew because
+	// the worker that it read from had gone.
+	markStep  = "step"
+	markTries = "tries"
+)
+
+// privateKeys is how keys of driver_internal_info begin that only Ironmaster knows.
+const privateKeys = "ironmaster_"
+
+// mark is the node's mark; it may be nil.
+func mark(n *store.Node) store.Dict { return n.DriverInternalInfo.Dict(keyEpoch) }
+
+// note changes entries of the node's mark, which the next save writes; nil removes one.
+func (t *task) note(entries store.Dict) {
+	m := mark(t.Node).Clone()
+	if m == nil {
+		m = store.Dict{}
+	}
+	for key, value := range entries {
+		if value == nil {
+			delete(m, key)
+			continue
+		}
+		m[key] = value
+	}
+	t.Node.DriverInternalInfo[keyEpoch] = m
+}
+
+// markEpoch writes this run into a node whose flow goes on, and takes everything private from one that is at rest. What
+// remains there is the request that a flow was begun by on another worker: that one has it in its inbox still, and must not
+// run it again when it comes back.
 func (t *task) markEpoch() {
-	holds := []string{store.DeployHold, store.CleanHold, store.ServiceHold}
-	state, info := t.Node.ProvisionState, t.Node.DriverInternalInfo
-	if !store.Unstable(state) && !slices.Contains(holds, state) {
-		delete(info, keyEpoch)
+	info := t.Node.DriverInternalInfo
+	if t.underWay() {
+		t.note(store.Dict{markHost: t.c.cfg.Host, markNumber: int64(t.c.local.Epoch())})
 		return
 	}
-	info[keyEpoch] = store.Dict{"host": t.c.cfg.Host, "number": int64(t.c.local.Epoch())}
+	m := mark(t.Node)
+	maps.DeleteFunc(info, func(key string, _ any) bool { return strings.HasPrefix(key, privateKeys) && key != keyOwed })
+	if call, origin := m.String(markCall), m.String(markOrigin); call != "" && !strings.EqualFold(origin, t.c.cfg.Host) {
+		info[keyEpoch] = store.Dict{markCall: call, markOrigin: origin}
+	}
+}
+
+func (t *task) underWay() bool {
+	holds := []string{store.DeployHold, store.CleanHold, store.ServiceHold}
+	return store.Unstable(t.Node.ProvisionState) || slices.Contains(holds, t.Node.ProvisionState)
+}
+
+// runName names this run of the worker.
+func (c *Conductor) runName() string { return fmt.Sprintf("%s/%d", c.cfg.Host, c.local.Epoch()) }
+
+// markedBy tells that the node's flow is that of a host.
+func markedBy(n *store.Node, host string) bool {
+	h := mark(n).String(markHost)
+	return h != "" && strings.EqualFold(h, host)
 }
 
 // fenced tells that a node's flow belongs to a later run of this same worker: this one is a ghost, whose reservations the
 // later one can't tell from its own, and must leave the node alone. Epochs of different hosts say nothing about each other.
 func (c *Conductor) fenced(n *store.Node) bool {
-	mark := n.DriverInternalInfo.Dict(keyEpoch)
-	number, known, err := mark.Int("number")
-	return err == nil && known && strings.EqualFold(mark.String("host"), c.cfg.Host) && number > int64(c.local.Epoch())
+	number, known, err := mark(n).Int(markNumber)
+	return err == nil && known && markedBy(n, c.cfg.Host) && number > int64(c.local.Epoch())
 }

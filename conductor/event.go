@@ -21,8 +21,12 @@ type eventOptions struct {
 	target string
 	// lastError is recorded together with the new state.
 	lastError string
+	// flow is the flow that ends well with the event.
+	flow string
 	// background goes on from the new state once the RPC was answered.
 	background func(context.Context, *task)
+	// undo takes back what was changed in the row together with the state, when no worker was free.
+	undo func()
 }
 
 // processEvent moves the node through the state machine, writes the row once and announces the change: at once, or, when
@@ -35,23 +39,32 @@ func (t *task) processEvent(ctx context.Context, event string, o eventOptions) e
 		return err
 	}
 	node.ProvisionState, node.TargetProvisionState = tr.State, tr.Target
+	if o.background != nil {
+		t.markRequest(ctx)
+	}
 	t.markEpoch()
 	if tr.ClearsError || o.lastError != "" {
 		node.LastError = o.lastError
 	}
+	change := provisionChange{from: from, event: event, status: tr.Status, flow: o.flow}
+	id := t.owe(change)
 	// gofail: var eventBeforeSave struct{}
 	if err := t.save(ctx); err != nil {
 		return err
 	}
 	// gofail: var eventSaved struct{}
 	t.logTransition(from)
-	change := provisionChange{from: from, event: event, status: tr.Status}
 	if o.background == nil {
-		t.notifyProvision(ctx, change)
+		t.announceMove(ctx, id, change)
 		return nil
 	}
-	t.announce = func(ctx context.Context) { t.notifyProvision(ctx, change) }
-	t.after(o.background, func(ctx context.Context, err error) { t.undoProvision(ctx, from, err) })
+	t.announce = func(ctx context.Context) { t.announceMove(ctx, id, change) }
+	t.after(o.background, func(ctx context.Context, err error) {
+		if o.undo != nil {
+			o.undo()
+		}
+		t.undoProvision(ctx, from, err)
+	})
 	return nil
 }
 
@@ -61,6 +74,7 @@ func (t *task) undoProvision(ctx context.Context, before moment, err error) {
 		return
 	}
 	t.Node.ProvisionState, t.Node.TargetProvisionState = before.State, before.Target
+	delete(t.Node.DriverInternalInfo, keyOwed)
 	t.markEpoch()
 	t.record(ctx, historyProvisioning, noFreeWorkers)
 	if err := t.save(ctx); err != nil {

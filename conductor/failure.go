@@ -14,7 +14,9 @@ import (
 
 // deployFailed ends a deployment in "deploy failed". cleanUp also undoes what prepared the boot.
 func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
-	text = t.interrupted(ctx, text)
+	if t.cutShort(ctx, text) {
+		return
+	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.Log.Error().Str("error", text).Msg("Deployment failed")
@@ -46,17 +48,21 @@ func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
 	t.reportFlow(ctx, flowDeploy, flowError, text)
 }
 
-// interrupted words a failure whose cause is that this worker stops: what broke off is worth less than why.
-func (t *task) interrupted(ctx context.Context, text string) string {
+// cutShort tells that what failed did so because this worker stops, or may not act any more. Then nothing is recorded: the
+// row says where the flow stands, and whoever may act goes on with it (resume.go).
+func (t *task) cutShort(ctx context.Context, text string) bool {
 	if ctx.Err() == nil {
-		return text
+		return false
 	}
-	return fmt.Sprintf("Conductor %s was stopped before the operation ended: %s", t.c.cfg.Host, text)
+	t.Log.Info().Str("state", t.Node.ProvisionState).Str("cause", text).Msg("The flow is left where it is; it will be resumed")
+	return true
 }
 
 // agentDeployFailed is deployFailed for what an agent reported: its logs are kept and the node is switched off.
 func (t *task) agentDeployFailed(ctx context.Context, text string, collectLogs bool) {
-	text = t.interrupted(ctx, text)
+	if t.cutShort(ctx, text) {
+		return
+	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && collectLogs {
@@ -96,7 +102,9 @@ type cleanFailure struct {
 
 // cleanFailed ends a cleaning in "clean failed", with maintenance when a step was running.
 func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
-	f.text = t.interrupted(ctx, f.text)
+	if t.cutShort(ctx, f.text) {
+		return
+	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.Log.Error().Str("error", f.text).Msg("Cleaning failed")

@@ -174,15 +174,21 @@ func (t *task) beatCleanWait(ctx context.Context) {
 		failed(what, err)
 		return
 	}
-	if err := agent.RefreshSteps(ctx, t.Task, drivers.CleanStep); err != nil {
+	if err := t.firstCleanStep(ctx, agent); err != nil {
 		failed(what, err)
-		return
+	}
+}
+
+// firstCleanStep lists the steps of a cleaning whose agent has booted, and runs them from the first.
+func (t *task) firstCleanStep(ctx context.Context, agent drivers.Agent) error {
+	if err := agent.RefreshSteps(ctx, t.Task, drivers.CleanStep); err != nil {
+		return err
 	}
 	if err := t.setCleanSteps(ctx, false); err != nil {
-		failed(what, err)
-		return
+		return err
 	}
 	t.continueClean(ctx)
+	return nil
 }
 
 // failsFlow tells whether what went wrong while a heartbeat was worked on ends the flow. It does not when the flow has
@@ -190,7 +196,7 @@ func (t *task) beatCleanWait(ctx context.Context) {
 // finds everything as it was.
 func (t *task) failsFlow(ctx context.Context, err error, running, waiting string) bool {
 	state := t.Node.ProvisionState
-	return err != nil && !lost(err) && (state == running || state == waiting && ctx.Err() == nil)
+	return err != nil && !lost(err) && !t.cutShort(ctx, err.Error()) && (state == running || state == waiting)
 }
 
 // touch refreshes provision_updated_at, from which callback timeouts count.
@@ -206,15 +212,19 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 	}
 	current := *stepColumn(t.Node, kind)
 	switch status.State {
-	case drivers.StepRunning, drivers.StepUnknown:
+	case drivers.StepRunning:
 		return nil
-	case drivers.StepNotStarted:
-		delete(t.Node.DriverInternalInfo, rebootFlag(kind))
-		if err := t.save(ctx); err != nil {
-			return err
+	case drivers.StepUnknown:
+		if !t.stepIsDue(kind) {
+			return nil
 		}
 		return t.resume(ctx, kind)
+	case drivers.StepNotStarted:
+		return t.agentBooted(ctx, kind)
 	case drivers.StepFailed:
+		if t.workerWasAway(kind) {
+			return t.beginAgain(ctx, kind, "the worker that it read from was away")
+		}
 		t.stepFailed(ctx, kind, fmt.Sprintf("%s step %s failed on node %s. %s", kindTitle(kind), stepID(current),
 			t.Node.UUID, status.Error))
 		return nil
@@ -224,6 +234,77 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 	if current.Bool("reboot_requested", false) {
 		t.rebootAfterStep(ctx, agent, kind)
 		return nil
+	}
+	return t.resume(ctx, kind)
+}
+
+// stepIsDue tells that the row's step has to be run (again), since nobody could tell whether it ever began.
+func (t *task) stepIsDue(kind drivers.StepKind) bool {
+	return !t.Node.DriverInternalInfo.Bool(skipFlag(kind), true)
+}
+
+func skipFlag(kind drivers.StepKind) string {
+	if kind == drivers.CleanStep {
+		return "skip_current_clean_step"
+	}
+	return "skip_current_deploy_step"
+}
+
+// agentBooted goes on after an agent has booted. One that boots in the middle of a step which it was to run, and which did not
+// ask for that, has lost it.
+func (t *task) agentBooted(ctx context.Context, kind drivers.StepKind) error {
+	info := t.Node.DriverInternalInfo
+	wanted := info.Bool(rebootFlag(kind), false)
+	delete(info, rebootFlag(kind))
+	if !wanted && !t.stepIsDue(kind) && t.agentRunsStep(kind) {
+		return t.beginAgain(ctx, kind, "its agent was started anew")
+	}
+	if err := t.save(ctx); err != nil {
+		return err
+	}
+	return t.resume(ctx, kind)
+}
+
+// agentRunsStep tells that the row's step is one that runs in the agent while the flow waits.
+func (t *task) agentRunsStep(kind drivers.StepKind) bool {
+	step := *stepColumn(t.Node, kind)
+	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
+	if len(step) == 0 || iface == nil {
+		return false
+	}
+	s := offered(iface, kind, step)
+	return s == nil || s.Run == nil || s.ReadsFromWorker
+}
+
+// workerWasAway tells that the row's step may have failed for no other reason than that the worker which it read from went
+// away: another run began it.
+func (t *task) workerWasAway(kind drivers.StepKind) bool {
+	step := *stepColumn(t.Node, kind)
+	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
+	if iface == nil {
+		return false
+	}
+	s := offered(iface, kind, step)
+	return s != nil && s.ReadsFromWorker && mark(t.Node).String(markStep) != t.c.runName()
+}
+
+// maxTries is how often a step is begun anew at most.
+const maxTries = 3
+
+// beginAgain begins the row's step anew, now that its agent was asked and says that it did not do it.
+func (t *task) beginAgain(ctx context.Context, kind drivers.StepKind, why string) error {
+	current := *stepColumn(t.Node, kind)
+	tries, _, err := mark(t.Node).Int(markTries)
+	if err != nil || tries >= maxTries {
+		t.stepFailed(ctx, kind, fmt.Sprintf("%s step %s on node %s was begun anew %d times, last because %s; giving up",
+			kindTitle(kind), stepID(current), t.Node.UUID, tries, why))
+		return nil
+	}
+	t.Log.Warn().Str("step", stepID(current)).Str("why", why).Int64("tries", tries+1).Msg("Beginning a step anew")
+	t.note(store.Dict{markTries: tries + 1, markStep: nil})
+	t.Node.DriverInternalInfo[skipFlag(kind)] = false
+	if err := t.save(ctx); err != nil {
+		return err
 	}
 	return t.resume(ctx, kind)
 }
@@ -274,6 +355,12 @@ func (t *task) resume(ctx context.Context, kind drivers.StepKind) error {
 
 // rebootAfterStep reboots into the agent because the step asked for it; the flow goes on when the agent is back.
 func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind drivers.StepKind) {
+	// Written before the reboot: an agent that comes up without it would be one that has lost its step.
+	info := t.Node.DriverInternalInfo
+	info[rebootFlag(kind)] = true
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
 	if err := agent.RebootAgent(ctx, t.Task); err != nil {
 		if !lost(err) {
 			t.flowFailed(ctx, kind, fmt.Sprintf("Reboot requested by %s step %s failed for node %s: %s", kind,
@@ -281,8 +368,6 @@ func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind dr
 		}
 		return
 	}
-	info := t.Node.DriverInternalInfo
-	info[rebootFlag(kind)] = true
 	if !info.Bool(keyTokenPregenerated, false) {
 		// The agent that comes up asks for a token of its own.
 		delete(info, keyAgentToken)
@@ -326,10 +411,11 @@ func (t *task) relistSteps(ctx context.Context, kind drivers.StepKind) error {
 	if kind == drivers.CleanStep && manualTarget(t.Node) == "" {
 		return t.setCleanSteps(ctx, false)
 	}
+	// The agent refused the step, so it is to be sent again as if it had never been.
+	t.note(store.Dict{markStep: nil})
+	t.Node.DriverInternalInfo[skipFlag(kind)] = false
 	if kind == drivers.CleanStep {
-		t.Node.DriverInternalInfo["skip_current_clean_step"] = false
 		return t.save(ctx)
 	}
-	t.Node.DriverInternalInfo["skip_current_deploy_step"] = false
 	return t.setDeploySteps(ctx, false, false)
 }

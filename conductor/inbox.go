@@ -64,7 +64,7 @@ func (c *Conductor) receive(ctx context.Context, m Message) {
 		return
 	}
 	// gofail: var inboxAcked struct{}
-	c.runAccepted(ctx, m, r, id)
+	c.runAccepted(ctx, m, r, id, false)
 }
 
 func (c *Conductor) ack(m Message) {
@@ -85,16 +85,19 @@ func (c *Conductor) run(ctx context.Context, m Message, r *oslo.Request) {
 	c.answer(ctx, m, r, result, err)
 }
 
-// runAccepted runs what the inbox holds under id.
-func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, id string) {
-	result, err := c.execute(ctx, m, r)
+// runAccepted runs what the inbox holds under id; again tells that it was accepted before the worker's last start.
+func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, id string, again bool) {
+	call := &acceptedCall{id: id, again: again}
+	result, err := c.execute(withCall(ctx, call), m, r)
 	if ctx.Err() != nil && err != nil {
 		// The worker is stopping and the request may have been cut short: the next start runs it.
 		return
 	}
 	// gofail: var inboxExecuted struct{}
-	if err := c.local.Finish(id); err != nil {
-		c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
+	if !call.handed.Load() {
+		if err := c.local.Finish(id); err != nil {
+			c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
+		}
 	}
 	// gofail: var inboxFinished struct{}
 	c.answer(ctx, m, r, result, err)
@@ -136,7 +139,7 @@ func (c *Conductor) replay(ctx context.Context, calls []local.Call) error {
 			continue
 		}
 		c.log.Info().Str("method", r.Method).Time("accepted", call.At).Msg("Running a request from before the restart")
-		c.background.Go(func() { c.runAccepted(ctx, m, r, call.ID) })
+		c.background.Go(func() { c.runAccepted(ctx, m, r, call.ID, true) })
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func TestAStartRunsWhatWasLeftAndNotWhatJustCame(t *testing.T) {
 			t.Fatalf("accepting %s: %v, %v", id, isNew, err)
 		}
 	}
-	w.waiting(t, store.DeployWait, nil)
+	w.waiting(t, store.DeployWait, func(n *store.Node) { n.DriverInternalInfo[keyEpoch] = store.Dict{"host": "worker-1"} })
 	w.script.use(behaviour{takeOver: func(*drivers.Task) error { accept("fresh", fresh); return nil }})
 	accept("left", left)
 	if err := w.Conductor.start(t.Context(), nil); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -12,8 +11,8 @@ import (
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
-// failLeftovers fails what only a running worker could have ended: nodes in a transient state that nobody holds. It runs
-// at the start; claimed are the nodes that an earlier run of this worker held.
+// failLeftovers fails what nobody can go on with: nodes in a transient state that nobody holds and whose flow is not one of
+// ours (those are resumed). It runs at the start; claimed are the nodes that an earlier run of this worker held.
 //
 // Beside other workers a node that is in such a state, and was not this one's, may be in good hands: ironic's conductor
 // lets go of a node between two parts of its flow, and takes it again when its own message comes round. Such a node is
@@ -26,16 +25,16 @@ func (c *Conductor) failLeftovers(ctx context.Context, claimed []string) error {
 	var doubtful []*store.Node
 	for _, state := range store.StuckStates() {
 		nodes, err := c.owned(ctx, sql.Filter{Reserved: pointer(false), ProvisionStates: []string{state},
-			OrderBy: "provision_updated_at"}, "provision_updated_at", "driver_internal_info")
+			OrderBy: "provision_updated_at"}, cursor...)
 		if err != nil {
 			return err
 		}
+		nodes = slices.DeleteFunc(nodes, resumes)
 		sure := nodes
 		if peers > 0 {
 			sure = nil
 			for _, n := range nodes {
-				host := n.DriverInternalInfo.Dict(keyEpoch).String("host")
-				if slices.Contains(claimed, n.UUID) || strings.EqualFold(host, c.cfg.Host) {
+				if slices.Contains(claimed, n.UUID) || markedBy(n, c.cfg.Host) {
 					sure = append(sure, n)
 				} else {
 					doubtful = append(doubtful, n)
@@ -70,7 +69,7 @@ func (c *Conductor) failUnchanged(ctx context.Context, nodes []*store.Node) {
 
 func failLeftover(ctx context.Context, t *task) error {
 	state := t.Node.ProvisionState
-	if !slices.Contains(store.StuckStates(), state) {
+	if !slices.Contains(store.StuckStates(), state) || resumes(t.Node) {
 		return nil
 	}
 	t.record(ctx, historyTransition, fmt.Sprintf("The %s state can't be resumed by conductor %s. Moving to fail state.",

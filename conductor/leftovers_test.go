@@ -22,19 +22,20 @@ func TestLeftoversBesideOtherWorkers(t *testing.T) {
 	if _, err := r.db.Reserve(t.Context(), held.UUID, "worker-1"); err != nil {
 		t.Fatal(err)
 	}
-	others := map[string]*store.Node{"ironic's": deploying(nil), "another's": deploying(store.Dict{"host": "worker-2", "number": 1})}
+	others := map[string]*store.Node{"ironic's": deploying(nil), "ironic's own": deploying(nil),
+		"another's": deploying(store.Dict{"host": "worker-2", "number": 1})}
 	before.closeMemory()
 
 	w := r.start(t)
-	for _, own := range []*store.Node{held, marked} {
-		w.settled(t, own.UUID, store.DeployFail)
-	}
+	w.settled(t, held.UUID, store.DeployFail)
+	w.settled(t, marked.UUID, store.Active)
 	for what, n := range others {
 		equal(t, what, w.row(t, n.UUID).ProvisionState, store.Deploying)
 	}
-	doubtful := []*store.Node{w.row(t, others["ironic's"].UUID), w.row(t, others["another's"].UUID)}
+	doubtful := []*store.Node{w.row(t, others["ironic's"].UUID), w.row(t, others["ironic's own"].UUID)}
 	w.exec(t, "UPDATE nodes SET provision_updated_at = '2030-01-01 00:00:00' WHERE uuid = ?", doubtful[0].UUID)
 	w.failUnchanged(t.Context(), doubtful)
 	equal(t, "one that moved on", w.row(t, doubtful[0].UUID).ProvisionState, store.Deploying)
 	equal(t, "one that did not", w.row(t, doubtful[1].UUID).ProvisionState, store.DeployFail)
+	equal(t, "one whose worker lives", w.row(t, others["another's"].UUID).ProvisionState, store.Deploying)
 }

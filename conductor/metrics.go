@@ -12,6 +12,8 @@ import (
 type metrics struct {
 	rpcs  *prometheus.HistogramVec
 	flows *prometheus.CounterVec
+	// resumes counts flows that were cut short and went on.
+	resumes *prometheus.CounterVec
 }
 
 // newMetrics registers the worker's metrics. Gauges are read when somebody asks.
@@ -25,7 +27,10 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 			Name: "ironmaster_flows_total", Help: "Flows (deploy, clean) by how they began and ended.",
 		}, []string{"flow", "status"}),
 	}
-	reg.MustRegister(m.rpcs, m.flows,
+	m.resumes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ironmaster_resumes_total",
+		Help: "Flows that went on after they were cut short: this worker's own, or taken over from one that is gone."},
+		[]string{"kind"})
+	reg.MustRegister(m.rpcs, m.flows, m.resumes,
 		gauge("ironmaster_workers_busy", "Background workers at work.", func() float64 { return float64(c.pool.Busy()) }),
 		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.cfg.WorkersPoolSize) }),
 		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(c.locksHeld()) }),

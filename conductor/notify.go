@@ -1,6 +1,7 @@
 package conductor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -15,13 +16,16 @@ import (
 type provisionChange struct {
 	from          moment
 	event, status string
+	// flow is the flow that ended well with it, "" for none.
+	flow string
 }
 
 // notificationLevels in rising order; those below the configured one are not sent.
 var notificationLevels = []string{"debug", "info", "warning", "error", "critical"}
 
-func (t *task) notifyProvision(ctx context.Context, change provisionChange) {
-	t.notify(ctx, "baremetal.node.provision_set."+change.status, "NodeSetProvisionStatePayload", map[string]any{
+// notifyProvision announces a move under a message id, "" for a new one.
+func (t *task) notifyProvision(ctx context.Context, id string, change provisionChange) {
+	t.notifyAs(ctx, id, "baremetal.node.provision_set."+change.status, "NodeSetProvisionStatePayload", map[string]any{
 		"event": change.event, "previous_provision_state": nullable(change.from.State),
 		"previous_target_provision_state": nullable(change.from.Target),
 	})
@@ -43,20 +47,29 @@ func (t *task) notifyPowerCorrected(ctx context.Context, before string) {
 // notify puts a versioned notification about the node into the outbox, from where it is published with the broker's
 // confirm, again after a restart if need be. A notification that can't be written is no reason to stop the work.
 func (t *task) notify(ctx context.Context, eventType, class string, extra map[string]any) {
-	level := "info"
-	if statusOf(eventType) == "error" {
-		level = "error"
-	}
+	t.notifyAs(ctx, "", eventType, class, extra)
+}
+
+func (t *task) notifyAs(_ context.Context, id, eventType, class string, extra map[string]any) {
+	level := levelOf(statusOf(eventType))
 	if !t.c.notifies(level) && !t.c.feed.followed() {
 		return
 	}
 	payload, err := json.Marshal(nodePayload(class, t.c.cfg.Release, t.Node, extra))
 	if err == nil {
-		err = t.c.post(t.Node.UUID, eventType, level, payload, t.request)
+		err = t.c.post(cmp.Or(id, uuid.NewString()), t.Node.UUID, eventType, level, payload, t.request)
 	}
 	if err != nil {
 		t.Log.Error().Err(err).Str("event_type", eventType).Msg("A notification could not be written")
 	}
+}
+
+// levelOf is the level of a notification whose event type ends in a status.
+func levelOf(status string) string {
+	if status == "error" {
+		return "error"
+	}
+	return "info"
 }
 
 func statusOf(eventType string) string {
@@ -80,9 +93,9 @@ func (c *Conductor) notifies(level string) bool {
 func SendsToBroker(driver string) bool { return driver == "messagingv2" || driver == "messaging" }
 
 // post tells followers of one event, and writes it to the outbox for each configured topic where it is wanted.
-func (c *Conductor) post(node, eventType, level string, payload json.RawMessage, rq oslo.Context) error {
+func (c *Conductor) post(id, node, eventType, level string, payload json.RawMessage, rq oslo.Context) error {
 	n := oslo.Notification{
-		MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.PublisherHost, EventType: eventType,
+		MessageID: id, PublisherID: "ironic-conductor." + c.cfg.PublisherHost, EventType: eventType,
 		Priority: priorityText(level), Payload: payload, Timestamp: c.now(), Context: rq,
 	}
 	encode := n.EncodeBare

@@ -16,10 +16,14 @@ type periodic struct {
 
 // periodics lists what this worker does by itself. A spacing of zero or less switches the work off.
 func (c *Conductor) periodics() []periodic {
+	// Zero switches this off as ironic's own check.
+	orphans := min(c.cfg.CheckProvisionStateInterval, orphanSpacing)
 	list := []periodic{
 		{"power sync", c.cfg.SyncPowerStateInterval, c.syncPowerStates},
 		{"power failure recovery", c.cfg.PowerFailureRecoveryInterval, c.recoverPowerFailures},
-		{"orphaned nodes", c.cfg.CheckProvisionStateInterval, c.adoptOrphans},
+		{"orphaned nodes", orphans, c.adoptOrphans},
+		{"flows that nobody runs", orphans, c.takeOverFlows},
+		{"requests that were cut short", orphans, c.runCutCalls},
 		{"node take over", c.cfg.SyncLocalStateInterval, c.takeOverNodes},
 		{"image cache", c.cfg.CacheCleanUpInterval, c.cleanImages},
 	}

@@ -54,7 +54,7 @@ func (c *Conductor) beatAgain(node string) {
 	if !ok {
 		return
 	}
-	err := c.pool.StartUnreserved(c.workCtx, func(ctx context.Context) {
+	err := c.pool.StartUnreserved(c.working(), func(ctx context.Context) {
 		err := c.readNode(ctx, oslo.AdminContext(), node, "heartbeat", func(ctx context.Context, t *task) error {
 			if validAgentToken(t.Node, h.token) {
 				t.beat(ctx, h)

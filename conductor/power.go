@@ -109,6 +109,9 @@ func (t *task) alreadyThere(ctx context.Context, requested string) (bool, error)
 
 // powerFailed leaves the text in the row and announces the failure; it returns the cause.
 func (t *task) powerFailed(ctx context.Context, requested, text string, cause error) error {
+	if t.cutShort(ctx, text) {
+		return cause
+	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.record(ctx, historyUnknown, text)

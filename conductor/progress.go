@@ -96,12 +96,21 @@ func (b *progressBoard) drop(node string) {
 	delete(b.flows, node)
 }
 
-// reportFlow announces a flow's beginning or end.
-func (t *task) reportFlow(_ context.Context, flow, status, reason string) {
+// reportFlow announces a flow's beginning or failure.
+func (t *task) reportFlow(ctx context.Context, flow, status, reason string) {
+	t.reportFlowAs(ctx, uuid.NewString(), flow, status, reason)
+}
+
+// reportFlowEnd announces that a flow ended well, together with the move that ended it.
+func (t *task) reportFlowEnd(ctx context.Context, announcement, flow string) {
+	t.reportFlowAs(ctx, flowEventID(announcement), flow, flowEnd, "")
+}
+
+func (t *task) reportFlowAs(_ context.Context, id, flow, status, reason string) {
 	t.c.metrics.flows.WithLabelValues(flow, status).Inc()
 	p := t.progressPayload(flow)
 	p.Reason = optional(reason)
-	t.c.postProgress(t.Node, status, p, t.request)
+	t.c.postProgress(id, t.Node, status, p, t.request)
 	if status == flowStart {
 		t.c.progress.set(t.Node.UUID, flowProgress{flow: flow})
 	} else {
@@ -115,7 +124,7 @@ func (t *task) reportStep(_ context.Context, kind drivers.StepKind, index int, s
 	t.c.progress.set(t.Node.UUID, flowProgress{flow: string(kind), step: name, index: index, total: total, sent: t.c.now()})
 	p := t.progressPayload(string(kind))
 	p.Step, p.Index, p.Total = &name, &index, &total
-	t.c.postProgress(t.Node, flowUpdate, p, t.request)
+	t.c.postProgress(uuid.NewString(), t.Node, flowUpdate, p, t.request)
 }
 
 // rememberProgress takes up again, after a restart, where the row says that a flow stands.
@@ -168,7 +177,7 @@ func (c *Conductor) Report(dt *drivers.Task, p drivers.Progress) {
 		payload = &event
 	})
 	if payload != nil {
-		c.postProgress(n, flowUpdate, *payload, oslo.AdminContext())
+		c.postProgress(uuid.NewString(), n, flowUpdate, *payload, oslo.AdminContext())
 	}
 }
 
@@ -198,7 +207,7 @@ func optional(s string) *string {
 
 // postProgress tells followers of an event and puts it into the outbox. Updates are kept in memory only: after a crash
 // newer ones follow.
-func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload, rq oslo.Context) {
+func (c *Conductor) postProgress(id string, n *store.Node, status string, p ProgressPayload, rq oslo.Context) {
 	if c.notifier == nil && !c.feed.followed() {
 		return
 	}
@@ -219,7 +228,7 @@ func (c *Conductor) postProgress(n *store.Node, status string, p ProgressPayload
 		c.log.Error().Err(err).Msg("Encoding a progress event failed")
 		return
 	}
-	note := oslo.Notification{MessageID: uuid.NewString(), PublisherID: "ironic-conductor." + c.cfg.PublisherHost,
+	note := oslo.Notification{MessageID: id, PublisherID: "ironic-conductor." + c.cfg.PublisherHost,
 		EventType: "baremetal.node.deploy_progress." + status, Priority: priorityText(level), Payload: payload,
 		Timestamp: c.now(), Context: rq}
 	body, err := note.Encode()

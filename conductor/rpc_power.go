@@ -33,6 +33,7 @@ func (c *Conductor) changeNodePowerState(ctx context.Context, rq oslo.Context, a
 			}
 			timeout := c.powerTimeout(a)
 			before := t.Node.PowerState
+			t.holdsCall = true
 			t.after(func(ctx context.Context, t *task) {
 				if err := t.setPower(ctx, a.NewState, timeout); err != nil {
 					t.Log.Warn().Err(err).Msg("The power action failed")
@@ -90,6 +91,7 @@ func (c *Conductor) changeFirmware(ctx context.Context, rq oslo.Context, node, p
 		if err := t.save(ctx); err != nil {
 			return err
 		}
+		t.holdsCall = true
 		t.after(work, t.noWorker)
 		return nil
 	})

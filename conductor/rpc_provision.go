@@ -95,6 +95,7 @@ func (c *Conductor) doNodeTearDown(ctx context.Context, rq oslo.Context, a nodeA
 				return err
 			}
 			from := t.Node.ProvisionState
+			t.note(store.Dict{markFrom: from})
 			return asInvalidRequest(t.processEvent(ctx, eventDelete, eventOptions{
 				background: func(ctx context.Context, t *task) { t.tearDown(ctx, from) },
 			}), eventDelete, t.Node)
@@ -124,9 +125,12 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 				return err
 			}
 			r := cleanRequest{manual: true, steps: a.CleanSteps, disableRamdisk: a.DisableRamdisk}
+			before := t.Node.DriverInternalInfo.Clone()
+			r.store(t.Node)
 			return asInvalidRequest(t.processEvent(ctx, eventClean, eventOptions{
 				target:     store.Manageable,
-				background: func(ctx context.Context, t *task) { t.clean(ctx, r) },
+				background: func(ctx context.Context, t *task) { t.startClean(ctx, r) },
+				undo:       func() { t.Node.DriverInternalInfo = before },
 			}), "manual clean", t.Node)
 		})
 }
@@ -159,7 +163,7 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 			return store.Errorf(store.NodeIsRetired,
 				"The providing operation can't be performed on node %s because it is retired.", node.UUID)
 		}
-		work = func(ctx context.Context, t *task) { t.clean(ctx, cleanRequest{}) }
+		work = func(ctx context.Context, t *task) { t.startClean(ctx, cleanRequest{}) }
 	case action == eventManage && node.ProvisionState == store.Enroll:
 		work = func(ctx context.Context, t *task) { t.verify(ctx) }
 	case action == eventAdopt && (node.ProvisionState == store.Manageable || node.ProvisionState == store.AdoptFail):
@@ -174,6 +178,7 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 		return t.requestDeployAbort(ctx)
 	case action == eventAbort && node.ProvisionState == store.DeployHold:
 		delete(node.DriverInternalInfo, keyAgentURL)
+		t.note(store.Dict{markFrom: store.DeployHold})
 		work = func(ctx context.Context, t *task) { t.tearDown(ctx, store.DeployHold) }
 	}
 	return asInvalidRequest(t.processEvent(ctx, action, eventOptions{background: work}), action, node)

@@ -8,22 +8,37 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// runStep carries out one step as the row names it: through the interface that offers it, else through the agent.
-func (t *task) runStep(ctx context.Context, kind drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+// runStep carries out one step as the row names it: through the interface that offers it, else through the agent. again tells
+// that it may have begun before.
+func (t *task) runStep(ctx context.Context, kind drivers.StepKind, step store.Dict, again bool) (drivers.Outcome, error) {
 	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
 	if iface == nil {
 		return drivers.Done, fmt.Errorf("the node has no %s interface", step.String("interface"))
 	}
 	args := step.Dict("args")
-	for _, s := range iface.Steps(kind) {
-		if s.Name == step.String("step") && s.Run != nil {
-			return s.Run(ctx, t.Task, args)
+	if s := offered(iface, kind, step); s != nil && s.Run != nil {
+		if again && s.Resume != nil {
+			return s.Resume(ctx, t.Task, args)
 		}
+		return s.Run(ctx, t.Task, args)
 	}
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok {
+		if again {
+			return agent.ResumeStep(ctx, t.Task, kind, step)
+		}
 		return agent.ExecuteStep(ctx, t.Task, kind, step)
 	}
 	return drivers.Done, fmt.Errorf("no interface of the node carries out the %s step %s", kind, stepID(step))
+}
+
+// offered is the step of an interface that a row's step names, nil when the interface has none of that name.
+func offered(iface drivers.Interface, kind drivers.StepKind, step store.Dict) *drivers.Step {
+	for _, s := range iface.Steps(kind) {
+		if s.Name == step.String("step") {
+			return &s
+		}
+	}
+	return nil
 }
 
 // stepColumn is the row's column that names the running step of a kind.
@@ -34,11 +49,21 @@ func stepColumn(n *store.Node, kind drivers.StepKind) *store.Dict {
 	return &n.DeployStep
 }
 
-// beginStep writes which step runs next, before it runs: after a crash the row tells where the flow was.
-func (t *task) beginStep(ctx context.Context, kind drivers.StepKind, index int, step store.Dict) error {
+// beginStep writes which step runs next, before it runs: after a crash the row tells where the flow was. A worker that stops
+// begins none any more.
+func (t *task) beginStep(ctx context.Context, kind drivers.StepKind, index int, step store.Dict, again bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if before, began := t.cursor(kind); !began || before != index {
+		t.note(store.Dict{markTries: nil})
+	}
 	// gofail: var stepBeforeBegin struct{}
 	*stepColumn(t.Node, kind) = step.Clone()
 	t.Node.DriverInternalInfo[string(kind)+"_step_index"] = index
+	if !again {
+		t.note(store.Dict{markStep: t.c.runName()})
+	}
 	if err := t.save(ctx); err != nil {
 		return err
 	}
@@ -54,25 +79,26 @@ func (t *task) flowSteps(kind drivers.StepKind) []store.Dict {
 	return dictList(t.Node.DriverInternalInfo.List(string(kind) + "_steps"))
 }
 
-// nextIndex works out where a flow goes on and forgets the flags that decided it. ok is false when no step is left.
-func (t *task) nextIndex(kind drivers.StepKind) (index int, ok bool) {
+// nextIndex works out where a flow goes on and forgets the flags that decided it. again tells that the step there may have
+// begun before; ok is false when no step is left.
+func (t *task) nextIndex(kind drivers.StepKind) (index int, again, ok bool) {
 	info := t.Node.DriverInternalInfo
-	skipKey, pollKey := "skip_current_deploy_step", "deployment_polling"
+	skipKey, pollKey := skipFlag(kind), "deployment_polling"
 	if kind == drivers.CleanStep {
-		skipKey, pollKey = "skip_current_clean_step", "cleaning_polling"
+		pollKey = "cleaning_polling"
 	}
 	skip := info.Bool(skipKey, true)
 	delete(info, skipKey)
 	delete(info, pollKey)
 	if len(*stepColumn(t.Node, kind)) == 0 {
-		return 0, true
+		return 0, false, true
 	}
 	current, known, err := info.Int(string(kind) + "_step_index")
 	if err != nil || !known {
-		return 0, false
+		return 0, false, false
 	}
 	if skip {
 		current++
 	}
-	return int(current), int(current) < len(t.flowSteps(kind))
+	return int(current), !skip && mark(t.Node).String(markStep) != "", int(current) < len(t.flowSteps(kind))
 }

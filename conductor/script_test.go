@@ -38,6 +38,7 @@ type behaviour struct {
 	inBand  map[drivers.StepKind][]drivers.Step
 	refresh func() error
 	execute func(step store.Dict) (drivers.Outcome, error)
+	resume  func(step store.Dict) (drivers.Outcome, error)
 	status  func() (drivers.StepStatus, error)
 
 	bootMode      func() (string, error)
@@ -299,6 +300,13 @@ func (d *scriptDeploy) CachedSteps(t *drivers.Task, kind drivers.StepKind, typ d
 
 func (d *scriptDeploy) ExecuteStep(_ context.Context, _ *drivers.Task, _ drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
 	if f := d.s.called("agent.execute " + stepID(step)).execute; f != nil {
+		return f(step)
+	}
+	return drivers.Waiting, nil
+}
+
+func (d *scriptDeploy) ResumeStep(_ context.Context, _ *drivers.Task, _ drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+	if f := d.s.called("agent.resume " + stepID(step)).resume; f != nil {
 		return f(step)
 	}
 	return drivers.Waiting, nil

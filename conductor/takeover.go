@@ -5,13 +5,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
-// adoptOrphans frees our nodes from the reservations of workers that are gone, and fails what those had begun.
+// adoptOrphans frees our nodes from the reservations of workers that are gone, announces what those owe, and fails what
+// conductors of Python had begun: takeOverFlows goes on with the flows of ours.
 func (c *Conductor) adoptOrphans(ctx context.Context) error {
 	offline, err := c.db.OfflineConductors(ctx, c.cfg.HeartbeatTimeout)
 	if err != nil {
@@ -27,11 +27,14 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 		return nil
 	}
 	nodes, err := c.owned(ctx, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
-		"target_power_state")
+		"target_power_state", "driver_internal_info")
 	if err != nil {
 		return err
 	}
 	for _, n := range nodes {
+		if resumes(n) {
+			continue
+		}
 		if err := c.adoptOrphan(ctx, n); err != nil {
 			c.log.Error().Err(err).Str("node", n.UUID).Msg("Freeing a node from a dead conductor failed")
 		}
@@ -54,7 +57,8 @@ func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node) error {
 	c.log.Warn().Str("node", n.UUID).Str("conductor", n.Reservation).
 		Msg("Removed the reservation of a conductor that went offline")
 	transient := n.ProvisionState == store.Deploying || n.ProvisionState == store.Cleaning
-	if n.Maintenance || !transient && n.TargetPowerState == "" {
+	owed := n.DriverInternalInfo.Dict(keyOwed) != nil
+	if !owed && (n.Maintenance || !transient && n.TargetPowerState == "") {
 		return nil
 	}
 	err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "power state clean up"},
@@ -66,7 +70,7 @@ func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node) error {
 			t.record(ctx, historyTakeover, "Pending power operation was aborted due to conductor take over")
 			return t.save(ctx)
 		})
-	if err != nil || !transient {
+	if err != nil || !transient || n.Maintenance {
 		return err
 	}
 	states := []string{store.Deploying, store.Cleaning}
@@ -111,27 +115,4 @@ func (c *Conductor) cleanImages(ctx context.Context) error {
 		}
 		return busy, err
 	})
-}
-
-// serveAgain makes what waiting machines and agents were promised before a restart available again, at the same addresses.
-func (c *Conductor) serveAgain(ctx context.Context) error {
-	nodes, err := c.owned(ctx, sql.Filter{ProvisionStates: []string{store.DeployWait, store.CleanWait}})
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
-		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again",
-			func(ctx context.Context, t *task) error {
-				kind := drivers.DeployStep
-				if t.Node.ProvisionState == store.CleanWait {
-					kind = drivers.CleanStep
-				}
-				t.rememberProgress(kind)
-				return t.Hardware.Deploy.TakeOver(ctx, t.Task)
-			})
-		if err != nil {
-			c.log.Warn().Err(err).Str("node", n.UUID).Msg("What the node waits for could not be served again")
-		}
-	}
-	return nil
 }

@@ -26,12 +26,17 @@ type task struct {
 	// held names the lock in the worker's file, shared or exclusive as the task is; "" when there is none (any more).
 	held string
 
+	// settled tells that the row may still hold an announcement that was made (owed.go).
+	settled bool
+
 	// imageReason says why the node's image counts as a whole-disk or a partition image.
 	imageReason string
 
 	// background runs after the RPC was answered and inherits the lock; spawnFailed undoes what was done for it when no
 	// worker is free.
-	background  func(context.Context, *task)
+	background func(context.Context, *task)
+	// holdsCall keeps the request in the inbox until the background work is over: work whose cursor is not in the row.
+	holdsCall   bool
 	spawnFailed func(context.Context, error)
 	// announce publishes the change of the provision state that the background work begins with; it waits until a worker
 	// was found.
@@ -139,6 +144,9 @@ func (t *task) tryReserve(ctx context.Context) error {
 	}
 	// gofail: var lockRecorded struct{}
 	node, err := t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
+	if store.KindOf(err) == store.NodeLocked && t.freeLeftover(ctx) {
+		node, err = t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
+	}
 	if err == nil && t.c.fenced(node) {
 		err = errors.Join(store.Errorf(store.TemporaryFailure, "Conductor %s was started anew, and this run of it lets go of "+
 			"node %s", t.c.cfg.Host, node.UUID), t.c.db.Release(ctx, node.ID, t.c.cfg.Host))
@@ -148,7 +156,19 @@ func (t *task) tryReserve(ctx context.Context) error {
 	}
 	// gofail: var lockReserved struct{}
 	t.Node, t.Shared = node, false
+	t.settleOwed(ctx)
 	return nil
+}
+
+// freeLeftover frees a reservation of this worker's own that belongs to nobody: whoever reserves a node holds its record in
+// the worker's file, and that is in this task's hands. One is left when the database was away for longer than a release waits.
+func (t *task) freeLeftover(ctx context.Context) bool {
+	node, err := t.c.db.Peek(ctx, t.Node.UUID)
+	if err != nil || node.Reservation != t.c.cfg.Host || t.c.fenced(node) {
+		return false
+	}
+	t.Log.Warn().Msg("Freeing a reservation of this worker's own that was left behind")
+	return t.c.db.Release(ctx, node.ID, t.c.cfg.Host) == nil
 }
 
 // takeRecord takes the lock in the worker's file: a new one, or a reader's own made exclusive. undo takes it back.
@@ -193,6 +213,11 @@ func (t *task) release(ctx context.Context) error {
 	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
+	if t.settled {
+		if err := t.save(ctx); err != nil && !lost(err) {
+			t.Log.Warn().Err(err).Msg("An announcement will be made twice")
+		}
+	}
 	// gofail: var lockBeforeRelease struct{}
 	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
 	kind := store.KindOf(err)
@@ -240,10 +265,14 @@ func (t *task) finish(ctx context.Context, err error) error {
 		start = t.c.pool.StartUnreserved
 	}
 	// The announcement comes first: the worker may be quicker than this goroutine, and its own must follow.
+	var call *acceptedCall
 	gate := make(chan struct{})
-	spawnErr := start(t.c.workCtx, func(ctx context.Context) {
+	spawnErr := start(t.c.working(), func(ctx context.Context) {
 		<-gate
 		t.runBackground(ctx, work)
+		if t.holdsCall {
+			t.endCall(ctx, call)
+		}
 	})
 	if spawnErr != nil {
 		if t.spawnFailed != nil {
@@ -253,6 +282,12 @@ func (t *task) finish(ctx context.Context, err error) error {
 	}
 	if t.announce != nil {
 		t.announce(ctx)
+	}
+	// A flow has its cursor in the row by now and needs the inbox no more: were the entry to outlive the flow, it would
+	// begin another one.
+	call = t.handCall(ctx)
+	if !t.holdsCall {
+		t.endCall(context.WithoutCancel(ctx), call)
 	}
 	close(gate)
 	return nil
@@ -282,6 +317,9 @@ func (t *task) runBackground(ctx context.Context, work func(context.Context, *ta
 // withNode runs fn on an exclusively locked node and releases or hands on the lock.
 func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string, mode lockMode,
 	fn func(context.Context, *task) error) error {
+	if done, err := c.done(ctx, ident); done || err != nil {
+		return err
+	}
 	t, err := c.lockExclusive(ctx, rq, ident, mode)
 	if err != nil {
 		return err

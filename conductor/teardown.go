@@ -11,7 +11,7 @@ import (
 // tearDown takes an instance away and cleans the node. The node is in "deleting"; from is the state that it was in before.
 func (t *task) tearDown(ctx context.Context, from string) {
 	failure := t.undeploy(ctx, from)
-	if lost(failure) {
+	if lost(failure) || failure != nil && t.cutShort(ctx, failure.Error()) {
 		return
 	}
 	if failure != nil {
@@ -35,7 +35,7 @@ func (t *task) tearDown(ctx context.Context, from string) {
 		t.Log.Error().Err(err).Msg("Starting the cleaning after a tear-down failed")
 		return
 	}
-	t.clean(ctx, cleanRequest{})
+	t.startClean(ctx, cleanRequest{})
 }
 
 // rescued are the states in which a rescue ramdisk and its network may be there still.

@@ -18,6 +18,9 @@ func (t *task) verify(ctx context.Context) {
 		failure = err.Error()
 	}
 	if failure != "" {
+		if t.cutShort(ctx, failure) {
+			return
+		}
 		t.record(ctx, historyVerify, failure)
 		t.failEvent(ctx, "")
 		return
@@ -57,7 +60,10 @@ func (t *task) runVerifySteps(ctx context.Context) error {
 	t.sortSteps(drivers.VerifyStep, steps)
 	var failed error
 	for _, step := range steps {
-		if _, err := t.runStep(ctx, drivers.VerifyStep, step); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, err := t.runStep(ctx, drivers.VerifyStep, step, false); err != nil {
 			failed = store.Errorf(store.NodeVerifyFailure, "Node %s failed verify step %s with unexpected error: %w",
 				t.Node.UUID, step.String("step"), err)
 			t.record(ctx, historyVerifying, "Failed to verify: "+err.Error())

@@ -127,9 +127,13 @@ type Agent interface {
 	CachedSteps(t *Task, kind StepKind, iface InterfaceType) (steps []Step, ok bool)
 	// ExecuteStep sends a step (as it stands in the node's step column) to the agent and returns Waiting.
 	ExecuteStep(ctx context.Context, t *Task, kind StepKind, step store.Dict) (Outcome, error)
+	// ResumeStep is ExecuteStep for a step that may have been sent before. It reads the agent's command list and sends the
+	// step only when the agent has not seen it. An agent that cannot be asked is Again.
+	ResumeStep(ctx context.Context, t *Task, kind StepKind, step store.Dict) (Outcome, error)
 	// StepStatus reads back how the step in the node's step column stands with the agent.
 	StepStatus(ctx context.Context, t *Task, kind StepKind) (StepStatus, error)
-	// RebootAgent boots the agent afresh, because a step that has ended wants it.
+	// RebootAgent boots the agent afresh, because a step that has ended wants it, or because the worker that it was about to
+	// boot from is gone.
 	RebootAgent(ctx context.Context, t *Task) error
 	// CollectLogs saves the ramdisk's logs when the configuration asks for it; failed tells that something went wrong.
 	CollectLogs(ctx context.Context, t *Task, label string, failed bool)

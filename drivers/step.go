@@ -42,9 +42,15 @@ type Step struct {
 	// name (reboot_requested), and it is what the columns of the node and the agent itself are to be shown. Nil for every
 	// step that no agent listed.
 	Listed store.Dict
-	// Run carries the step out. It is nil for a step that the agent runs. After a restart in its middle it runs again, so
-	// it reads what was done already before it acts.
+	// Run carries the step out. It is nil for a step that the agent runs.
 	Run func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
+	// Resume goes on with a step that was begun before: by an earlier run of this worker, by another worker, or by this one
+	// when nobody could tell whether it took effect. It reads what was done, and acts only where that is missing. Nil
+	// stands for Run, of a step that does no harm when it runs again.
+	Resume func(ctx context.Context, t *Task, args store.Dict) (Outcome, error)
+	// ReadsFromWorker tells that an agent which runs the step reads from the worker meanwhile, so that the step may fail
+	// for no other reason than that the worker went away. It is then begun once more.
+	ReadsFromWorker bool
 }
 
 // StepArg describes one argument of a step.

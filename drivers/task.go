@@ -20,6 +20,8 @@ type Task struct {
 	// Routine tells that nobody waits for the work, and that it comes again by itself: it may be refused where it would take
 	// long.
 	Routine bool
+	// Foreign tells that the node's flow was another worker's until now: what that one served to the machine is gone.
+	Foreign bool
 
 	// The request this work was asked for by; empty for the worker's own periodic work. AuthToken is a secret.
 	RequestID       string

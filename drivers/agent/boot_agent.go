@@ -9,9 +9,6 @@ import (
 
 // bootAgent is the step deploy.deploy: it reboots the node into the agent and leaves the rest to its heartbeats.
 func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-	if err := forgetWriting(ctx, t); err != nil {
-		return drivers.Done, err
-	}
 	running, err := d.fastTrack(ctx, t)
 	if err != nil {
 		return drivers.Done, err
@@ -34,4 +31,31 @@ func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (
 	}
 	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})
 	return drivers.Waiting, nil
+}
+
+// resumeBoot goes on with bootAgent. A machine that is on was switched on by it, since preparing switches the machine off, and
+// is left to boot. The ISO that a worker which is gone had served is not to be had any more: then the machine boots anew.
+func (d *Deploy) resumeBoot(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+	running, err := d.fastTrack(ctx, t)
+	if err != nil || running || !t.Hardware.Storage.ShouldWriteImage(t) {
+		return d.bootAgent(ctx, t, args)
+	}
+	if t.Node.DriverInternalInfo.String("agent_url") != "" && d.RefreshSteps(ctx, t, drivers.DeployStep) == nil {
+		// The agent has booted and was heard of.
+		return drivers.Done, nil
+	}
+	if t.Foreign {
+		if err := d.RebootAgent(ctx, t); err != nil {
+			return drivers.Done, err
+		}
+		t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})
+		return drivers.Waiting, nil
+	}
+	if err := d.TakeOver(ctx, t); err != nil {
+		return drivers.Done, err
+	}
+	if state, err := t.Hardware.Power.PowerState(ctx, t); err == nil && state == store.PowerOn {
+		return drivers.Waiting, nil
+	}
+	return d.bootAgent(ctx, t, args)
 }

@@ -21,8 +21,9 @@ type Images interface {
 type Publisher interface {
 	// Serve fetches an image once, checks it, converts it when asked to, and publishes it for the node.
 	Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (Served, error)
-	// Resume publishes again what was published for a node before this worker was restarted, at the same URL.
-	Resume(ctx context.Context, t *drivers.Task) error
+	// Resume publishes again what was published for a node before this worker was restarted, at the same URL. served is
+	// false when the node's URL is not one of this worker's, or the image is not here any more.
+	Resume(ctx context.Context, t *drivers.Task) (served bool, err error)
 	// Withdraw takes back the image of a node and whatever the worker keeps of it for this node alone.
 	Withdraw(ctx context.Context, t *drivers.Task) error
 }
@@ -96,10 +97,12 @@ func (d *Deploy) Steps(kind drivers.StepKind) []drivers.Step {
 		return nil
 	}
 	return []drivers.Step{
-		{Interface: drivers.TypeDeploy, Name: "deploy", Priority: 100, Run: d.bootAgent},
-		{Interface: drivers.TypeDeploy, Name: "write_image", Priority: 80, Run: d.writeImage},
+		{Interface: drivers.TypeDeploy, Name: "deploy", Priority: 100, Run: d.bootAgent, Resume: d.resumeBoot},
+		{Interface: drivers.TypeDeploy, Name: "write_image", Priority: 80, Run: d.writeImage, Resume: d.resumeWriteImage,
+			ReadsFromWorker: true},
 		{Interface: drivers.TypeDeploy, Name: "prepare_instance_boot", Priority: 60, Run: d.prepareInstanceBoot},
-		{Interface: drivers.TypeDeploy, Name: "tear_down_agent", Priority: 40, Run: d.tearDownAgent},
+		{Interface: drivers.TypeDeploy, Name: "tear_down_agent", Priority: 40, Run: d.tearDownAgent,
+			Resume: d.resumeTearDown},
 		{Interface: drivers.TypeDeploy, Name: "switch_to_tenant_network", Priority: 30, Run: d.switchToTenantNetwork},
 		{Interface: drivers.TypeDeploy, Name: "boot_instance", Priority: 20, Run: d.bootInstance},
 	}
@@ -125,9 +128,6 @@ func (d *Deploy) Prepare(ctx context.Context, t *drivers.Task) error {
 }
 
 func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task) error {
-	if err := forgetWriting(ctx, t); err != nil {
-		return err
-	}
 	if err := t.Hardware.Network.Validate(ctx, t); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (d *Deploy) TearDown(ctx context.Context, t *drivers.Task) error {
 func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
 	switch t.Node.ProvisionState {
 	case store.DeployWait, store.Deploying:
-		if err := d.serve.Resume(ctx, t); err != nil {
+		if _, err := d.serve.Resume(ctx, t); err != nil {
 			return err
 		}
 	case store.CleanWait:

@@ -168,15 +168,24 @@ func TestBootAgentRebootsOnce(t *testing.T) {
 	}
 }
 
-// The worker died between sending write_image and saving that it waits: what the agent says decides.
+// The worker died after it had begun the step and before it saved that it waits: what the agent says decides.
 func TestWriteImageIsNotRepeatedBlindly(t *testing.T) {
+	of := func(step string) store.Dict {
+		c := cmd("execute_deploy_step", "SUCCEEDED")
+		c["command_result"] = store.Dict{"deploy_step": store.Dict{"interface": "deploy", "step": step}}
+		return c
+	}
 	for name, c := range map[string]struct {
-		list store.Dict
-		sent int
+		list    store.Dict
+		outcome drivers.Outcome
+		sent    int
 	}{
-		"running":       {commandList(cmd("execute_deploy_step", "RUNNING")), 0},
-		"failed":        {commandList(cmd("execute_deploy_step", "FAILED")), 0},
-		"never arrived": {commandList(cmd("get_deploy_steps", "SUCCEEDED")), 1},
+		"running":             {commandList(cmd("execute_deploy_step", "RUNNING")), drivers.Waiting, 0},
+		"failed":              {commandList(cmd("execute_deploy_step", "FAILED")), drivers.Waiting, 0},
+		"done":                {commandList(of("write_image")), drivers.Done, 0},
+		"the step before":     {commandList(of("burn_in")), drivers.Waiting, 1},
+		"never arrived":       {commandList(cmd("get_deploy_steps", "SUCCEEDED")), drivers.Waiting, 1},
+		"an agent just begun": {commandList(), drivers.Waiting, 1},
 	} {
 		a := newAgent(t, func(r *http.Request, _ store.Dict) (int, any) {
 			if r.Method == http.MethodGet {
@@ -185,36 +194,40 @@ func TestWriteImageIsNotRepeatedBlindly(t *testing.T) {
 			return 200, cmd("execute_deploy_step", "RUNNING")
 		})
 		n := deployNode()
+		n.DeployStep = store.Dict{"interface": "deploy", "step": "write_image"}
 		a.adopt(t, n)
 		g := newRig(t, quick(), n)
-		if err := g.worker.Put(t.Context(), journalWriteImage, writeIntent{SentAt: time.Now()}); err != nil {
-			t.Fatal(err)
-		}
-		outcome, err := g.deploy.writeImage(t.Context(), g.task, nil)
-		if outcome != drivers.Waiting || err != nil || len(a.posts) != c.sent {
+		outcome, err := g.deploy.resumeWriteImage(t.Context(), g.task, nil)
+		if outcome != c.outcome || err != nil || len(a.posts) != c.sent {
 			t.Errorf("%s: %v, %v, sent %d times", name, outcome, err, len(a.posts))
 		}
+		if len(g.publisher.resumed) == 0 {
+			t.Errorf("%s: the image is not served again", name)
+		}
+	}
+	n := deployNode()
+	g := newRig(t, quick(), n)
+	n.DriverInternalInfo["agent_url"] = "http://127.0.0.1:1"
+	if outcome, err := g.deploy.resumeWriteImage(t.Context(), g.task, nil); outcome != drivers.Again || err != nil {
+		t.Errorf("an agent that is not to be reached: %v, %v", outcome, err)
 	}
 }
 
-func TestWriteImageIsJournaledBeforeItIsSent(t *testing.T) {
+// A peer that takes a flow over serves the image under a URL of its own.
+func TestTheImageOfALostWorkerIsServedAnew(t *testing.T) {
+	a := newAgent(t, func(*http.Request, store.Dict) (int, any) { return 200, cmd("execute_deploy_step", "RUNNING") })
 	n := deployNode()
-	g := newRig(t, quick(), n)
-	a := newAgent(t, func(*http.Request, store.Dict) (int, any) {
-		if g.worker.journal[journalWriteImage] == nil {
-			t.Error("sent before the intent was written")
-		}
-		return 200, cmd("execute_deploy_step", "RUNNING")
-	})
+	n.InstanceInfo["image_url"] = "http://192.0.2.1/images/n1/disk?token=lost"
+	n.DriverInfo = store.Dict{"image_download_source": "local"}
 	a.adopt(t, n)
-	if _, err := g.deploy.writeImage(t.Context(), g.task, nil); err != nil || len(a.posts) != 1 || a.gets != 0 {
-		t.Errorf("%v, %d posts, %d gets", err, len(a.posts), a.gets)
-	}
-	if _, err := g.deploy.bootAgent(t.Context(), g.task, nil); err != nil {
+	g := newRig(t, quick(), n)
+	g.publisher.gone, g.publisher.served = true, Served{URL: "http://192.0.2.2/disk", Format: "raw"}
+	if _, err := g.deploy.writeImage(t.Context(), g.task, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.deploy.writeImage(t.Context(), g.task, nil); err != nil || len(a.posts) != 2 || a.gets != 0 {
-		t.Errorf("the next deployment: %v, %d posts, %d gets", err, len(a.posts), a.gets)
+	sent := a.posts[0].Dict("params").Dict("step").Dict("args").Dict("image_info").List("urls")
+	if len(sent) != 1 || sent[0] != "http://192.0.2.2/disk" {
+		t.Errorf("the agent is told %v", sent)
 	}
 }
 

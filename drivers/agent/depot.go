@@ -51,14 +51,14 @@ func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (S
 
 // Resume publishes again what the node held, under the token that its URL has. A node whose image comes from elsewhere
 // holds nothing.
-func (d Depot) Resume(ctx context.Context, t *drivers.Task) error {
+func (d Depot) Resume(ctx context.Context, t *drivers.Task) (served bool, err error) {
 	var token string
 	found, err := t.Worker.Journal(t).Get(ctx, journalImageToken, &token)
 	if err != nil || !found || token == "" || !strings.Contains(t.Node.InstanceInfo.String("image_url"), token) {
-		return err
+		return false, err
 	}
-	_, _, err = d.images.Resume(t.Node.UUID, diskName, token, watching(t).taken)
-	return err
+	_, served, err = d.images.Resume(t.Node.UUID, diskName, token, watching(t).taken)
+	return served, err
 }
 
 // Withdraw takes back the node's URL and its hold on the image.

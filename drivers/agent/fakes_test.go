@@ -103,16 +103,18 @@ type publisher struct {
 	served    Served
 	withdrawn []string
 	resumed   []string
-	err       error
+	// gone tells that the node's URL is another worker's.
+	gone bool
+	err  error
 }
 
 func (p *publisher) Serve(_ context.Context, _ *drivers.Task, wish ServeRequest) (Served, error) {
 	p.wish = wish
 	return p.served, p.err
 }
-func (p *publisher) Resume(_ context.Context, t *drivers.Task) error {
+func (p *publisher) Resume(_ context.Context, t *drivers.Task) (bool, error) {
 	p.resumed = append(p.resumed, t.Node.UUID)
-	return nil
+	return !p.gone, nil
 }
 func (p *publisher) Withdraw(_ context.Context, t *drivers.Task) error {
 	p.withdrawn = append(p.withdrawn, t.Node.UUID)

@@ -57,7 +57,7 @@ func (d *Deploy) locateImage(ctx context.Context, t *drivers.Task, info store.Di
 		info["image_disk_format"] = nullable(meta.DiskFormat)
 		return d.serveImage(ctx, t, ref, info)
 	}
-	if strings.HasPrefix(ref.Href, "file://") || d.downloadSource(t.Node) == "local" {
+	if d.servedByWorker(t.Node) {
 		return d.serveImage(ctx, t, ref, info)
 	}
 	meta, err := d.images.Show(ctx, ref)
@@ -70,6 +70,12 @@ func (d *Deploy) locateImage(ctx context.Context, t *drivers.Task, info store.Di
 	}
 	info["image_url"] = info["image_source"]
 	return meta.Size, nil
+}
+
+// servedByWorker tells whether the node's image comes from a worker, not from where it is kept.
+func (d *Deploy) servedByWorker(n *store.Node) bool {
+	source := n.InstanceInfo.String("image_source")
+	return image.IsGlance(source) || strings.HasPrefix(source, "file://") || d.downloadSource(n) == "local"
 }
 
 func nullable(s string) any {

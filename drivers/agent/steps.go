@@ -169,6 +169,31 @@ func (d *Deploy) ExecuteStep(ctx context.Context, t *drivers.Task, kind drivers.
 	return drivers.Waiting, nil
 }
 
+// ResumeStep sends a step unless the agent's command list says that it was sent already.
+func (d *Deploy) ResumeStep(ctx context.Context, t *drivers.Task, kind drivers.StepKind, step store.Dict) (drivers.Outcome, error) {
+	return d.resumed(ctx, t, kind, func() (drivers.Outcome, error) { return d.ExecuteStep(ctx, t, kind, step) })
+}
+
+// resumed looks what became of the step in the node's step column, and sends it when nothing did. How a step ended that did
+// not succeed is found by whoever continues the flow.
+func (d *Deploy) resumed(ctx context.Context, t *drivers.Task, kind drivers.StepKind, send func() (drivers.Outcome, error)) (drivers.Outcome, error) {
+	status, err := d.StepStatus(ctx, t, kind)
+	switch {
+	case store.KindOf(err) == store.AgentConnectionFailed && ctx.Err() == nil:
+		t.Log.Warn().Err(err).Msg("The agent can't be asked what became of the step; its next heartbeat tells")
+		return drivers.Again, nil
+	case err != nil:
+		return drivers.Done, err
+	}
+	switch status.State {
+	case drivers.StepNotStarted, drivers.StepUnknown:
+		return send()
+	case drivers.StepSucceeded:
+		return drivers.Done, nil
+	}
+	return drivers.Waiting, nil
+}
+
 // StepStatus reads the agent's command list.
 func (d *Deploy) StepStatus(ctx context.Context, t *drivers.Task, kind drivers.StepKind) (drivers.StepStatus, error) {
 	commands, err := d.client.listRetrying(ctx, t.Node)

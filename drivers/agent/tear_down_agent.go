@@ -25,10 +25,33 @@ func (d *Deploy) tearDownAgent(ctx context.Context, t *drivers.Task, _ store.Dic
 		err = d.powerOff(ctx, t)
 	}
 	if err != nil {
-		return drivers.Done, d.failed(ctx, t, store.Errorf(store.InstanceDeployFailure,
-			"Error rebooting node %s after deploy. %s: %w", t.Node.UUID, errorClass(err), err))
+		return drivers.Done, d.failed(ctx, t, rebootFailed(t, err))
 	}
 	return drivers.Done, nil
+}
+
+// resumeTearDown goes on with tearDownAgent. An agent that does not answer any more has obeyed already, and a machine that is
+// off is where it is to be.
+func (d *Deploy) resumeTearDown(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+	if state, err := t.Hardware.Power.PowerState(ctx, t); err == nil && state == store.PowerOff {
+		return drivers.Done, nil
+	}
+	if _, err := d.client.listRetrying(ctx, t.Node); store.KindOf(err) == store.AgentConnectionFailed {
+		target := store.PowerOff
+		if !canPowerOn(t) {
+			target = store.Reboot
+		}
+		if err := t.Worker.SetPower(ctx, t, target); err != nil {
+			return drivers.Done, rebootFailed(t, err)
+		}
+		return drivers.Done, nil
+	}
+	return d.tearDownAgent(ctx, t, args)
+}
+
+func rebootFailed(t *drivers.Task, err error) error {
+	return store.Errorf(store.InstanceDeployFailure,
+		"Error rebooting node %s after deploy. %s: %w", t.Node.UUID, errorClass(err), err)
 }
 
 // canPowerOn is false for a power interface that can only reboot.

@@ -2,64 +2,52 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"strings"
-	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// journalWriteImage is the key under which this worker remembers that it is about to overwrite the node's disk.
-const journalWriteImage = "agent.write_image"
-
-// writeIntent is written before write_image is sent. A new deployment and a new agent begin without one.
-type writeIntent struct {
-	SentAt time.Time `json:"sent_at"`
-}
-
-func forgetWriting(ctx context.Context, t *drivers.Task) error {
-	return t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{})
-}
-
 func writeImageStep(args store.Dict) store.Dict {
 	return store.Dict{"interface": "deploy", "step": "write_image", "args": args}
 }
 
 // writeImage is the step deploy.write_image: the agent fetches the image and writes it onto the disk. It destroys what was
-// there, so it is never sent a second time without asking the agent what became of the first.
+// there, so it is never sent a second time without asking the agent what became of the first: that is resumeWriteImage.
 //
-// Crash windows: after the intent and before the command, the agent's list does not hold the command, and it is sent;
-// after the command and before the wait state is saved, the list holds it, and it is waited for.
+// Crash windows: before the command, the agent's list does not hold it, and it is sent; after the command and before the
+// wait state is saved, the list holds it, and it is waited for.
 func (d *Deploy) writeImage(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
 	if !t.Hardware.Storage.ShouldWriteImage(t) {
 		return drivers.Done, nil
 	}
-	var before writeIntent
-	if _, err := t.Worker.Journal(t).Get(ctx, journalWriteImage, &before); err != nil {
+	if err := d.ensureServed(ctx, t); err != nil {
 		return drivers.Done, err
-	}
-	if !before.SentAt.IsZero() {
-		return d.resumeWriteImage(ctx, t)
 	}
 	return d.sendWriteImage(ctx, t)
 }
 
-// resumeWriteImage reads the agent's command list and sends the command only when the agent has never seen it.
-func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
-	commands, err := d.client.listRetrying(ctx, t.Node)
-	if err != nil {
+// resumeWriteImage goes on with writeImage. Whatever the agent does with the image, it reads it from this worker.
+func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+	if !t.Hardware.Storage.ShouldWriteImage(t) {
+		return drivers.Done, nil
+	}
+	if _, err := d.serve.Resume(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	if len(commands) > 0 {
-		newest := commands[len(commands)-1]
-		if newest.Name == "execute_deploy_step" && (newest.Status == statusRunning || endedStep(newest, writeImageStep(nil))) {
-			t.Log.Info().Str("status", newest.Status).Msg("the agent has the image to write already")
-			return drivers.Waiting, nil
-		}
+	return d.resumed(ctx, t, drivers.DeployStep, func() (drivers.Outcome, error) { return d.writeImage(ctx, t, args) })
+}
+
+// ensureServed has this worker serve the image when the URL in the row is that of a worker which is gone.
+func (d *Deploy) ensureServed(ctx context.Context, t *drivers.Task) error {
+	if !d.servedByWorker(t.Node) {
+		return nil
 	}
-	return d.sendWriteImage(ctx, t)
+	if served, err := d.serve.Resume(ctx, t); err != nil || served {
+		return err
+	}
+	return d.buildInstanceInfo(ctx, t)
 }
 
 func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
@@ -76,17 +64,9 @@ func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.O
 		info[keyConfigDrive] = drive
 	}
 	step := writeImageStep(store.Dict{"image_info": info, keyConfigDrive: nullable(drive)})
-	// gofail: var writeBeforeIntent struct{}
-	if err := t.Worker.Journal(t).Put(ctx, journalWriteImage, writeIntent{SentAt: time.Now()}); err != nil {
-		return drivers.Done, err
-	}
 	// gofail: var writeIntended struct{}
 	outcome, err := d.ExecuteStep(ctx, t, drivers.DeployStep, step)
 	// gofail: var writeSent struct{}
-	if store.KindOf(err) == store.AgentInProgress {
-		// The agent refused the command for sure. Whatever it is doing instead is not this step, and must not be taken for it.
-		return outcome, errors.Join(err, forgetWriting(ctx, t))
-	}
 	if err == nil {
 		t.Worker.Report(t, drivers.Progress{Doing: "writing the image", Waiting: true})
 	}

@@ -1,0 +1,114 @@
+package conductor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+// acceptedCall is the entry of the inbox that a request runs for.
+type acceptedCall struct {
+	id string
+	// again tells that the request was accepted before the worker's last start.
+	again bool
+	// handed tells that the task which does the request's work in the background sees to the end of the entry.
+	handed atomic.Bool
+}
+
+type callKey struct{}
+
+// withCall hands the entry down to the task that the request takes.
+func withCall(ctx context.Context, call *acceptedCall) context.Context {
+	return context.WithValue(ctx, callKey{}, call)
+}
+
+func callOf(ctx context.Context) *acceptedCall {
+	call, _ := ctx.Value(callKey{}).(*acceptedCall)
+	return call
+}
+
+// markRequest notes in the row which request a flow was begun by, in the UPDATE that begins it.
+//
+// Crash window: between that UPDATE and the entry's end the request is run again at the next start, and finds itself here.
+func (t *task) markRequest(ctx context.Context) {
+	if call := callOf(ctx); call != nil {
+		t.note(store.Dict{markCall: call.id, markOrigin: t.c.cfg.Host})
+	}
+}
+
+// done tells that a request which runs again has begun its flow already.
+func (c *Conductor) done(ctx context.Context, ident string) (bool, error) {
+	call := callOf(ctx)
+	if call == nil || !call.again {
+		return false, nil
+	}
+	node, err := c.db.Peek(ctx, ident)
+	return err == nil && mark(node).String(markCall) == call.id, err
+}
+
+// cutCalls are requests whose background work was cut short while the process lives on.
+type cutCalls struct {
+	mu  sync.Mutex
+	ids []string
+}
+
+func (q *cutCalls) add(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ids = append(q.ids, id)
+}
+
+func (q *cutCalls) take() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ids := q.ids
+	q.ids = nil
+	return ids
+}
+
+// handCall tells that the task sees to the end of the request's entry from here on.
+func (t *task) handCall(ctx context.Context) *acceptedCall {
+	call := callOf(ctx)
+	if call != nil {
+		call.handed.Store(true)
+	}
+	return call
+}
+
+// endCall takes the entry of a request out of the inbox, when that is in the task's hands. Work that was cut short is run
+// again: by the next start, or here when the lease is renewed.
+func (t *task) endCall(ctx context.Context, call *acceptedCall) {
+	switch {
+	case call == nil:
+	case ctx.Err() != nil:
+		t.c.cut.add(call.id)
+	default:
+		if err := t.c.local.Finish(call.id); err != nil {
+			t.Log.Error().Err(err).Msg("Marking a request as done failed")
+		}
+	}
+}
+
+// runCutCalls runs again what a lapsed lease cut short.
+func (c *Conductor) runCutCalls(ctx context.Context) error {
+	ids := c.cut.take()
+	if len(ids) == 0 {
+		return nil
+	}
+	pending, err := c.local.Pending()
+	if err != nil {
+		return err
+	}
+	var again []local.Call
+	for _, call := range pending {
+		for _, id := range ids {
+			if call.ID == id {
+				again = append(again, call)
+			}
+		}
+	}
+	return c.replay(ctx, again)
+}

@@ -1,0 +1,79 @@
+package conductor
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// keyOwed holds, in driver_internal_info, the announcement of the row's last move until it is in the outbox. It is written in
+// the same UPDATE as the move and taken away by the next one, so that no move goes unannounced: whoever holds the node next,
+// this worker after a restart or a peer, announces it, under the same message id.
+//
+// Crash window: between the outbox and the row's next UPDATE the announcement is made once more, with that id, by which a
+// consumer can tell.
+const keyOwed = "ironmaster_owed"
+
+// owe notes in the row, which the caller saves, what is going to be announced. It returns the message id, "" when nobody
+// listens and nothing is owed.
+func (t *task) owe(change provisionChange) string {
+	delete(t.Node.DriverInternalInfo, keyOwed)
+	if t.c.notifier == nil || change.flow == "" && !t.c.notifies(levelOf(change.status)) {
+		return ""
+	}
+	id := uuid.NewString()
+	t.Node.DriverInternalInfo[keyOwed] = store.Dict{"id": id, "event": change.event, "status": change.status,
+		"state": change.from.State, "target": change.from.Target, "flow": change.flow}
+	return id
+}
+
+// announceMove announces a move and settles what is owed of it. The row learns of that with its next UPDATE, at the latest
+// when the node is released.
+func (t *task) announceMove(ctx context.Context, id string, change provisionChange) {
+	t.notifyProvision(ctx, id, change)
+	if change.flow != "" {
+		t.reportFlowEnd(ctx, id, change.flow)
+	}
+	if id != "" {
+		delete(t.Node.DriverInternalInfo, keyOwed)
+		t.settled = true
+	}
+}
+
+// settleOwed announces what the last holder of the node did not live to announce.
+func (t *task) settleOwed(ctx context.Context) {
+	owed := t.Node.DriverInternalInfo.Dict(keyOwed)
+	if owed == nil {
+		return
+	}
+	t.Log.Info().Str("event", owed.String("event")).Msg("Announcing a move that its worker did not live to announce")
+	t.announceMove(ctx, owed.String("id"), provisionChange{event: owed.String("event"), status: owed.String("status"),
+		from: moment{State: owed.String("state"), Target: owed.String("target")}, flow: owed.String("flow")})
+}
+
+// settleClaimed announces what earlier runs of this worker owe of the nodes that they held. Taking the lock is what does it.
+func (c *Conductor) settleClaimed(ctx context.Context, claimed []string) error {
+	if len(claimed) == 0 {
+		return nil
+	}
+	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid", "driver_internal_info"}})
+	if err != nil {
+		return err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return n.DriverInternalInfo.Dict(keyOwed) == nil })
+	c.eachLocked(ctx, nodes, 0, "announcing a move", func(context.Context, *task) error { return nil })
+	return nil
+}
+
+// flowEventID is the message id of the progress event that goes with an announcement: the same whoever makes it.
+func flowEventID(announcement string) string {
+	id, err := uuid.Parse(announcement)
+	if err != nil {
+		return uuid.NewString()
+	}
+	return uuid.NewSHA1(id, []byte("progress")).String()
+}

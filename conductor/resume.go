@@ -1,0 +1,302 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// A flow that was cut short goes on from its row: the state says which flow it is, driver_internal_info and the step columns
+// how far it came, the mark (epoch.go) whose it was. What was under way in the moment of the cut is asked of the BMC and the
+// agent by the step's Resume. The worker whose flow it was goes on with it at its next start; when that worker is gone, the
+// one that the ring maps the node to does.
+
+// orphanSpacing is how often a worker looks for flows that nobody runs. It bounds, with heartbeat_timeout, how long a flow
+// stands still when its worker dies.
+const orphanSpacing = 2 * time.Second
+
+// resumesAtOnce is how many nodes are locked at a time to go on with their flows.
+const resumesAtOnce = 8
+
+// resumable are the states in which a worker holds the node and knows how to go on. In the others of StuckStates no flow of
+// this worker can be.
+var resumable = []string{store.Deploying, store.Cleaning, store.Deleting, store.Verifying, store.Adopting}
+
+// awaiting are the states in which the node's agent is at work, or a machine boots.
+var awaiting = []string{store.DeployWait, store.CleanWait}
+
+// resumes tells that takeOverFlows goes on with a node's flow.
+func resumes(n *store.Node) bool {
+	return mark(n).String(markHost) != "" &&
+		(slices.Contains(resumable, n.ProvisionState) || slices.Contains(awaiting, n.ProvisionState))
+}
+
+// cursor are the columns that tell what has become of a flow.
+var cursor = []string{"provision_state", "reservation", "driver_internal_info", "provision_updated_at"}
+
+// resumeOwn goes on with the flows of this worker's earlier runs. What machines and agents that wait were promised is served
+// again, at the same addresses.
+func (c *Conductor) resumeOwn(ctx context.Context) error {
+	nodes, err := c.db.Nodes(ctx, sql.Filter{Reserved: pointer(false), OrderBy: "provision_updated_at",
+		ProvisionStates: append(slices.Clone(resumable), awaiting...), Columns: append([]string{"uuid"}, cursor...)})
+	if err != nil {
+		return err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !markedBy(n, c.cfg.Host) })
+	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {
+		if slices.Contains(awaiting, n.ProvisionState) {
+			return errors.Join(c.serveAgain(ctx, n), c.askAgain(ctx, n))
+		}
+		return c.resumeNode(ctx, n, "own")
+	})
+	return nil
+}
+
+// serveAgain publishes again what a node that waits may be reading.
+func (c *Conductor) serveAgain(ctx context.Context, n *store.Node) error {
+	return c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again", func(ctx context.Context, t *task) error {
+		t.rememberProgress(waitingKind(t.Node))
+		return t.Hardware.Deploy.TakeOver(ctx, t.Task)
+	})
+}
+
+// waitingKind is the flow of a node that waits for its agent.
+func waitingKind(n *store.Node) drivers.StepKind {
+	if n.ProvisionState == store.CleanWait {
+		return drivers.CleanStep
+	}
+	return drivers.DeployStep
+}
+
+// eachToResume does the work for several nodes at a time. What fails is looked at again by takeOverFlows.
+func (c *Conductor) eachToResume(ctx context.Context, nodes []*store.Node, work func(context.Context, *store.Node) error) {
+	var some errgroup.Group
+	some.SetLimit(resumesAtOnce)
+	for _, n := range nodes {
+		some.Go(func() error {
+			err := work(ctx, n)
+			switch kind := store.KindOf(err); {
+			case err == nil, kind == store.NodeLocked, kind == store.NodeNotFound, kind == store.NoFreeConductorWorker, ctx.Err() != nil:
+			default:
+				c.log.Error().Err(err).Str("node", n.UUID).Str("state", n.ProvisionState).Msg("Resuming a flow failed")
+			}
+			return nil
+		})
+	}
+	_ = some.Wait()
+}
+
+// takeOverFlows goes on with flows that nobody runs: those of workers that are gone and whose nodes the ring maps to this one,
+// and this worker's own that were cut short.
+func (c *Conductor) takeOverFlows(ctx context.Context) error {
+	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
+	if err != nil {
+		return err
+	}
+	alive := map[string]bool{}
+	for _, m := range members {
+		alive[strings.ToLower(m.Hostname)] = true
+	}
+	nodes, err := c.db.Nodes(ctx, sql.Filter{OrderBy: "provision_updated_at",
+		ProvisionStates: append(slices.Clone(resumable), awaiting...),
+		Columns:         append([]string{"uuid", "driver", "conductor_group"}, cursor...)})
+	if err != nil || len(nodes) == 0 {
+		return err
+	}
+	set, err := c.rings(ctx)
+	if err != nil {
+		return err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool {
+		host, holder := strings.ToLower(mark(n).String(markHost)), strings.ToLower(n.Reservation)
+		own := strings.EqualFold(host, c.cfg.Host)
+		switch {
+		case host == "", holder != "" && holder != host:
+			return true
+		case own:
+			return slices.Contains(awaiting, n.ProvisionState) || c.atWorkOn(n.UUID)
+		}
+		return alive[host] || set.Host(n.Driver, n.ConductorGroup, n.UUID) != c.cfg.Host
+	})
+	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {
+		if markedBy(n, c.cfg.Host) {
+			return c.resumeNode(ctx, n, "own")
+		}
+		return c.takeOverFlow(ctx, n)
+	})
+	return nil
+}
+
+// atWorkOn tells that something of this process holds the node.
+func (c *Conductor) atWorkOn(node string) bool {
+	return slices.ContainsFunc(c.local.Locks(), func(l local.Lock) bool { return l.Node == node && !l.Shared })
+}
+
+// takeOverFlow takes a node from a worker that is gone and goes on with its flow.
+func (c *Conductor) takeOverFlow(ctx context.Context, n *store.Node) error {
+	if n.Reservation != "" {
+		switch err := c.db.Release(ctx, n.ID, n.Reservation); store.KindOf(err) {
+		case store.NodeNotLocked:
+		default:
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return c.resumeNode(ctx, n, "takeover")
+}
+
+// resumeNode locks a node whose flow was cut short and goes on with it in the background. kind says whose flow it was: own
+// or takeover.
+func (c *Conductor) resumeNode(ctx context.Context, n *store.Node, kind string) error {
+	before := mark(n)
+	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
+		func(_ context.Context, t *task) error {
+			if t.Node.ProvisionState != n.ProvisionState || mark(t.Node).String(markHost) != before.String(markHost) {
+				return nil
+			}
+			t.Foreign = !markedBy(t.Node, c.cfg.Host)
+			t.after(func(ctx context.Context, t *task) { t.goOn(ctx, kind) }, nil)
+			return nil
+		})
+}
+
+// goOn goes on with the flow that the row tells of.
+func (t *task) goOn(ctx context.Context, kind string) {
+	step := t.Node.DeployStep
+	if len(t.Node.CleanStep) > 0 {
+		step = t.Node.CleanStep
+	}
+	t.Log.Info().Str("kind", kind).Str("state", t.Node.ProvisionState).Str("step", stepID(step)).
+		Str("was", mark(t.Node).String(markHost)).Msg("Resuming a flow")
+	t.Node.TargetPowerState = ""
+	t.note(store.Dict{markHost: t.c.cfg.Host, markNumber: int64(t.c.local.Epoch())})
+	if t.saveOrLose(ctx) != nil {
+		return
+	}
+	t.c.metrics.resumes.WithLabelValues(kind).Inc()
+	switch t.Node.ProvisionState {
+	case store.Deploying:
+		t.goOnDeploying(ctx)
+	case store.Cleaning:
+		t.goOnCleaning(ctx)
+	case store.Deleting:
+		t.tearDown(ctx, mark(t.Node).String(markFrom))
+	case store.Verifying:
+		t.verify(ctx)
+	case store.Adopting:
+		t.adopt(ctx)
+	case store.DeployWait, store.CleanWait:
+		t.goOnWaiting(ctx, waitingKind(t.Node))
+	}
+}
+
+func (t *task) goOnDeploying(ctx context.Context) {
+	t.rememberProgress(drivers.DeployStep)
+	switch index, began := t.cursor(drivers.DeployStep); {
+	case len(t.flowSteps(drivers.DeployStep)) == 0:
+		t.deploy(ctx)
+	case !began:
+		t.runDeploySteps(ctx, 0, false)
+	default:
+		t.runDeploySteps(ctx, index, true)
+	}
+}
+
+func (t *task) goOnCleaning(ctx context.Context) {
+	t.rememberProgress(drivers.CleanStep)
+	m := mark(t.Node)
+	if _, ending := m[markEnding]; ending {
+		t.leaveClean(ctx, m.Bool(markEnding, false))
+		return
+	}
+	if index, began := t.cursor(drivers.CleanStep); began {
+		t.runCleanSteps(ctx, index, true)
+		return
+	}
+	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && t.Node.DriverInternalInfo.String(keyAgentURL) != "" {
+		// The agent had booted when the flow was cut short.
+		if err := t.firstCleanStep(ctx, agent); err == nil || lost(err) || t.cutShort(ctx, err.Error()) {
+			return
+		}
+	}
+	t.clean(ctx, t.storedCleanRequest())
+}
+
+// cursor is the index of the step that the row names; began is false when none has begun.
+func (t *task) cursor(kind drivers.StepKind) (index int, began bool) {
+	at, known, err := t.Node.DriverInternalInfo.Int(string(kind) + "_step_index")
+	return int(at), err == nil && known && len(*stepColumn(t.Node, kind)) > 0
+}
+
+// goOnWaiting makes a flow that waits this worker's own. An agent that was heard of tells how its step stands; a machine that
+// boots from what the other worker served boots again, from this one.
+func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
+	t.rememberProgress(kind)
+	agent, ok := t.Hardware.Deploy.(drivers.Agent)
+	if !ok {
+		return
+	}
+	info := t.Node.DriverInternalInfo
+	if t.Node.Maintenance {
+		return
+	}
+	if info.String(keyAgentURL) != "" && !info.Bool(rebootFlag(kind), false) {
+		t.askAgent(ctx, agent, kind)
+		return
+	}
+	if err := agent.RebootAgent(ctx, t.Task); err != nil {
+		if !lost(err) {
+			t.flowFailed(ctx, kind, fmt.Sprintf("Booting node %s anew after its conductor was lost failed: %s", t.Node.UUID, err))
+		}
+		return
+	}
+	if !info.Bool(keyTokenPregenerated, false) {
+		delete(info, keyAgentToken)
+	}
+	if t.saveOrLose(ctx) == nil {
+		t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the agent", Waiting: true})
+	}
+}
+
+// askAgent looks how the step of a node that waits stands, as its next heartbeat would. An agent that does not answer is
+// waited for.
+func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.StepKind) {
+	if _, err := agent.StepStatus(ctx, t.Task, kind); err != nil {
+		t.Log.Info().Err(err).Msg("The agent can't be asked at the moment; its next heartbeat is waited for")
+		return
+	}
+	if kind == drivers.CleanStep {
+		t.beatCleanWait(ctx)
+	} else {
+		t.beatDeployWait(ctx)
+	}
+}
+
+// askAgain asks the agent of one of this worker's own nodes that waited while the worker was away: a heartbeat may have gone
+// by unheard.
+func (c *Conductor) askAgain(ctx context.Context, n *store.Node) error {
+	if n.DriverInternalInfo.String(keyAgentURL) == "" {
+		return nil
+	}
+	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "asking the agent", attempts: 1},
+		func(_ context.Context, t *task) error {
+			agent, ok := t.Hardware.Deploy.(drivers.Agent)
+			if !ok || t.Node.ProvisionState != n.ProvisionState || t.Node.Maintenance {
+				return nil
+			}
+			t.after(func(ctx context.Context, t *task) { t.askAgent(ctx, agent, waitingKind(t.Node)) }, nil)
+			return nil
+		})
+}

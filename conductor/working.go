@@ -1,0 +1,64 @@
+package conductor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
+
+// working is the context that background work runs under. It ends when the worker has to be gone, and also when its lease
+// lapses: hardware is then left alone, flows stop where they are, and whoever may act goes on with them (resume.go). A lease
+// that was renewed after that begins another one.
+type working struct {
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// working returns the present context.
+func (c *Conductor) working() context.Context {
+	w := &c.work
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ctx
+}
+
+// begin makes work possible (again) until parent ends.
+func (w *working) begin(parent context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx == nil || w.ctx.Err() != nil {
+		w.ctx, w.cancel = context.WithCancel(parent)
+	}
+}
+
+// cut ends the present work; it tells whether there was any.
+func (w *working) cut() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx.Err() != nil {
+		return false
+	}
+	w.cancel()
+	return true
+}
+
+// leasePoll is how often a worker whose lease has lapsed looks whether it was renewed.
+const leasePoll = 200 * time.Millisecond
+
+// watchLease cuts work short when the lease lapses, and lets it begin again when it was renewed, until ctx ends.
+func (c *Conductor) watchLease(ctx context.Context) {
+	for {
+		left := c.lapse() - c.lease.age(c.uptime())
+		if err := c.mayAct(); err == nil {
+			c.work.begin(c.workCtx)
+		} else if c.work.cut() {
+			c.log.Error().Err(err).Msg("The registration could not be renewed in time; running work is left where it is")
+		}
+		if drivers.Pause(ctx, max(left, leasePoll)) != nil {
+			return
+		}
+	}
+}
