@@ -92,6 +92,13 @@ func (b *testBus) Publish(ctx context.Context, key string, body []byte) error {
 	return b.Notify(ctx, key, body)
 }
 
+// sentID tells whether a notification went out under a message id.
+func (b *testBus) sentID(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.events, func(n *oslo.Notification) bool { return n.MessageID == id })
+}
+
 // waitFor returns the event types seen once match is true of them.
 func (b *testBus) waitFor(t *testing.T, match func(types []string) bool) []string {
 	t.Helper()

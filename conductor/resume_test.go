@@ -1,0 +1,391 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
+)
+
+// noting is a step that notes how it was carried out.
+func (s *script) noting(name string, priority int) drivers.Step {
+	note := func(how string) func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+		return func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+			s.called(how + " " + name)
+			return drivers.Done, nil
+		}
+	}
+	return drivers.Step{Interface: drivers.TypeDeploy, Name: name, Priority: priority, Run: note("run"), Resume: note("resume")}
+}
+
+func begun(name string) store.Dict { return store.Dict{"interface": "deploy", "step": name} }
+
+// interrupted is a row as a worker that died leaves it, and what is to become of it.
+type interrupted struct {
+	name   string
+	node   store.Node
+	mark   store.Dict
+	state  string
+	did    []string
+	events []string
+	// takeover cases are of nodes that wait: their own worker does otherwise than one that takes them over.
+	takeover bool
+}
+
+func interruptedFlows() []interrupted {
+	deploying := func(info store.Dict, step string) store.Node {
+		n := store.Node{ProvisionState: store.Deploying, TargetProvisionState: store.Active, DriverInternalInfo: info}
+		if step != "" {
+			n.DeployStep = begun(step)
+		}
+		return n
+	}
+	cleaning := func(target string, info store.Dict, step string) store.Node {
+		n := store.Node{ProvisionState: store.Cleaning, TargetProvisionState: target, DriverInternalInfo: info}
+		if step != "" {
+			n.CleanStep = begun(step)
+		}
+		return n
+	}
+	two := []any{map[string]any{"interface": "deploy", "step": "one"}, map[string]any{"interface": "deploy", "step": "two"}}
+	end := []string{"provision_set.end"}
+	return []interrupted{
+		{name: "a deployment that prepared", node: deploying(nil, ""), state: store.Active,
+			did: []string{"deploy.prepare", "run one", "run two"}, events: end},
+		{name: "a deployment before its first step", node: deploying(store.Dict{"deploy_steps": two}, ""), state: store.Active,
+			did: []string{"run one", "run two"}, events: end},
+		{name: "a deployment in its first step", node: deploying(store.Dict{"deploy_steps": two, "deploy_step_index": 0}, "one"),
+			state: store.Active, did: []string{"resume one", "run two"}, events: end},
+		{name: "a deployment in its last step", node: deploying(store.Dict{"deploy_steps": two, "deploy_step_index": 1}, "two"),
+			state: store.Active, did: []string{"resume two"}, events: end},
+		{name: "a step of the agent", node: deploying(store.Dict{"deploy_step_index": 0, "deploy_steps": []any{
+			map[string]any{"interface": "deploy", "step": "burn"}}}, "burn"), state: store.DeployWait,
+			did: []string{"agent.resume deploy.burn"}, events: []string{"provision_set.success"}},
+		{name: "a cleaning that prepared", node: cleaning(store.Available, nil, ""), state: store.Available,
+			did: []string{"cleaning.prepare", "run one", "run two", "cleaning.tear down"}, events: end},
+		{name: "a manual cleaning that prepared", node: cleaning(store.Manageable, store.Dict{"clean_steps": two[1:]}, ""),
+			state: store.Manageable, did: []string{"cleaning.prepare", "run two", "cleaning.tear down"}, events: end},
+		{name: "a cleaning in a step", node: cleaning(store.Available, store.Dict{"clean_steps": two, "clean_step_index": 0}, "one"),
+			state: store.Available, did: []string{"resume one", "run two", "cleaning.tear down"}, events: end},
+		{name: "a cleaning whose steps are over", node: cleaning(store.Available, nil, ""), mark: store.Dict{markEnding: false},
+			state: store.Available, did: []string{"cleaning.tear down"}, events: end},
+		{name: "a tear-down", node: store.Node{ProvisionState: store.Deleting, TargetProvisionState: store.Available},
+			mark: store.Dict{markFrom: store.Active}, state: store.Available, events: []string{"provision_set.success", "provision_set.end"},
+			did: []string{"deploy.clean up", "deploy.tear down", "cleaning.prepare", "run one", "run two", "cleaning.tear down"}},
+		{name: "a verification", node: store.Node{ProvisionState: store.Verifying, TargetProvisionState: store.Manageable},
+			state: store.Manageable, events: end},
+		{name: "an adoption", node: store.Node{ProvisionState: store.Adopting, TargetProvisionState: store.Active},
+			state: store.Active, did: []string{"deploy.prepare", "deploy.take over"}, events: end},
+		{name: "a machine that boots from the lost worker", takeover: true, node: store.Node{ProvisionState: store.DeployWait,
+			TargetProvisionState: store.Active, DeployStep: begun("one"), DriverInternalInfo: store.Dict{"deploy_steps": two,
+				"deploy_step_index": 0}}, state: store.DeployWait, did: []string{"agent.reboot"},
+			events: []string{"power_set.start", "power_set.end"}},
+		{name: "an agent at work", takeover: true, node: store.Node{ProvisionState: store.DeployWait, DeployStep: begun("one"),
+			TargetProvisionState: store.Active, DriverInternalInfo: store.Dict{"deploy_steps": two, "deploy_step_index": 0,
+				"agent_url": "http://192.0.2.1", "agent_cached_deploy_steps": store.Dict{"deploy": []any{}}, "steps_validated": true}},
+			state: store.Active, did: []string{"run two"}, events: []string{"provision_set.success", "provision_set.end"}},
+	}
+}
+
+// crashed puts a row as a dead run of host left it, still reserved.
+func (w idleWorker) crashed(t *testing.T, c interrupted, host string) *store.Node {
+	t.Helper()
+	n := w.enroll(t, func(n *store.Node) {
+		*n = c.node
+		n.Driver, n.PowerState = "fake-hardware", store.PowerOff
+		n.DriverInternalInfo = c.node.DriverInternalInfo.Clone()
+		if n.DriverInternalInfo == nil {
+			n.DriverInternalInfo = store.Dict{}
+		}
+		m := store.Dict{markHost: host, markNumber: 1}
+		for key, value := range c.mark {
+			m[key] = value
+		}
+		n.DriverInternalInfo[keyEpoch] = m
+	})
+	if _, err := w.db.Reserve(t.Context(), n.UUID, host); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (s *script) usualSteps() behaviour {
+	steps := []drivers.Step{s.noting("one", 90), s.noting("two", 80)}
+	return behaviour{steps: map[drivers.StepKind][]drivers.Step{drivers.DeployStep: steps, drivers.CleanStep: steps},
+		status: func() (drivers.StepStatus, error) { return drivers.StepStatus{State: drivers.StepSucceeded}, nil }}
+}
+
+// checkResumed waits until a flow has gone on and looks at what was done for it.
+func (w *worker) checkResumed(t *testing.T, n *store.Node, c interrupted) {
+	t.Helper()
+	waitUntil(t, "the flow belongs to "+w.cfg.Host, func() bool {
+		now := w.row(t, n.UUID)
+		return now.Reservation == "" && now.ProvisionState == c.state && (mark(now) == nil || markedBy(now, w.cfg.Host))
+	})
+	got := w.row(t, n.UUID)
+	equal(t, "last error", got.LastError, "")
+	var did []string
+	for _, call := range w.script.did() {
+		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "deploy.", "cleaning."} {
+			if strings.HasPrefix(call, kind) {
+				did = append(did, call)
+			}
+		}
+	}
+	if !slices.Equal(did, c.did) {
+		t.Errorf("it did %q, want %q", did, c.did)
+	}
+	w.announced(t, n.UUID, c.events...)
+	_, owes := got.DriverInternalInfo[keyOwed]
+	equal(t, "owes an announcement", owes, false)
+}
+
+func TestOwnFlowsGoOnAtAStart(t *testing.T) {
+	for _, c := range interruptedFlows() {
+		if c.takeover {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.script.use(r.script.usualSteps())
+			before := idleOn(t, r)
+			n := before.crashed(t, c, "worker-1")
+			before.closeMemory()
+			r.start(t).checkResumed(t, n, c)
+		})
+	}
+}
+
+func TestFlowsOfLostWorkersAreTakenOver(t *testing.T) {
+	for _, c := range interruptedFlows() {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.script.use(r.script.usualSteps())
+			w := r.start(t)
+			w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-0', 1, ?)",
+				time.Now().UTC().Add(-time.Hour).Format(time.DateTime))
+			n := (idleWorker{worker: w}).crashed(t, c, "worker-0")
+			if err := w.takeOverFlows(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.checkResumed(t, n, c)
+		})
+	}
+}
+
+// A worker whose flow is under way elsewhere is left alone, whoever the ring says should have the node.
+func TestFlowsOfLivingWorkersAreLeftToThem(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.HashRingResetInterval = 0 })
+	addPeer(t, r)
+	w := r.start(t)
+	for _, c := range interruptedFlows() {
+		n := (idleWorker{worker: w}).crashed(t, c, "worker-2")
+		if err := w.takeOverFlows(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.unlocked(t)
+		got := w.row(t, n.UUID)
+		equal(t, c.name, got.ProvisionState, c.node.ProvisionState)
+		equal(t, "reservation", got.Reservation, "worker-2")
+	}
+}
+
+// A stop leaves a flow where it is, without a word of failure, and the next start goes on with it.
+func TestAStopHandsFlowsToTheNextStart(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.GracefulShutdownTimeout = 0 })
+	w := r.start(t)
+	running := make(chan struct{})
+	stuck := drivers.Step{Interface: drivers.TypeDeploy, Name: "one", Priority: 90,
+		Run: func(ctx context.Context, _ *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+			close(running)
+			<-ctx.Done()
+			return drivers.Done, errors.New("cut off")
+		}}
+	w.script.use(behaviour{steps: deploySteps(stuck)})
+	n := w.available(t, nil)
+	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID})
+	<-running
+	w.stop()
+	left, err := r.db.Node(t.Context(), n.UUID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "provision state", left.ProvisionState, store.Deploying)
+	equal(t, "reservation", left.Reservation, "")
+	equal(t, "last error", left.LastError, "")
+	r.script.use(behaviour{steps: deploySteps(r.script.noting("one", 90))})
+	w = r.start(t)
+	w.settled(t, n.UUID, store.Active)
+	equal(t, "how the step went on", fmt.Sprint(w.script.did("run one", "resume one")), "[resume one]")
+}
+
+// What a user gives with a request is in the row from the first moment on.
+func TestADeploymentFindsWhatItsRequestBrought(t *testing.T) {
+	r := newRig(t, nil)
+	w := r.start(t)
+	prepared := make(chan struct{})
+	w.script.use(behaviour{steps: deploySteps(w.script.noting("one", 90), w.script.noting("extra", 0)),
+		prepare: func(*drivers.Task) error { <-prepared; return nil }})
+	n := w.available(t, nil)
+	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID, "configdrive": "ZHJpdmU=", "deploy_steps": []any{
+		store.Dict{"interface": "deploy", "step": "extra", "args": store.Dict{}, "priority": 50}}})
+	row := w.row(t, n.UUID)
+	equal(t, "config drive", row.InstanceInfo.String("configdrive"), "ZHJpdmU=")
+	equal(t, "steps given", len(row.DriverInternalInfo.List(keyUserSteps)), 1)
+	close(prepared)
+	w.settled(t, n.UUID, store.Active)
+	equal(t, "steps", fmt.Sprint(w.script.did("run one", "run extra")), "[run one run extra]")
+}
+
+// A request that began its flow before the restart is not run again; one that did not is.
+func TestARequestThatBeganItsFlowIsNotRunAgain(t *testing.T) {
+	r := newRig(t, nil)
+	r.script.use(r.script.usualSteps())
+	before := idleOn(t, r)
+	n := before.crashed(t, interruptedFlows()[2], "worker-1")
+	before.exec(t, "UPDATE nodes SET driver_internal_info = REPLACE(driver_internal_info, '\"number\": 1', "+
+		"'\"number\": 1, \"call\": \"req-1\", \"origin\": \"worker-1\"') WHERE uuid = ?", n.UUID)
+	body := cast(t, "do_node_deploy", "req-1", map[string]any{"node_id": n.UUID, "rebuild": true})
+	if _, err := before.local.Accept(local.Call{ID: "req-1", Body: body, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	before.closeMemory()
+	w := r.start(t)
+	w.settled(t, n.UUID, store.Active)
+	waitUntil(t, "the inbox is empty", func() bool {
+		calls, err := w.local.Pending()
+		return err == nil && len(calls) == 0
+	})
+	equal(t, "steps", fmt.Sprint(w.script.did("run one", "resume one", "run two")), "[resume one run two]")
+}
+
+// An image whose writing failed while its worker was away is written again, for a bounded number of times.
+func TestAStepThatLostItsWorkerBeginsAnew(t *testing.T) {
+	w := startWorker(t, nil)
+	sent := drivers.Step{Interface: drivers.TypeDeploy, Name: "write", Priority: 90, ReadsFromWorker: true,
+		Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+			w.script.called("run write")
+			return drivers.Waiting, nil
+		}}
+	for _, c := range []struct {
+		name, began string
+		tries       any
+		status      drivers.StepState
+		state       string
+		runs        int
+	}{
+		{"failed while another run served it", "worker-1/7", nil, drivers.StepFailed, store.DeployWait, 1},
+		{"failed while another worker served it", "worker-0/7", 2, drivers.StepFailed, store.DeployWait, 1},
+		{"failed once too often", "worker-0/7", maxTries, drivers.StepFailed, store.DeployFail, 0},
+		{"failed while this run served it", w.runName(), nil, drivers.StepFailed, store.DeployFail, 0},
+		{"an agent started anew", w.runName(), nil, drivers.StepNotStarted, store.DeployWait, 1},
+		{"an agent that always starts anew", w.runName(), maxTries, drivers.StepNotStarted, store.DeployFail, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.script.use(behaviour{steps: deploySteps(sent), status: func() (drivers.StepStatus, error) {
+				return drivers.StepStatus{State: c.status, Error: "no more bytes"}, nil
+			}})
+			n := w.waiting(t, store.DeployWait, func(n *store.Node) {
+				n.DeployStep = begun("write")
+				n.DriverInternalInfo["deploy_steps"] = []any{map[string]any{"interface": "deploy", "step": "write"}}
+				n.DriverInternalInfo["deploy_step_index"], n.DriverInternalInfo["steps_validated"] = 0, true
+				n.DriverInternalInfo["agent_cached_deploy_steps"] = store.Dict{"deploy": []any{}}
+				n.DriverInternalInfo[keyEpoch] = store.Dict{markHost: "worker-1", markNumber: 1, markStep: c.began, markTries: c.tries}
+			})
+			w.must(t, "heartbeat", beatArgs(n))
+			w.unlocked(t)
+			got := w.settled(t, n.UUID, c.state)
+			equal(t, "times sent", len(w.script.did("run write")), c.runs)
+			if c.runs > 0 {
+				equal(t, "whose it is now", mark(got).String(markStep), w.runName())
+			}
+		})
+	}
+}
+
+// A step that nobody could say to have begun is looked into at the next heartbeat.
+func TestAnAgentThatCouldNotBeAskedIsAskedAgain(t *testing.T) {
+	w := startWorker(t, nil)
+	w.script.use(behaviour{steps: deploySteps(), inBand: deploySteps(step("burn", 90, drivers.Done, nil)),
+		status: func() (drivers.StepStatus, error) { return drivers.StepStatus{State: drivers.StepUnknown}, nil }})
+	n := w.waiting(t, store.DeployWait, func(n *store.Node) {
+		n.DeployStep = begun("burn")
+		n.DriverInternalInfo["deploy_steps"] = []any{map[string]any{"interface": "deploy", "step": "burn"}}
+		n.DriverInternalInfo["deploy_step_index"], n.DriverInternalInfo["steps_validated"] = 0, true
+		n.DriverInternalInfo["skip_current_deploy_step"] = false
+		n.DriverInternalInfo["agent_cached_deploy_steps"] = store.Dict{"deploy": []any{}}
+		n.DriverInternalInfo[keyEpoch] = store.Dict{markHost: "worker-1", markNumber: 1, markStep: "worker-1/1"}
+	})
+	w.must(t, "heartbeat", beatArgs(n))
+	w.unlocked(t)
+	w.settled(t, n.UUID, store.DeployWait)
+	equal(t, "what the agent was asked", fmt.Sprint(w.script.did("agent.execute deploy.burn", "agent.resume deploy.burn")),
+		"[agent.resume deploy.burn]")
+}
+
+// A move that was saved and not announced is announced by whoever holds the node next, under its own message id, once.
+func TestAMoveThatIsOwedIsAnnounced(t *testing.T) {
+	r := newRig(t, nil)
+	before := idleOn(t, r)
+	const id = "6e0a4fd2-7a0e-4f0c-9d5b-1c3c2f6d1a00"
+	n := before.enroll(t, func(n *store.Node) {
+		n.ProvisionState = store.Active
+		n.DriverInternalInfo = store.Dict{keyOwed: store.Dict{"id": id, "event": "done", "status": "end", "state": store.Deploying,
+			"target": store.Active, "flow": flowDeploy}}
+	})
+	if _, err := before.db.Reserve(t.Context(), n.UUID, "worker-1"); err != nil {
+		t.Fatal(err)
+	}
+	before.closeMemory()
+	w := r.start(t)
+	w.announced(t, n.UUID, "provision_set.end")
+	w.bus.waitFor(t, func(types []string) bool { return slices.Contains(types, "baremetal.node.deploy_progress.end") })
+	w.unlocked(t)
+	got := w.settled(t, n.UUID, store.Active)
+	_, owes := got.DriverInternalInfo[keyOwed]
+	equal(t, "still owed", owes, false)
+	if !w.bus.sentID(id) {
+		t.Error("the announcement has another message id than the row")
+	}
+}
+
+// What the row keeps of a flow goes when the node is at rest, but for the request of another worker's inbox.
+func TestWhatTheRowKeepsOfAFlow(t *testing.T) {
+	w := idle(t, nil)
+	for origin, kept := range map[string]bool{"worker-1": false, "worker-0": true} {
+		n := w.enroll(t, func(n *store.Node) {
+			n.ProvisionState, n.TargetProvisionState = store.Deploying, store.Active
+			n.DriverInternalInfo = store.Dict{"ironmaster_original": store.Dict{"source": "x"}, keyEpoch: store.Dict{
+				markHost: "worker-1", markNumber: 1, markCall: "req-1", markOrigin: origin, markTries: 2}}
+		})
+		held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+		if err := errors.Join(held.processEvent(t.Context(), eventDone, eventOptions{}), held.release(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		info := w.row(t, n.UUID).DriverInternalInfo
+		equal(t, "request of "+origin+" kept", info.Dict(keyEpoch).String(markCall) == "req-1", kept)
+		equal(t, "host kept", info.Dict(keyEpoch)[markHost] != nil, false)
+		equal(t, "the image's original kept", info["ironmaster_original"] != nil, false)
+	}
+}
+
+// A reservation of this worker's own that nobody holds any more is no reason to leave a node alone.
+func TestAnOwnReservationLeftBehindIsFreed(t *testing.T) {
+	w := idle(t, nil)
+	n := w.enroll(t, nil)
+	if _, err := w.db.Reserve(t.Context(), n.UUID, "worker-1"); err != nil {
+		t.Fatal(err)
+	}
+	held := w.lock(t, n.UUID, lockMode{purpose: "a test", attempts: 1})
+	equal(t, "reservation", w.row(t, n.UUID).Reservation, "worker-1")
+	if err := held.release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
