@@ -5,6 +5,7 @@ package conductor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,10 +113,6 @@ func New(cfg Config, p Parts) *Conductor {
 // the worker could not start.
 func (c *Conductor) Run(ctx context.Context) error {
 	defer c.endWork()
-	claimed, err := c.claim(ctx)
-	if err != nil {
-		return err
-	}
 	serveCtx, stopServing := context.WithCancel(context.Background())
 	defer stopServing()
 	var serving, publishing sync.WaitGroup
@@ -126,7 +123,7 @@ func (c *Conductor) Run(ctx context.Context) error {
 	}
 	// Requests can arrive before the row is there: once ironic-api sees the row it sends.
 	serving.Go(func() { c.transport.Serve(serveCtx, c.receive) })
-	err = c.start(ctx, claimed)
+	err := c.start(ctx)
 	if err == nil {
 		c.atWork.Store(true)
 		c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
@@ -147,7 +144,8 @@ func (c *Conductor) Run(ctx context.Context) error {
 const outboxDrainTime = 5 * time.Second
 
 // claim forgets what an earlier life of this worker held (reference/states.md §10, steps 1): stale lock records, pending
-// power changes and reservations. It returns the nodes that were reserved.
+// power changes and reservations. It returns the nodes that were reserved. The worker is registered: were it not, a peer that
+// takes it for gone could take away what is reserved from here on.
 func (c *Conductor) claim(ctx context.Context) ([]string, error) {
 	for _, l := range c.local.Stale() {
 		c.log.Warn().Str("node", l.Node).Str("purpose", l.Purpose).Msg("Dropping a lock from before the restart")
@@ -157,7 +155,7 @@ func (c *Conductor) claim(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("dropping a lock from before the restart: %w", err)
 		}
 	}
-	if _, err := c.db.ClearTargetPowerStates(ctx, c.cfg.Host); err != nil {
+	if _, err := c.db.ClearTargetPowerStates(ctx, c.cfg.Host, slices.Concat(resumable, awaiting)...); err != nil {
 		return nil, fmt.Errorf("clearing pending power changes: %w", err)
 	}
 	claimed, err := c.db.ClearReservations(ctx, c.cfg.Host)
@@ -168,7 +166,7 @@ func (c *Conductor) claim(ctx context.Context) ([]string, error) {
 }
 
 // start registers the worker and begins its own work.
-func (c *Conductor) start(ctx context.Context, claimed []string) error {
+func (c *Conductor) start(ctx context.Context) error {
 	if err := c.transport.Ready(ctx); err != nil {
 		return err
 	}
@@ -183,6 +181,10 @@ func (c *Conductor) start(ctx context.Context, claimed []string) error {
 	}
 	c.conductorID = row.ID
 	c.lease.renew(began)
+	claimed, err := c.claim(ctx)
+	if err != nil {
+		return err
+	}
 	// From the registration on requests are accepted, and those that run are not to be run again.
 	left, err := c.local.Pending()
 	if err != nil {

@@ -103,7 +103,7 @@ func TestAStartRunsWhatWasLeftAndNotWhatJustCame(t *testing.T) {
 	w.waiting(t, store.DeployWait, func(n *store.Node) { n.DriverInternalInfo[keyEpoch] = store.Dict{"host": "worker-1"} })
 	w.script.use(behaviour{takeOver: func(*drivers.Task) error { accept("fresh", fresh); return nil }})
 	accept("left", left)
-	if err := w.Conductor.start(t.Context(), nil); err != nil {
+	if err := w.Conductor.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, "what was left has run", func() bool { return len(w.row(t, left.UUID).Traits) == 1 })

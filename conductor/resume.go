@@ -56,7 +56,7 @@ func (c *Conductor) resumeOwn(ctx context.Context) error {
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !markedBy(n, c.cfg.Host) })
 	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {
 		if slices.Contains(awaiting, n.ProvisionState) {
-			return errors.Join(c.serveAgain(ctx, n), c.askAgain(ctx, n))
+			return errors.Join(c.serveAgain(ctx, n), c.awaitAgain(ctx, n))
 		}
 		return c.resumeNode(ctx, n, "own")
 	})
@@ -100,18 +100,14 @@ func (c *Conductor) eachToResume(ctx context.Context, nodes []*store.Node, work 
 // takeOverFlows goes on with flows that nobody runs: those of workers that are gone and whose nodes the ring maps to this one,
 // and this worker's own that were cut short.
 func (c *Conductor) takeOverFlows(ctx context.Context) error {
-	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
-	if err != nil {
-		return err
-	}
-	alive := map[string]bool{}
-	for _, m := range members {
-		alive[strings.ToLower(m.Hostname)] = true
-	}
 	nodes, err := c.db.Nodes(ctx, sql.Filter{OrderBy: "provision_updated_at",
 		ProvisionStates: append(slices.Clone(resumable), awaiting...),
 		Columns:         append([]string{"uuid", "driver", "conductor_group"}, cursor...)})
 	if err != nil || len(nodes) == 0 {
+		return err
+	}
+	gone, err := c.goneConductors(ctx)
+	if err != nil {
 		return err
 	}
 	set, err := c.rings(ctx)
@@ -119,21 +115,26 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 		return err
 	}
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool {
-		host, holder := strings.ToLower(mark(n).String(markHost)), strings.ToLower(n.Reservation)
-		own := strings.EqualFold(host, c.cfg.Host)
-		switch {
-		case host == "", holder != "" && holder != host:
+		host := mark(n).String(markHost)
+		if n.Reservation != "" && !strings.EqualFold(n.Reservation, host) {
 			return true
-		case own:
+		}
+		if markedBy(n, c.cfg.Host) {
 			return slices.Contains(awaiting, n.ProvisionState) || c.atWorkOn(n.UUID)
 		}
-		return alive[host] || set.Host(n.Driver, n.ConductorGroup, n.UUID) != c.cfg.Host
+		_, isGone := gone[host]
+		return !isGone || set.Host(n.Driver, n.ConductorGroup, n.UUID) != c.cfg.Host
 	})
 	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {
 		if markedBy(n, c.cfg.Host) {
 			return c.resumeNode(ctx, n, "own")
 		}
-		return c.takeOverFlow(ctx, n)
+		if n.Reservation != "" {
+			if taken, err := c.db.TakeOver(ctx, n.ID, gone[n.Reservation], ""); err != nil || !taken {
+				return err
+			}
+		}
+		return c.resumeNode(ctx, n, "takeover")
 	})
 	return nil
 }
@@ -141,20 +142,6 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 // atWorkOn tells that something of this process holds the node.
 func (c *Conductor) atWorkOn(node string) bool {
 	return slices.ContainsFunc(c.local.Locks(), func(l local.Lock) bool { return l.Node == node && !l.Shared })
-}
-
-// takeOverFlow takes a node from a worker that is gone and goes on with its flow.
-func (c *Conductor) takeOverFlow(ctx context.Context, n *store.Node) error {
-	if n.Reservation != "" {
-		switch err := c.db.Release(ctx, n.ID, n.Reservation); store.KindOf(err) {
-		case store.NodeNotLocked:
-		default:
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return c.resumeNode(ctx, n, "takeover")
 }
 
 // resumeNode locks a node whose flow was cut short and goes on with it in the background. kind says whose flow it was: own
@@ -241,19 +228,20 @@ func (t *task) cursor(kind drivers.StepKind) (index int, began bool) {
 }
 
 // goOnWaiting makes a flow that waits this worker's own. An agent that was heard of tells how its step stands; a machine that
-// boots from what the other worker served boots again, from this one.
+// boots from what a worker served which is gone boots again, from this one, and so does one that is off, since booting it was
+// what was cut short.
 func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
-	t.rememberProgress(kind)
 	agent, ok := t.Hardware.Deploy.(drivers.Agent)
-	if !ok {
+	if !ok || t.Node.Maintenance {
 		return
 	}
+	t.rememberProgress(kind)
 	info := t.Node.DriverInternalInfo
-	if t.Node.Maintenance {
-		return
-	}
 	if info.String(keyAgentURL) != "" && !info.Bool(rebootFlag(kind), false) {
 		t.askAgent(ctx, agent, kind)
+		return
+	}
+	if state, err := t.Hardware.Power.PowerState(ctx, t.Task); !t.Foreign && (err != nil || state != store.PowerOff) {
 		return
 	}
 	if err := agent.RebootAgent(ctx, t.Task); err != nil {
@@ -261,9 +249,6 @@ func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 			t.flowFailed(ctx, kind, fmt.Sprintf("Booting node %s anew after its conductor was lost failed: %s", t.Node.UUID, err))
 		}
 		return
-	}
-	if !info.Bool(keyTokenPregenerated, false) {
-		delete(info, keyAgentToken)
 	}
 	if t.saveOrLose(ctx) == nil {
 		t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the agent", Waiting: true})
@@ -284,19 +269,14 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 	}
 }
 
-// askAgain asks the agent of one of this worker's own nodes that waited while the worker was away: a heartbeat may have gone
-// by unheard.
-func (c *Conductor) askAgain(ctx context.Context, n *store.Node) error {
-	if n.DriverInternalInfo.String(keyAgentURL) == "" {
-		return nil
-	}
-	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "asking the agent", attempts: 1},
+// awaitAgain looks after one of this worker's own nodes that waited while the worker was away: a heartbeat may have gone by
+// unheard, or the machine was about to be switched on.
+func (c *Conductor) awaitAgain(ctx context.Context, n *store.Node) error {
+	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
 		func(_ context.Context, t *task) error {
-			agent, ok := t.Hardware.Deploy.(drivers.Agent)
-			if !ok || t.Node.ProvisionState != n.ProvisionState || t.Node.Maintenance {
-				return nil
+			if t.Node.ProvisionState == n.ProvisionState {
+				t.after(func(ctx context.Context, t *task) { t.goOnWaiting(ctx, waitingKind(t.Node)) }, nil)
 			}
-			t.after(func(ctx context.Context, t *task) { t.askAgent(ctx, agent, waitingKind(t.Node)) }, nil)
 			return nil
 		})
 }

@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,19 +14,11 @@ import (
 // adoptOrphans frees our nodes from the reservations of workers that are gone, announces what those owe, and fails what
 // conductors of Python had begun: takeOverFlows goes on with the flows of ours.
 func (c *Conductor) adoptOrphans(ctx context.Context) error {
-	offline, err := c.db.OfflineConductors(ctx, c.cfg.HeartbeatTimeout)
-	if err != nil {
+	gone, err := c.goneConductors(ctx)
+	if err != nil || len(gone) == 0 {
 		return err
 	}
-	var hosts []string
-	for _, o := range offline {
-		if !strings.EqualFold(o.Hostname, c.cfg.Host) {
-			hosts = append(hosts, o.Hostname)
-		}
-	}
-	if len(hosts) == 0 {
-		return nil
-	}
+	hosts := slices.Collect(maps.Keys(gone))
 	nodes, err := c.owned(ctx, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
 		"target_power_state", "driver_internal_info")
 	if err != nil {
@@ -35,24 +28,28 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 		if resumes(n) {
 			continue
 		}
-		if err := c.adoptOrphan(ctx, n); err != nil {
+		if err := c.adoptOrphan(ctx, n, gone[n.Reservation]); err != nil {
 			c.log.Error().Err(err).Str("node", n.UUID).Msg("Freeing a node from a dead conductor failed")
 		}
 	}
 	return nil
 }
 
-func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node) error {
-	// The release is conditional on the dead worker's name: should it be back and done meanwhile, nothing happens.
-	switch err := c.db.Release(ctx, n.ID, n.Reservation); store.KindOf(err) {
-	case store.NodeNotFound, store.NodeLocked:
-		return nil
-	case store.NodeNotLocked:
-		// Somebody freed the node; what its dead worker had begun is still to be looked at.
-	default:
-		if err != nil {
-			return err
+// goneConductors are the other workers that are not there any more, by host name.
+func (c *Conductor) goneConductors(ctx context.Context) (map[string]store.Conductor, error) {
+	offline, err := c.db.OfflineConductors(ctx, c.cfg.HeartbeatTimeout)
+	gone := map[string]store.Conductor{}
+	for _, o := range offline {
+		if !strings.EqualFold(o.Hostname, c.cfg.Host) {
+			gone[o.Hostname] = o
 		}
+	}
+	return gone, err
+}
+
+func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node, gone store.Conductor) error {
+	if taken, err := c.db.TakeOver(ctx, n.ID, gone, ""); err != nil || !taken {
+		return err
 	}
 	c.log.Warn().Str("node", n.UUID).Str("conductor", n.Reservation).
 		Msg("Removed the reservation of a conductor that went offline")

@@ -74,6 +74,8 @@ func TestRestartWithoutABroker(t *testing.T) {
 	close(g.open)
 	r.start(t)
 	again := w.followWorker(t)
+	_, err = w.api.await(t.Context(), r.node, "the request being carried out", func(n node) bool { return n.ProvisionState != "available" })
+	must(t, err)
 	r.checkActive(t)
 	w.checkNothingHeld(t)
 	if got := r.machine.Snapshot(); got.Writes != 1 || got.Starts != 2 {

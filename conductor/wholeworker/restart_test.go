@@ -201,7 +201,7 @@ func (r restart) finishes(t *testing.T) {
 	r.checkActive(t)
 }
 
-// handsBack lets the fetching take longer than the worker may go on.
+// handsBack lets the fetching take longer than the worker may go on: the deployment goes on after the restart.
 func (r restart) handsBack(t *testing.T) {
 	g := newGate()
 	r.order(t, g, local(nil))
@@ -209,29 +209,16 @@ func (r restart) handsBack(t *testing.T) {
 	r.checkDeregistered(t)
 	close(g.open)
 	r.start(t)
-	r.checkFailed(t, "Conductor "+hostname+" was stopped before the operation ended: ")
-	must(t, r.w.api.reach(t.Context(), r.node, "active", "active"))
 	r.checkActive(t)
 }
 
-func (r restart) checkFailed(t *testing.T, pattern string) {
-	t.Helper()
-	n, err := r.w.api.settle(t.Context(), r.node)
-	must(t, err)
-	if n.ProvisionState != "deploy failed" || !matches(pattern, n.LastError) {
-		t.Errorf("the node is in %q: %q, want deploy failed and %q", n.ProvisionState, n.LastError, pattern)
-	}
-}
-
-// losesStep kills the worker in a step that only it could have ended.
+// losesStep kills the worker in a step that only it could have ended: the deployment goes on after the restart.
 func (r restart) losesStep(t *testing.T) {
 	g := newGate()
 	r.order(t, g, local(nil))
 	must(t, r.w.conductor.Kill())
 	close(g.open)
 	r.start(t)
-	r.checkFailed(t, "The deploying state can't be resumed by conductor "+hostname)
-	must(t, r.w.api.reach(t.Context(), r.node, "active", "active"))
 	r.checkActive(t)
 }
 

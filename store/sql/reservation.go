@@ -229,11 +229,22 @@ func (db *DB) ClearReservations(ctx context.Context, host string) ([]string, err
 const abortedPowerAction = "Pending power operation was aborted due to conductor restart"
 
 // ClearTargetPowerStates ends the power actions that were under way on nodes that a host holds, and returns the nodes'
-// UUIDs. It comes before ClearReservations.
-func (db *DB) ClearTargetPowerStates(ctx context.Context, host string) ([]string, error) {
-	return db.clear(ctx, "clearing target power states", host, " AND target_power_state IS NOT NULL",
-		"target_power_state = NULL, last_error = '"+abortedPowerAction+"'")
+// UUIDs. It comes before ClearReservations. In the provision states of flows, which go on, the action is no loss to speak of:
+// its node is not returned and last_error stays.
+func (db *DB) ClearTargetPowerStates(ctx context.Context, host string, flows ...string) ([]string, error) {
+	const pending = " AND target_power_state IS NOT NULL"
+	if len(flows) == 0 {
+		return db.clear(ctx, "clearing target power states", host, pending, abortPower)
+	}
+	in := "IN ('" + strings.Join(flows, "', '") + "')"
+	if _, err := db.clear(ctx, "clearing target power states", host, pending+" AND provision_state "+in,
+		"target_power_state = NULL"); err != nil {
+		return nil, err
+	}
+	return db.clear(ctx, "clearing target power states", host, pending+" AND COALESCE(provision_state, '') NOT "+in, abortPower)
 }
+
+const abortPower = "target_power_state = NULL, last_error = '" + abortedPowerAction + "'"
 
 func (db *DB) clear(ctx context.Context, what, host, further, set string) ([]string, error) {
 	var cleared []string

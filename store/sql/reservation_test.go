@@ -87,6 +87,17 @@ func TestStartClearsWhatTheHostLeft(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(aborted, own) {
 			t.Errorf("aborted power actions of %v, %v; want %v", aborted, err, own)
 		}
+		flow := createNode(t, db, func(n *store.Node) { n.TargetPowerState, n.ProvisionState = store.PowerOn, store.Deploying })
+		if _, err := db.Reserve(t.Context(), flow.UUID, "worker_1"); err != nil {
+			t.Fatal(err)
+		}
+		if aborted, err := db.ClearTargetPowerStates(t.Context(), "worker_1", store.Deploying, store.Cleaning); err != nil || aborted != nil {
+			t.Errorf("aborted of a flow %v, %v", aborted, err)
+		}
+		if got := readNode(t, db, flow.UUID); got.LastError != "" || got.TargetPowerState != "" {
+			t.Errorf("a flow: last_error %q, target %q", got.LastError, got.TargetPowerState)
+		}
+		own = append(own, flow.UUID)
 		freed, err := db.ClearReservations(t.Context(), "worker_1")
 		if err != nil || !reflect.DeepEqual(freed, own) {
 			t.Errorf("freed %v, %v; want %v", freed, err, own)
