@@ -67,9 +67,8 @@ var crashPoints = []crashPoint{
 	{"cleanPrepared", "a cleaning is prepared: the machine, then the list of steps in the row", afterEffect, false},
 	{"cleanListed", "a cleaning is prepared: the machine, then the list of steps in the row", beforeEffect, false},
 
-	{"writeBeforeIntent", "write_image: intent in the journal, command to the agent, wait state in the row", beforeJournal, false},
-	{"writeIntended", "write_image: intent in the journal, command to the agent, wait state in the row", beforeEffect, false},
-	{"writeSent", "write_image: intent in the journal, command to the agent, wait state in the row", afterEffect, false},
+	{"writeIntended", "write_image: cursor in the row, command to the agent, wait state in the row", beforeEffect, false},
+	{"writeSent", "write_image: cursor in the row, command to the agent, wait state in the row", afterEffect, false},
 
 	{"agentStepBeforeSend", "a step of the agent: cursor in the row, command to the agent", beforeEffect, false},
 	{"agentStepSent", "a step of the agent: cursor in the row, command to the agent", afterEffect, false},
