@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
 const (
@@ -227,14 +228,14 @@ func (a *api) reach(ctx context.Context, uuid, verb, want string) error {
 }
 
 // enrol creates the node of a machine and its ports. Fields in own replace or complete the usual ones.
-func (a *api) enrol(ctx context.Context, m room.Info, r ramdisk, own map[string]any) (string, error) {
+func (a *api) enrol(ctx context.Context, m room.Info, r lab.Ramdisk, own map[string]any) (string, error) {
 	fields := map[string]any{
 		"name": m.Name, "driver": "redfish", "boot_interface": "redfish-virtual-media", "deploy_interface": "direct",
 		"network_interface": "noop",
 		"driver_info": map[string]any{
 			"redfish_address": m.Address, "redfish_username": m.Username, "redfish_password": m.Password,
 			"redfish_system_id": m.SystemID, "redfish_verify_ca": m.CAFile,
-			"deploy_kernel": r.kernel, "deploy_ramdisk": r.initrd, "bootloader": r.bootloader,
+			"deploy_kernel": r.Kernel, "deploy_ramdisk": r.Initrd, "bootloader": r.Bootloader,
 		},
 		"properties": map[string]any{"capabilities": "boot_mode:uefi", "cpu_arch": m.CPUArch, "memory_mb": m.MemoryMB,
 			"local_gb": max(1, m.LocalGB)},

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
-
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
 )
 
@@ -75,9 +73,7 @@ type restart struct {
 
 func (w *world) openMariaDB(t *testing.T) *sql.DB {
 	t.Helper()
-	account, place, _ := strings.Cut(strings.TrimPrefix(w.lab.Database.URL, "mysql+pymysql://"), "@")
-	address, name, _ := strings.Cut(place, "/")
-	db, err := sql.Open("mysql", account+"@tcp("+address+")/"+name)
+	db, err := w.lab.Database.OpenMariaDB()
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	return db

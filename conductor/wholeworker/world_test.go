@@ -41,7 +41,7 @@ type world struct {
 	conf, admin string
 	// wares is a folder that file:// images may come from.
 	wares   string
-	ramdisk ramdisk
+	ramdisk lab.Ramdisk
 	events  *events
 
 	mu    sync.Mutex
@@ -103,7 +103,8 @@ func start(t *testing.T, s setup) *world {
 		Glance: s.glance, Keystone: s.keystone, Extra: merge(quick(dir), s.extra)})
 	w.api = newAPI(w.lab.IronicURL)
 	t.Cleanup(w.api.client.CloseIdleConnections)
-	w.ramdisk = makeRamdisk(t, w.wares)
+	w.ramdisk, err = lab.MakeRamdisk(t.Context(), w.wares)
+	must(t, err)
 	if w.lab.RabbitMQ != nil {
 		w.events = follow(t, w.lab.RabbitMQ.TransportURL)
 	} else {

@@ -119,7 +119,7 @@ func (b *bench) startServices(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.fleet, err = openFleet(ctx, database.URL); err != nil {
+	if b.fleet, err = openFleet(ctx, database); err != nil {
 		return err
 	}
 	b.caller, err = newCaller(broker.TransportURL)

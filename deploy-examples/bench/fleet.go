@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql" // The driver's registration.
 	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
 // fleet is the nodes in the database, which are the same for every conductor: put there before it starts, taken away
@@ -32,13 +33,10 @@ var nodeRow = map[string]any{
 	"raid_interface": "no-raid", "rescue_interface": "no-rescue", "storage_interface": "noop", "vendor_interface": "no-vendor",
 }
 
-// openFleet takes an address in SQLAlchemy's syntax, as ironic.conf has it.
-func openFleet(ctx context.Context, address string) (*fleet, error) {
-	account, place, _ := strings.Cut(strings.TrimPrefix(address, "mysql+pymysql://"), "@")
-	server, name, _ := strings.Cut(place, "/")
-	db, err := sql.Open("mysql", account+"@tcp("+server+")/"+name+"?interpolateParams=true")
+func openFleet(ctx context.Context, database *lab.Database) (*fleet, error) {
+	db, err := database.OpenMariaDB()
 	if err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
+		return nil, err
 	}
 	db.SetMaxIdleConns(2)
 	if err := db.PingContext(ctx); err != nil {

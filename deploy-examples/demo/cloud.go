@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
 const (
@@ -46,7 +48,7 @@ func (c *cloud) upload(ctx context.Context, file string) (string, error) {
 }
 
 // enrol creates a node and its ports.
-func (c *cloud) enrol(ctx context.Context, m machine, boot ramdisk) error {
+func (c *cloud) enrol(ctx context.Context, m machine, boot lab.Ramdisk) error {
 	words := []string{
 		"node", "create", "--name", m.Name, "--driver", "redfish",
 		"--boot-interface", "redfish-virtual-media", "--deploy-interface", "direct", "--network-interface", "noop",
@@ -55,9 +57,9 @@ func (c *cloud) enrol(ctx context.Context, m machine, boot ramdisk) error {
 		"--driver-info", "redfish_password=" + m.Password,
 		"--driver-info", "redfish_system_id=" + m.SystemID,
 		"--driver-info", "redfish_verify_ca=" + m.CAFile,
-		"--driver-info", "deploy_kernel=" + boot.kernel,
-		"--driver-info", "deploy_ramdisk=" + boot.initrd,
-		"--driver-info", "bootloader=" + boot.bootloader,
+		"--driver-info", "deploy_kernel=" + boot.Kernel,
+		"--driver-info", "deploy_ramdisk=" + boot.Initrd,
+		"--driver-info", "bootloader=" + boot.Bootloader,
 		"--property", "capabilities=boot_mode:uefi",
 		"--property", "cpu_arch=" + m.CPUArch,
 		"--property", fmt.Sprintf("memory_mb=%d", m.MemoryMB),

@@ -173,7 +173,7 @@ func (d *demo) makeImage(ctx context.Context) error {
 }
 
 func (d *demo) enrol(ctx context.Context) error {
-	ramdisk, err := makeRamdisk(ctx, filepath.Join(d.dir, "image"))
+	ramdisk, err := lab.MakeRamdisk(ctx, filepath.Join(d.dir, "image"))
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
 const mebibyte = 1 << 20
@@ -63,7 +62,7 @@ func buildImage(ctx context.Context, dir string) (*image, error) {
 		{table, []string{"sfdisk", "--quiet", img.raw}},
 	}
 	for _, step := range steps {
-		if err := tool(ctx, step.input, step.words...); err != nil {
+		if err := lab.RunTool(ctx, step.input, step.words...); err != nil {
 			return nil, fmt.Errorf("making the image: %w", err)
 		}
 	}
@@ -72,7 +71,7 @@ func buildImage(ctx context.Context, dir string) (*image, error) {
 			return nil, fmt.Errorf("putting a partition into the image: %w", err)
 		}
 	}
-	if err := tool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", img.raw, img.qcow2); err != nil {
+	if err := lab.RunTool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", img.raw, img.qcow2); err != nil {
 		return nil, fmt.Errorf("making the image: %w", err)
 	}
 	info, err := os.Stat(img.qcow2)
@@ -120,29 +119,6 @@ func copyInto(target, source string, offset int64) error {
 	return to.Close()
 }
 
-// ramdisk names what a machine boots its deploy agent from, as file:// URLs. The room looks at the ISO's parameters
-// only, so the kernel and the ramdisk hold nothing of use.
-type ramdisk struct {
-	kernel, initrd, bootloader string
-}
-
-func makeRamdisk(ctx context.Context, dir string) (ramdisk, error) {
-	files := ramdisk{
-		kernel:     filepath.Join(dir, "agent.kernel"),
-		initrd:     filepath.Join(dir, "agent.initramfs"),
-		bootloader: filepath.Join(dir, "bootloader.img"),
-	}
-	for _, file := range []string{files.kernel, files.initrd} {
-		if err := os.WriteFile(file, []byte("placeholder of "+filepath.Base(file)+"\n"), 0o644); err != nil {
-			return ramdisk{}, fmt.Errorf("making the placeholders of the agent: %w", err)
-		}
-	}
-	if err := tool(ctx, "", "mkfs.vfat", "-C", files.bootloader, strconv.Itoa(4*mebibyte/1024)); err != nil {
-		return ramdisk{}, fmt.Errorf("making the boot loader's file system: %w", err)
-	}
-	return ramdisk{"file://" + files.kernel, "file://" + files.initrd, "file://" + files.bootloader}, nil
-}
-
 // checksum is the SHA-256 of the first size bytes of a file.
 func checksum(file string, size int64) (string, error) {
 	content, err := os.Open(file)
@@ -155,19 +131,4 @@ func checksum(file string, size int64) (string, error) {
 		return "", fmt.Errorf("reading the first %d bytes of %s: %w", size, file, err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// tool runs a program of the images package group to its end.
-func tool(ctx context.Context, input string, words ...string) error {
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	// mkfs and sfdisk lie in sbin, which is not on every user's PATH.
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "MTOOLS_SKIP_CHECK=1")
-	if path, err := exec.LookPath("/usr/sbin/" + words[0]); err == nil {
-		cmd.Path, cmd.Err = path, nil
-	}
-	cmd.Stdin = strings.NewReader(input)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", words[0], err, output)
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -57,6 +58,21 @@ func (l *Lab) prepareDatabase(kind string) (*Database, error) {
 		err = fmt.Errorf("no database of kind %q: choose sqlite, mariadb or postgresql", kind)
 	}
 	return l.Database, err
+}
+
+// OpenMariaDB connects to a MariaDB of the lab, whose address is written in SQLAlchemy's syntax.
+func (d *Database) OpenMariaDB() (*sql.DB, error) {
+	address, found := strings.CutPrefix(d.URL, "mysql+pymysql://")
+	if !found {
+		return nil, fmt.Errorf("opening the database: it is no MariaDB but a %s", d.Kind)
+	}
+	account, place, _ := strings.Cut(address, "@")
+	server, name, _ := strings.Cut(place, "/")
+	db, err := sql.Open("mysql", account+"@tcp("+server+")/"+name+"?interpolateParams=true")
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return db, nil
 }
 
 func (d *Database) launch(l *Lab) error {

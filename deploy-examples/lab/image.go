@@ -1,0 +1,96 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const mebibyte = 1 << 20
+
+// Ramdisk names what a machine boots its deploy agent from, as file:// URLs.
+type Ramdisk struct{ Kernel, Initrd, Bootloader string }
+
+// MakeRamdisk writes files that stand for a deploy agent into a folder. The machines of a room look at the parameters of
+// their boot ISO only, so kernel and ramdisk hold nothing of use.
+func MakeRamdisk(ctx context.Context, dir string) (Ramdisk, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return Ramdisk{}, fmt.Errorf("making the placeholders of the agent: %w", err)
+	}
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"agent.kernel", "agent.initramfs"} {
+		if err := os.WriteFile(file(name), []byte("stands for "+name+"\n"), 0o644); err != nil {
+			return Ramdisk{}, fmt.Errorf("making the placeholders of the agent: %w", err)
+		}
+	}
+	if err := RunTool(ctx, "", "mkfs.vfat", "-C", file("bootloader.img"), "256"); err != nil {
+		return Ramdisk{}, fmt.Errorf("making the boot loader's file system: %w", err)
+	}
+	return Ramdisk{"file://" + file("agent.kernel"), "file://" + file("agent.initramfs"), "file://" + file("bootloader.img")}, nil
+}
+
+// DiskImage is a whole-disk image with a partition table, raw and as qcow2.
+type DiskImage struct {
+	Raw, QCOW2 string // paths
+	Size       int64  // of the raw file, in bytes
+	// SHA256 is the checksum of the raw file, QCOW2SHA256 that of the other.
+	SHA256, QCOW2SHA256 string
+}
+
+// MakeDiskImage builds an image of so many MiB, of which one does not compress. The seed tells images apart.
+func MakeDiskImage(ctx context.Context, dir string, size int, seed byte) (DiskImage, error) {
+	name := filepath.Join(dir, fmt.Sprintf("disk-%d", seed))
+	img := DiskImage{Raw: name + ".raw", QCOW2: name + ".qcow2", Size: int64(size) * mebibyte}
+	if err := img.make(ctx, dir, seed); err != nil {
+		return DiskImage{}, fmt.Errorf("making an image: %w", err)
+	}
+	return img, nil
+}
+
+func (i *DiskImage) make(ctx context.Context, dir string, seed byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	disk := make([]byte, i.Size)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(disk[2*mebibyte : 3*mebibyte]) // it never fails
+	if err := os.WriteFile(i.Raw, disk, 0o644); err != nil {
+		return err
+	}
+	err := RunTool(ctx, "label: gpt\nstart=1MiB, size=1MiB, type=uefi\nstart=2MiB, type=linux\n", "sfdisk", "--quiet", i.Raw)
+	if err != nil {
+		return err
+	}
+	if err := RunTool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", i.Raw, i.QCOW2); err != nil {
+		return err
+	}
+	for file, sum := range map[string]*string{i.Raw: &i.SHA256, i.QCOW2: &i.QCOW2SHA256} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		digest := sha256.Sum256(content)
+		*sum = hex.EncodeToString(digest[:])
+	}
+	return nil
+}
+
+// RunTool runs a program of the images package group to its end.
+func RunTool(ctx context.Context, input string, words ...string) error {
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "MTOOLS_SKIP_CHECK=1")
+	// mkfs and sfdisk lie in sbin, which is not on every user's PATH.
+	if path, err := exec.LookPath("/usr/sbin/" + words[0]); err == nil {
+		cmd.Path, cmd.Err = path, nil
+	}
+	cmd.Stdin = strings.NewReader(input)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", words[0], err, output)
+	}
+	return nil
+}
