@@ -92,8 +92,10 @@ func (s *agentServer) listCommands(w http.ResponseWriter, r *http.Request) {
 	if !s.mayRead(w, r) {
 		return
 	}
+	commands := s.agent.commands.list()
 	s.agent.m.change(func(s *state) { clear(s.unread) })
-	s.send(w, map[string]any{"commands": s.agent.commands.list()})
+	s.agent.m.toldWrites()
+	s.send(w, map[string]any{"commands": commands})
 }
 
 func (s *agentServer) getCommand(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// defaultSlowness is how late slow answers are.
+const defaultSlowness = 2 * time.Second
+
 // Faults are the ills of a machine, each with its probability between 0 and 1. What is drawn depends only on the room's
 // seed, the machine's number and how often that machine was asked before.
 type Faults struct {
@@ -124,13 +127,14 @@ func (d *dice) float() float64 {
 // faultPlan draws the faults of one machine. Each kind of event has its own stream, so that the number of requests to the
 // BMC does not decide which command of the agent fails.
 type faultPlan struct {
-	faults                          Faults
+	mu                              sync.Mutex
+	faults                          Faults // guarded by mu
 	requests, power, commands, boot *dice
 	wrongPassword                   bool
 }
 
 func newFaultPlan(faults Faults, seed uint64, number int) *faultPlan {
-	setDefault(&faults.SlowBy, 2*time.Second)
+	setDefault(&faults.SlowBy, defaultSlowness)
 	return &faultPlan{
 		faults:        faults,
 		requests:      newDice(seed, number, "requests"),
@@ -147,19 +151,39 @@ type requestFault struct {
 	silent, serverError, garbage, dropSession bool
 }
 
+// now returns the faults that strike at present.
+func (p *faultPlan) now() Faults {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults
+}
+
+// Strike replaces the machine's faults from now on. A wrong password is drawn once, when the room is opened.
+func (m *Machine) Strike(f Faults) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	setDefault(&f.SlowBy, defaultSlowness)
+	m.faults.mu.Lock()
+	defer m.faults.mu.Unlock()
+	m.faults.faults = f
+	return nil
+}
+
 func (p *faultPlan) request() requestFault {
 	var f requestFault
-	if p.requests.roll(p.faults.Slow) {
-		f.delay = p.faults.SlowBy
+	faults := p.now()
+	if p.requests.roll(faults.Slow) {
+		f.delay = faults.SlowBy
 	}
-	f.silent = p.requests.roll(p.faults.Silent)
-	f.serverError = p.requests.roll(p.faults.ServerError)
-	f.garbage = p.requests.roll(p.faults.Garbage)
-	f.dropSession = p.requests.roll(p.faults.DropSession)
+	f.silent = p.requests.roll(faults.Silent)
+	f.serverError = p.requests.roll(faults.ServerError)
+	f.garbage = p.requests.roll(faults.Garbage)
+	f.dropSession = p.requests.roll(faults.DropSession)
 	return f
 }
 
-func (p *faultPlan) powerStuck() bool   { return p.power.roll(p.faults.StuckPower) }
-func (p *faultPlan) commandFails() bool { return p.commands.roll(p.faults.CommandFailure) }
-func (p *faultPlan) noHeartbeat() bool  { return p.boot.roll(p.faults.NoHeartbeat) }
+func (p *faultPlan) powerStuck() bool   { return p.power.roll(p.now().StuckPower) }
+func (p *faultPlan) commandFails() bool { return p.commands.roll(p.now().CommandFailure) }
+func (p *faultPlan) noHeartbeat() bool  { return p.boot.roll(p.now().NoHeartbeat) }
 func (p *faultPlan) heartbeat() float64 { return 0.3 + 0.3*p.boot.float() }

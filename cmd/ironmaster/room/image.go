@@ -39,7 +39,9 @@ var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 // writeImage is the deploy step: it downloads the image, checks it and leaves it on the disk. The rest of the disk is not
 // touched. A config drive is only recorded: the partition that a real agent would add for it would change bytes that the
 // room promises to be those of the image.
-func (a *agent) writeImage(ctx context.Context, request stepRequest) (any, error) {
+func (a *agent) writeImage(ctx context.Context, request stepRequest) (answer any, err error) {
+	end := a.m.beginWrite()
+	defer func() { end(err) }()
 	info := request.Args.ImageInfo
 	switch {
 	case info == nil || info.ID == "" || len(info.URLs) == 0:
@@ -65,7 +67,6 @@ func (a *agent) writeImage(ctx context.Context, request stepRequest) (any, error
 		}
 		driveSum = sum
 	}
-	var err error
 	switch info.DiskFormat {
 	case "raw":
 		err = a.streamImage(ctx, info)

@@ -38,6 +38,8 @@ type Machine struct {
 
 	mu    sync.Mutex
 	state state
+	// writes are the image writes so far; mu guards them.
+	writes []ImageWrite
 }
 
 // state is what changes in a machine; Machine.mu guards it.
