@@ -65,6 +65,7 @@ func DefaultConfig() Config {
 		Server: ServerConfig{
 			StallTimeout:  time.Minute,
 			HeaderTimeout: 30 * time.Second,
+			RecallTime:    30 * time.Second,
 		},
 		File:              FileConfig{AllowedPaths: []string{"/var/lib/ironic", "/shared/html", "/templates", "/opt/cache/files", "/vagrant"}},
 		WholeDiskRootOnly: true,
@@ -171,4 +172,7 @@ type ServerConfig struct {
 	StallTimeout time.Duration
 	// HeaderTimeout is how long a peer may take to send its request.
 	HeaderTimeout time.Duration
+	// RecallTime is how long after the start a request for something unknown waits, for it may have been published before a
+	// restart and be published again.
+	RecallTime time.Duration
 }

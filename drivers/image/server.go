@@ -69,6 +69,7 @@ type Server struct {
 	base      string // URL in front of pathPrefix
 	listening bool
 	byToken   map[string]*publication
+	recall    recall
 	served    chan struct{} // closed when the serving goroutine has ended
 	serveErr  error
 }
@@ -88,7 +89,7 @@ type publication struct {
 // NewServer builds a server that does not listen yet.
 func NewServer(cfg ServerConfig, log zerolog.Logger) *Server {
 	s := &Server{cfg: cfg, log: log, base: strings.TrimRight(cfg.BaseURL, "/"),
-		byToken: map[string]*publication{}, served: make(chan struct{})}
+		byToken: map[string]*publication{}, recall: newRecall(), served: make(chan struct{})}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: cfg.HeaderTimeout, IdleTimeout: cfg.StallTimeout,
 		MaxHeaderBytes: 64 << 10}
 	return s
@@ -110,6 +111,7 @@ func (s *Server) Start(ctx context.Context) error {
 		s.base = scheme + "://" + listener.Addr().String()
 	}
 	s.listening = true
+	s.recall.begin(time.Now(), s.cfg.RecallTime)
 	s.mu.Unlock()
 	go func() {
 		defer close(s.served)
@@ -131,6 +133,9 @@ func (s *Server) serve(listener net.Listener) error {
 
 // Close stops listening, lets transfers finish until ctx ends, and then cuts them. It returns when all is down.
 func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.recall.end()
+	s.mu.Unlock()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
@@ -199,6 +204,7 @@ func (s *Server) Publish(offer Offer) (Publication, error) {
 	}
 	s.remove(offer.Node, offer.Name)
 	s.byToken[offer.Token] = p
+	s.recall.publish(offer.Token)
 	return Publication{URL: s.base + pathPrefix + offer.Token + "/" + url.PathEscape(offer.Name), Token: offer.Token}, nil
 }
 
@@ -215,6 +221,7 @@ func (s *Server) remove(node string, names ...string) {
 		if p.Node == node && (len(names) == 0 || slices.Contains(names, p.Name)) {
 			p.withdraw()
 			delete(s.byToken, token)
+			s.recall.withdraw(token, time.Now())
 		}
 	}
 }
@@ -248,11 +255,11 @@ func (s *Server) lookup(urlPath string) *publication {
 // ServeHTTP answers a node.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
+	p := s.await(r.Context(), r.URL.Path)
 	// The connection may carry the deadline of an earlier request.
 	if err := extendDeadline(control, s.cfg.StallTimeout); err != nil {
 		s.log.Debug().Err(err).Msg("setting a deadline for an image request")
 	}
-	p := s.lookup(r.URL.Path)
 	if p == nil {
 		http.NotFound(w, r)
 		return
