@@ -169,10 +169,15 @@ func (l *Lab) launchIronicAPI() error {
 	return err
 }
 
-// StartConductor runs a conductor, program with args and --config-file confFile, and returns once the API counts host,
-// which must be the host name in confFile, among the live ones, maybe with a port. Its log is named after the host. The program
-// /usr/bin/ironic-conductor is the one of the lab's release.
+// StartConductor runs a conductor and returns once the API counts host, which must be the host name in confFile, among the
+// live ones, maybe with a port.
 func (l *Lab) StartConductor(host, confFile, program string, args ...string) (*Service, error) {
+	return l.StartService(l.ConductorCommand(host, confFile, program, args...))
+}
+
+// ConductorCommand is how a conductor is run: program with args and --config-file confFile. Its log is named after the host.
+// The program /usr/bin/ironic-conductor is the one of the lab's release.
+func (l *Lab) ConductorCommand(host, confFile, program string, args ...string) Command {
 	command := Command{
 		Name: host, Path: program, Args: append(slices.Clone(args), "--config-file", confFile),
 		Ready: answers(l.IronicURL+"/v1/drivers", func(body string) bool {
@@ -184,7 +189,7 @@ func (l *Lab) StartConductor(host, confFile, program string, args ...string) (*S
 		command.Env = cleanEnv(l.Dir)
 		command = l.system.run(command)
 	}
-	return l.StartService(command)
+	return command
 }
 
 // answers is a readiness check: a GET of the URL succeeds, with a body that accept takes when it is given.
