@@ -26,7 +26,7 @@ define release-tests
 	IRONMASTER_RELEASE=$(1) go test -count=1 -v -timeout 20m ./conductor/replay
 endef
 
-.PHONY: help build packages lint unit services test test-mixed crash-matrix test-2025.1 test-newest fuzz bench microbench demo demo-stop e2e e2e-stop compose-test clean
+.PHONY: help build packages lint unit services test test-mixed crash-matrix test-2025.1 test-newest fuzz bench microbench kills chaos demo demo-stop e2e e2e-stop compose-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,14 @@ bench: build ## measure Ironmaster beside the Python conductor, about ten minute
 
 microbench: ## run the benchmarks of single parts
 	go test -run '^$$' -bench . -benchmem ./...
+
+kills: build ## kill Ironmaster KILLS (200) times during deployments, and Python's conductor PYTHON_KILLS (1) times beside it
+	$(INSTALL) broker mariadb ironic conductor images iso
+	go run ./deploy-examples/chaos kills -kills $(or $(KILLS),200) -python-kills $(or $(PYTHON_KILLS),1) -seed $(or $(SEED),1)
+
+chaos: build ## three workers under kills, outages of RabbitMQ and MariaDB and network cuts: SEED=1, DURATION=5m
+	$(INSTALL) broker mariadb ironic images
+	go run ./deploy-examples/chaos storm -seed $(or $(SEED),1) -duration $(or $(DURATION),5m)
 
 demo: build ## deploy an image onto three machines of a room; KEEP=1 keeps it running, TRANSPORT=json-rpc has no broker
 	$(INSTALL) $(if $(filter json-rpc,$(TRANSPORT)),,broker) ironic glance clients images

@@ -42,8 +42,8 @@ func (l *Lab) prepareMariaDB() (*Database, error) {
 					"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--user=" + me.Username,
 					"--socket=" + socket(dir), "--pid-file=" + filepath.Join(dir, "server.pid"),
 					"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve",
-					// A lab needs no durability, and little memory.
-					"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
+					// A lab has to survive the end of the server, not of the machine, and needs little memory.
+					"--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync",
 					"--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M", "--performance-schema=OFF",
 					// Each process of ironic may open 55 connections; 151, the default, is too few for a cluster.
 					"--max-connections=500",
