@@ -67,6 +67,7 @@ type Conductor struct {
 	postponed   postponed
 	strayBeats  strayBeats
 	cut         cutCalls
+	leftBehind  leftBehind
 	metrics     metrics
 	// conductorID is this worker's row; it is known once registered is closed.
 	conductorID int64

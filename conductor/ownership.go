@@ -27,16 +27,23 @@ func (c *Conductor) rings(ctx context.Context) (*ring.Set, error) {
 	if o.set != nil && c.now().Sub(o.read) < c.cfg.HashRingResetInterval {
 		return o.set, nil
 	}
-	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
-	if err != nil {
-		return nil, err
-	}
-	set, err := ring.NewSet(ring.Config{Exponent: c.cfg.HashPartitionExponent, Algorithm: c.cfg.HashRingAlgorithm}, members)
+	_, set, err := c.ringsNow(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.set, o.read = set, c.now()
 	return set, nil
+}
+
+// ringsNow are the rings as they are at this moment, and who is in them. A worker that is gone stays in those that others have
+// read for hash_ring_reset_interval, for which its flows need not wait.
+func (c *Conductor) ringsNow(ctx context.Context) ([]ring.Member, *ring.Set, error) {
+	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := ring.NewSet(ring.Config{Exponent: c.cfg.HashPartitionExponent, Algorithm: c.cfg.HashRingAlgorithm}, members)
+	return members, set, err
 }
 
 // owned lists the nodes of a filter that the ring maps to this worker. Only the columns named are read.
@@ -45,6 +52,11 @@ func (c *Conductor) owned(ctx context.Context, f sql.Filter, columns ...string) 
 	if err != nil {
 		return nil, err
 	}
+	return c.ownedBy(ctx, set, f, columns...)
+}
+
+// ownedBy is owned by given rings.
+func (c *Conductor) ownedBy(ctx context.Context, set *ring.Set, f sql.Filter, columns ...string) ([]*store.Node, error) {
 	f.Columns = append([]string{"uuid", "driver", "conductor_group"}, columns...)
 	nodes, err := c.db.Nodes(ctx, f)
 	if err != nil {

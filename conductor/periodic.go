@@ -23,6 +23,7 @@ func (c *Conductor) periodics() []periodic {
 		{"power failure recovery", c.cfg.PowerFailureRecoveryInterval, c.recoverPowerFailures},
 		{"orphaned nodes", orphans, c.adoptOrphans},
 		{"flows that nobody runs", orphans, c.takeOverFlows},
+		{"reservations left behind", orphans, c.freeLeftBehind},
 		{"requests that were cut short", orphans, c.runCutCalls},
 		{"node take over", c.cfg.SyncLocalStateInterval, c.takeOverNodes},
 		{"image cache", c.cfg.CacheCleanUpInterval, c.cleanImages},

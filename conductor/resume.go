@@ -14,6 +14,7 @@ import (
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/ring"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
@@ -110,7 +111,7 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set, err := c.rings(ctx)
+	members, set, err := c.ringsNow(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,6 +124,10 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 			return slices.Contains(awaiting, n.ProvisionState) || c.atWorkOn(n.UUID)
 		}
 		_, isGone := gone[host]
+		if !isGone && n.Reservation == "" && slices.Contains(resumable, n.ProvisionState) {
+			// It has deregistered and let go. For nodes that wait it may still serve what they read.
+			isGone = !slices.ContainsFunc(members, func(m ring.Member) bool { return strings.EqualFold(m.Hostname, host) })
+		}
 		return !isGone || set.Host(n.Driver, n.ConductorGroup, n.UUID) != c.cfg.Host
 	})
 	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
 )
@@ -177,6 +178,27 @@ func TestFlowsOfLostWorkersAreTakenOver(t *testing.T) {
 			}
 			w.checkResumed(t, n, c)
 		})
+	}
+}
+
+// A worker that has deregistered in order lets its flows go at once, but may still serve nodes that wait.
+func TestFlowsOfAWorkerThatStoppedAreTakenOverAtOnce(t *testing.T) {
+	r := newRig(t, nil)
+	r.script.use(r.script.usualSteps())
+	w := r.start(t)
+	w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-0', 0, ?)",
+		time.Now().UTC().Format(time.DateTime))
+	for _, c := range interruptedFlows() {
+		n := (idleWorker{worker: w}).crashed(t, c, "worker-0")
+		if err := errors.Join(w.db.Release(t.Context(), n.ID, "worker-0"), w.takeOverFlows(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if c.takeover {
+			w.unlocked(t)
+			equal(t, c.name+" is left", markedBy(w.row(t, n.UUID), "worker-0"), true)
+			continue
+		}
+		w.settled(t, n.UUID, c.state)
 	}
 }
 
@@ -376,16 +398,19 @@ func TestWhatTheRowKeepsOfAFlow(t *testing.T) {
 	}
 }
 
-// A reservation of this worker's own that nobody holds any more is no reason to leave a node alone.
-func TestAnOwnReservationLeftBehindIsFreed(t *testing.T) {
+// A reservation that could not be given back, because the database was away, is given back later.
+func TestAReservationLeftBehindIsFreed(t *testing.T) {
 	w := idle(t, nil)
 	n := w.enroll(t, nil)
 	if _, err := w.db.Reserve(t.Context(), n.UUID, "worker-1"); err != nil {
 		t.Fatal(err)
 	}
-	held := w.lock(t, n.UUID, lockMode{purpose: "a test", attempts: 1})
-	equal(t, "reservation", w.row(t, n.UUID).Reservation, "worker-1")
-	if err := held.release(t.Context()); err != nil {
+	_, err := w.lockExclusive(t.Context(), oslo.AdminContext(), n.UUID, lockMode{purpose: "a test", attempts: 1})
+	equal(t, "kind", store.KindOf(err), store.NodeLocked)
+	w.leftBehind.add(n.UUID)
+	if err := w.freeLeftBehind(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	equal(t, "reservation", w.row(t, n.UUID).Reservation, "")
+	equal(t, "left behind", len(w.leftBehind.list()), 0)
 }

@@ -19,7 +19,11 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 		return err
 	}
 	hosts := slices.Collect(maps.Keys(gone))
-	nodes, err := c.owned(ctx, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
+	_, set, err := c.ringsNow(ctx)
+	if err != nil {
+		return err
+	}
+	nodes, err := c.ownedBy(ctx, set, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
 		"target_power_state", "driver_internal_info")
 	if err != nil {
 		return err

@@ -144,7 +144,7 @@ func (t *task) tryReserve(ctx context.Context) error {
 	}
 	// gofail: var lockRecorded struct{}
 	node, err := t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
-	if store.KindOf(err) == store.NodeLocked && t.freeLeftover(ctx) {
+	if store.KindOf(err) == store.NodeLocked && t.freeOwn(ctx) {
 		node, err = t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
 	}
 	if err == nil && t.c.fenced(node) {
@@ -152,23 +152,16 @@ func (t *task) tryReserve(ctx context.Context) error {
 			"node %s", t.c.cfg.Host, node.UUID), t.c.db.Release(ctx, node.ID, t.c.cfg.Host))
 	}
 	if err != nil {
+		if store.KindOf(err) == "" {
+			t.c.leftBehind.add(t.Node.UUID)
+		}
 		return errors.Join(err, undo())
 	}
+	t.c.leftBehind.remove(t.Node.UUID)
 	// gofail: var lockReserved struct{}
 	t.Node, t.Shared = node, false
 	t.settleOwed(ctx)
 	return nil
-}
-
-// freeLeftover frees a reservation of this worker's own that belongs to nobody: whoever reserves a node holds its record in
-// the worker's file, and that is in this task's hands. One is left when the database was away for longer than a release waits.
-func (t *task) freeLeftover(ctx context.Context) bool {
-	node, err := t.c.db.Peek(ctx, t.Node.UUID)
-	if err != nil || node.Reservation != t.c.cfg.Host || t.c.fenced(node) {
-		return false
-	}
-	t.Log.Warn().Msg("Freeing a reservation of this worker's own that was left behind")
-	return t.c.db.Release(ctx, node.ID, t.c.cfg.Host) == nil
 }
 
 // takeRecord takes the lock in the worker's file: a new one, or a reader's own made exclusive. undo takes it back.
@@ -224,6 +217,9 @@ func (t *task) release(ctx context.Context) error {
 	if kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked || errors.Is(err, sql.ErrReplaced) {
 		// The row is gone, or somebody else took the reservation from us: there is nothing left to give back.
 		err = nil
+	}
+	if err != nil {
+		t.c.leftBehind.add(t.Node.UUID)
 	}
 	// gofail: var lockReservationGone struct{}
 	err = errors.Join(err, t.dropRecord())
