@@ -265,11 +265,12 @@ func (t *task) agentBooted(ctx context.Context, kind drivers.StepKind) error {
 	return t.resume(ctx, kind)
 }
 
-// agentRunsStep tells that the row's step is one that runs in the agent while the flow waits.
+// agentRunsStep tells that the row's step is one that runs in the agent while the flow waits. What a Python conductor has begun
+// goes on as that would: it takes such a step for done.
 func (t *task) agentRunsStep(kind drivers.StepKind) bool {
 	step := *stepColumn(t.Node, kind)
 	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
-	if len(step) == 0 || iface == nil {
+	if len(step) == 0 || iface == nil || mark(t.Node).String(markStep) == "" {
 		return false
 	}
 	s := offered(iface, kind, step)
@@ -284,8 +285,8 @@ func (t *task) workerWasAway(kind drivers.StepKind) bool {
 	if iface == nil {
 		return false
 	}
-	s := offered(iface, kind, step)
-	return s != nil && s.ReadsFromWorker && mark(t.Node).String(markStep) != t.c.runName()
+	s, began := offered(iface, kind, step), mark(t.Node).String(markStep)
+	return s != nil && s.ReadsFromWorker && began != "" && began != t.c.runName()
 }
 
 // maxTries is how often a step is begun anew at most.
