@@ -16,7 +16,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -63,7 +62,7 @@ type Cache struct {
 	images  *Service
 	convert *converter
 	log     zerolog.Logger
-	slots   *semaphore.Weighted
+	slots   *slots
 
 	ctx    context.Context // ends the flights
 	cancel context.CancelFunc
@@ -97,7 +96,7 @@ func OpenCache(images *Service, log zerolog.Logger) (*Cache, error) {
 		*dir = absolute
 	}
 	c := &Cache{cfg: cfg, images: images, convert: newConverter(images.cfg.Convert, log), log: log,
-		slots: semaphore.NewWeighted(int64(max(1, cfg.Concurrency))), flights: map[string]*flight{}}
+		slots: newSlots(cfg.Concurrency), flights: map[string]*flight{}}
 	if err := os.RemoveAll(c.partialDir()); err != nil {
 		return nil, fmt.Errorf("removing unfinished images: %w", err)
 	}

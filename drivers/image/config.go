@@ -156,7 +156,7 @@ type CacheConfig struct {
 	Size int64
 	// TTL is how long an unused image is kept ([pxe]image_cache_ttl, minutes there).
 	TTL time.Duration
-	// Concurrency is [DEFAULT]image_download_concurrency.
+	// Concurrency is [DEFAULT]image_download_concurrency: downloads at once from each server, and conversions at once.
 	Concurrency int
 }
 

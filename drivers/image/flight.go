@@ -175,16 +175,8 @@ func (c *Cache) clear(f *flight) {
 // produce downloads, hashes, checks and converts an image into a file of the flight's directory.
 func (c *Cache) produce(ctx context.Context, f *flight) (string, record, error) {
 	j := f.job
-	f.progress.Begin(PhaseWaiting, 0)
-	if err := c.slots.Acquire(ctx, 1); err != nil {
-		return "", record{}, err
-	}
-	defer c.slots.Release(1)
-	if err := c.makeRoom(j.meta.Size); err != nil {
-		return "", record{}, err
-	}
 	path := filepath.Join(f.dir, "image")
-	in, sums, size, err := c.download(ctx, f, path)
+	in, sums, size, err := c.downloadInTurn(ctx, f, path)
 	if err != nil {
 		return "", record{}, err
 	}
@@ -199,6 +191,20 @@ func (c *Cache) produce(ctx context.Context, f *flight) (string, record, error) 
 		return "", record{}, err
 	}
 	return raw, rec, syncFile(raw)
+}
+
+// downloadInTurn waits until the image's server is asked for few enough others.
+func (c *Cache) downloadInTurn(ctx context.Context, f *flight, path string) (Inspection, map[string]string, int64, error) {
+	f.progress.Begin(PhaseWaiting, 0)
+	leave, err := c.slots.acquire(ctx, f.job.ref.server())
+	if err != nil {
+		return Inspection{}, nil, 0, err
+	}
+	defer leave()
+	if err := c.makeRoom(f.job.meta.Size); err != nil {
+		return Inspection{}, nil, 0, err
+	}
+	return c.download(ctx, f, path)
 }
 
 // download writes the image to path. The first bytes are inspected as soon as they are there, so that what is refused is
@@ -246,6 +252,12 @@ func (c *Cache) download(ctx context.Context, f *flight, path string) (Inspectio
 
 // toRaw converts the downloaded file, removes it, and corrects the record.
 func (c *Cache) toRaw(ctx context.Context, f *flight, path string, in Inspection, raw string, rec *record) error {
+	f.progress.Begin(PhaseWaiting, 0)
+	leave, err := c.slots.acquire(ctx, placeConversion)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := c.makeRoom(in.VirtualSize); err != nil {
 		estimate := min(int64(float64(rec.Size)*c.images.cfg.Convert.GrowthFactor), in.VirtualSize)
 		if err := c.makeRoom(estimate); err != nil {

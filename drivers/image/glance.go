@@ -46,6 +46,8 @@ func (g *glanceSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
 	}
 	var fields map[string]any
 	err = g.try(ctx, ref, "get", func(client *gophercloud.ServiceClient) error {
+		ctx, cancel := g.deadline(ctx)
+		defer cancel()
 		resp, err := client.Get(ctx, client.ServiceURL("images", id), nil, &gophercloud.RequestOpts{KeepResponseBody: true})
 		if err != nil {
 			return err
@@ -70,6 +72,14 @@ func (g *glanceSource) Show(ctx context.Context, ref Ref) (Metadata, error) {
 		return Metadata{}, store.Errorf(store.ImageNotFound, "Image %s could not be found.", id)
 	}
 	return meta, nil
+}
+
+// deadline bounds a request whose answer is small; each part of it has the same bound from the transport.
+func (g *glanceSource) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if g.cfg.Timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, g.cfg.Timeout)
 }
 
 // readable decides whether the requester may use an image. Glance itself decides when the requester's token is used;

@@ -114,6 +114,22 @@ func TestGlanceAvailability(t *testing.T) {
 	}
 }
 
+// A Glance that begins to tell about an image and does not go on is given up.
+func TestGlanceThatStopsInTheMiddle(t *testing.T) {
+	glance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"id": `)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer glance.Close()
+	cfg := testConfig(t, nil)
+	cfg.Glance.EndpointOverride, cfg.Glance.Timeout = glance.URL, 50*time.Millisecond
+	_, err := newTestService(t, cfg).Show(t.Context(), Ref{Href: imageID})
+	if store.KindOf(err) != store.GlanceConnectionFailed {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestGlanceDownload(t *testing.T) {
 	glance := newFakeGlance(t)
 	glance.add(imageID, bytes.Repeat([]byte("x"), 1000), nil)

@@ -260,6 +260,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := extendDeadline(control, s.cfg.StallTimeout); err != nil {
 		s.log.Debug().Err(err).Msg("setting a deadline for an image request")
 	}
+	if r.ContentLength != 0 && s.cfg.HeaderTimeout > 0 {
+		// Nobody reads a body, but net/http looks for its end before the next request, without a bound of its own.
+		if err := control.SetReadDeadline(time.Now().Add(s.cfg.HeaderTimeout)); err != nil {
+			s.log.Debug().Err(err).Msg("setting a deadline for the body of an image request")
+		}
+	}
 	if p == nil {
 		http.NotFound(w, r)
 		return

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -269,5 +271,28 @@ func TestServerLeavesNothingBehind(t *testing.T) {
 	}
 	if err := NewServer(ServerConfig{}, zerolog.Nop()).Close(t.Context()); err != nil {
 		t.Errorf("closing a server that never started: %v", err)
+	}
+}
+
+// A request that announces a body and sends none does not keep its connection for ever.
+func TestServerWaitsForNoBody(t *testing.T) {
+	s := newTestServer(t, ServerConfig{StallTimeout: time.Hour, HeaderTimeout: 50 * time.Millisecond})
+	p := publish(t, s, Offer{Name: "disk", Data: []byte("content")})
+	at, err := url.Parse(p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", at.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 5\r\n\r\n", at.Path, at.Host)
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasSuffix(string(answer), "content") {
+		t.Errorf("answered %q, and then %v", answer, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -24,17 +23,25 @@ type Session struct {
 	cfg  Config
 	http *http.Client
 
-	mu       sync.Mutex
+	// turn is held by whoever logs in or looks; it guards provider.
+	turn     chan struct{}
 	provider *gophercloud.ProviderClient
 }
 
 // NewSession makes a session that speaks through client.
-func NewSession(cfg Config, client *http.Client) *Session { return &Session{cfg: cfg, http: client} }
+func NewSession(cfg Config, client *http.Client) *Session {
+	return &Session{cfg: cfg, http: client, turn: make(chan struct{}, 1)}
+}
 
-// Provider is logged in, with a token that lasts for a while. It is the same one until a login has to be made anew.
+// Provider is logged in, with a token that lasts for a while. It is the same one until a login has to be made anew. Who waits
+// for another's login to a slow Keystone gives up with ctx.
 func (s *Session) Provider(ctx context.Context) (*gophercloud.ProviderClient, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if s.provider != nil && expiresSoon(s.provider) {
 		if err := s.provider.Reauthenticate(ctx, s.provider.Token()); err != nil {
 			s.provider = nil
