@@ -12,6 +12,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ironmaster/ironmaster/store/tcp"
 )
 
 const (
@@ -35,7 +37,7 @@ func (c deadlineConn) Write(p []byte) (int, error) {
 // dial connects to one host and negotiates AMQP. The raw connection is returned as well: closing it frees every call of
 // the AMQP library that hangs on a dead network.
 func (c *Config) dial(ctx context.Context, h Host) (*amqp.Connection, net.Conn, error) {
-	raw, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", h.Address())
+	raw, err := tcp.Dialer(dialTimeout).DialContext(ctx, "tcp", h.Address())
 	if err != nil {
 		return nil, nil, fmt.Errorf("connecting to RabbitMQ: %w", err)
 	}

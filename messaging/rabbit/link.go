@@ -49,9 +49,14 @@ type Status struct {
 	Connected bool
 	// Host is the broker in use, or the one tried last.
 	Host string
-	// Err is why there is no connection, nil while there is.
+	// Err is why there is no connection, or why the broker takes nothing on it; nil while all is well.
 	Err error
+	// Since is when it became so: connected, away or refusing.
+	Since time.Time
 }
+
+// OK tells that the connection stands and that the broker takes what is sent.
+func (s Status) OK() bool { return s.Connected && s.Err == nil }
 
 // link keeps one connection to the broker alive.
 type link struct {
@@ -74,6 +79,9 @@ func (l *link) Connected() bool { return l.Status().Connected }
 func (l *link) set(s Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.Since = l.status.Since; s.Since.IsZero() || s.OK() != l.status.OK() {
+		s.Since = time.Now()
+	}
 	l.status = s
 }
 

@@ -46,10 +46,43 @@ func (p *Publisher) Run(ctx context.Context) {
 	p.supervise(ctx, func(ctx context.Context, s *session, up func()) error {
 		open := newPool(s)
 		p.setPool(open)
+		// Whoever waits for this connection's broker to take messages again learns that it is gone.
+		defer open.setBlocked(false)
 		defer p.setPool(nil)
+		blocking := s.NotifyBlocked(make(chan amqp.Blocking, 1))
 		up()
-		return s.wait(ctx)
+		for {
+			select {
+			case b, ok := <-blocking:
+				if !ok {
+					return s.wait(ctx)
+				}
+				p.refused(open, b)
+			case err, ok := <-s.lost:
+				if !ok || err == nil {
+					return amqp.ErrClosed
+				}
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 	})
+}
+
+// refused notes that the broker takes nothing for now, or again: while its memory or its disk runs short it reads nothing
+// from connections that publish.
+func (p *Publisher) refused(open *pool, b amqp.Blocking) {
+	host := p.Status().Host
+	if b.Active {
+		p.cfg.Log.Warn().Str("broker", host).Str("reason", b.Reason).Msg("RabbitMQ takes no messages, waiting for it")
+		open.setBlocked(true)
+		p.set(Status{Connected: true, Host: host, Err: fmt.Errorf("RabbitMQ takes no messages: %s", b.Reason)})
+		return
+	}
+	p.cfg.Log.Info().Str("broker", host).Msg("RabbitMQ takes messages again")
+	open.setBlocked(false)
+	p.set(Status{Connected: true, Host: host})
 }
 
 func (p *Publisher) setPool(open *pool) {
@@ -98,13 +131,15 @@ func (p *Publisher) Reply(ctx context.Context, replyQ string, body []byte) error
 }
 
 // Notify sends body to routingKey (<topic>.<level>) at the exchange and returns once the broker has it. The queue of that
-// name is declared as oslo.messaging's notifier does, so that events pile up even while nobody listens.
+// name is declared as oslo.messaging's notifier does, so that events pile up even while nobody listens; one that was deleted
+// since is made again.
 func (p *Publisher) Notify(ctx context.Context, routingKey string, body []byte) error {
 	return p.publish(ctx, func(ctx context.Context, open *pool) (bool, error) {
 		if err := p.declareOnce(open, routingKey); err != nil {
 			return false, err
 		}
-		if _, err := open.publish(ctx, p.cfg.Exchange, routingKey, false, body); err != nil {
+		returned, err := open.publish(ctx, p.cfg.Exchange, routingKey, true, body)
+		if err != nil || returned {
 			open.forget(routingKey)
 			return false, err
 		}
@@ -170,7 +205,9 @@ type pool struct {
 	s     *session
 	slots chan struct{}
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// flow is closed while the broker takes messages.
+	flow chan struct{}
 	idle []*confirmChannel
 	// stale channels wait for a confirm that nobody waits for any more; the next taker closes them.
 	stale []*confirmChannel
@@ -185,7 +222,31 @@ type confirmChannel struct {
 }
 
 func newPool(s *session) *pool {
-	return &pool{s: s, slots: make(chan struct{}, maxChannels), declared: map[string]bool{}}
+	p := &pool{s: s, slots: make(chan struct{}, maxChannels), flow: make(chan struct{}), declared: map[string]bool{}}
+	close(p.flow)
+	return p
+}
+
+func (p *pool) setBlocked(blocked bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.flow:
+		if blocked {
+			p.flow = make(chan struct{})
+		}
+	default:
+		if !blocked {
+			close(p.flow)
+		}
+	}
+}
+
+// flowing is closed while the broker takes messages.
+func (p *pool) flowing() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flow
 }
 
 func (p *pool) forget(routingKey string) {
@@ -196,6 +257,11 @@ func (p *pool) forget(routingKey string) {
 
 // publish sends one message and waits for its confirm. returned tells that no queue took it.
 func (p *pool) publish(ctx context.Context, exchange, key string, mandatory bool, body []byte) (returned bool, err error) {
+	select {
+	case <-p.flowing():
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -227,12 +293,8 @@ func (p *pool) send(ctx context.Context, ch *confirmChannel, exchange, key strin
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, confirmTimeout, errors.New("the broker did not confirm a message in time"))
-	defer cancel()
-	select {
-	case <-confirm.Done():
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
+	if err := p.awaitConfirm(ctx, confirm); err != nil {
+		return false, err
 	}
 	if !confirm.Acked() {
 		return false, errors.New("the broker did not take a message")
@@ -243,6 +305,28 @@ func (p *pool) send(ctx context.Context, ch *confirmChannel, exchange, key strin
 		return true, nil
 	default:
 		return false, nil
+	}
+}
+
+// awaitConfirm waits for a confirm. A broker that takes nothing for now still has the message before it: to send it again
+// would only double it.
+func (p *pool) awaitConfirm(ctx context.Context, confirm *amqp.DeferredConfirmation) error {
+	timer := time.NewTimer(confirmTimeout)
+	defer timer.Stop()
+	for {
+		select {
+		case <-confirm.Done():
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+		select {
+		case <-p.flowing():
+			return errors.New("the broker did not confirm a message in time")
+		default:
+			timer.Reset(confirmTimeout)
+		}
 	}
 }
 

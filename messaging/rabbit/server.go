@@ -9,6 +9,7 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/rs/zerolog"
 )
 
 // ServerConfig says which requests a Server takes.
@@ -22,6 +23,9 @@ type ServerConfig struct {
 	Concurrency int
 	// MaxInflated bounds the size in bytes of a compressed message once inflated; 64 MiB when zero.
 	MaxInflated int
+	// BindEvery is how often exchanges and bindings are declared anew, since nothing tells of one that was deleted; 15 s
+	// when zero.
+	BindEvery time.Duration
 	// Drain is how long the connection stays for running handlers once Serve is told to stop; 10 s when zero.
 	Drain time.Duration
 }
@@ -60,6 +64,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	if cfg.Drain <= 0 {
 		cfg.Drain = 10 * time.Second
+	}
+	if cfg.BindEvery <= 0 {
+		cfg.BindEvery = 15 * time.Second
 	}
 	return &Server{link: link{cfg: cfg.Config}, cfg: cfg, fanout: cfg.Options.fanoutQueue(cfg.Topic)}, nil
 }
@@ -100,6 +107,7 @@ func (s *Server) serveOn(ctx context.Context, sess *session, up func(), w *worke
 		})
 	}
 	up()
+	movers.Go(func() { s.keepBound(moving, sess) })
 	select {
 	case <-ctx.Done():
 	case <-ended:
@@ -134,35 +142,83 @@ func (s *Server) move(ctx context.Context, deliveries <-chan amqp.Delivery, w *w
 	}
 }
 
-// declare makes the three queues in the order in which oslo.messaging does.
-func (s *Server) declare(sess *session) (*amqp.Channel, []string, error) {
+// endpoint is a queue of this worker, and where its requests come from.
+type endpoint struct {
+	e   exchange
+	q   queue
+	key string
+}
+
+// endpoints are the three in the order in which oslo.messaging declares them.
+func (s *Server) endpoints() []endpoint {
 	o := &s.cfg.Options
+	topic, own := o.topicExchange(s.cfg.Exchange), s.cfg.Topic+"."+s.cfg.Host
+	return []endpoint{
+		{topic, o.topicQueue(s.cfg.Topic), s.cfg.Topic},
+		{topic, o.topicQueue(own), own},
+		{o.fanoutExchange(s.cfg.Topic), s.fanout, s.cfg.Topic},
+	}
+}
+
+// declare makes the queues and what leads to them.
+func (s *Server) declare(sess *session) (*amqp.Channel, []string, error) {
 	d, err := sess.declarer(s.cfg.Log)
 	if err != nil {
 		return nil, nil, err
 	}
-	topic := o.topicExchange(s.cfg.Exchange)
 	names := make([]string, 0, 3)
-	for _, want := range []struct {
-		e   exchange
-		q   queue
-		key string
-	}{
-		{topic, o.topicQueue(s.cfg.Topic), s.cfg.Topic},
-		{topic, o.topicQueue(s.cfg.Topic + "." + s.cfg.Host), s.cfg.Topic + "." + s.cfg.Host},
-		{o.fanoutExchange(s.cfg.Topic), s.fanout, s.cfg.Topic},
-	} {
+	for _, want := range s.endpoints() {
 		if err := d.bound(want.e, want.q, want.key); err != nil {
 			return nil, nil, err
 		}
 		names = append(names, want.q.name)
 	}
-	if o.Prefetch > 0 {
-		if err := d.ch.Qos(o.Prefetch, 0, false); err != nil {
+	if prefetch := s.cfg.Options.Prefetch; prefetch > 0 {
+		if err := d.ch.Qos(prefetch, 0, false); err != nil {
 			return nil, nil, fmt.Errorf("setting the prefetch count: %w", err)
 		}
 	}
 	return d.ch, names, nil
+}
+
+// keepBound makes exchanges and bindings anew until ctx ends. When one is deleted the consumers stay and hear nothing of it,
+// nor of any request.
+func (s *Server) keepBound(ctx context.Context, sess *session) {
+	ticker := time.NewTicker(s.cfg.BindEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.bindAgain(sess); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn().Err(err).Msg("making sure that requests find their way")
+		}
+	}
+}
+
+func (s *Server) bindAgain(sess *session) error {
+	defer sess.guard(setupTimeout)()
+	// Declarations that the broker holds otherwise were told of when the connection was made.
+	d, err := sess.declarer(zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	defer func() { d.close() }()
+	for _, want := range s.endpoints() {
+		missing, err := d.missing(want.e)
+		if err != nil {
+			return err
+		}
+		if missing {
+			s.cfg.Log.Warn().Str("exchange", want.e.name).Msg("an exchange was deleted, making it again")
+		}
+		if err := d.bound(want.e, want.q, want.key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // workers run the handlers of one Serve, across connections.

@@ -97,6 +97,17 @@ func (d *declarer) exchange(e exchange) error {
 	})
 }
 
+// missing tells whether the broker has no such exchange. Asking for it then closes the channel.
+func (d *declarer) missing(e exchange) (bool, error) {
+	err := d.ch.ExchangeDeclarePassive(e.name, e.kind, e.durable, e.autoDelete, false, false, nil)
+	var refused *amqp.Error
+	if !errors.As(err, &refused) || refused.Code != amqp.NotFound {
+		return false, err
+	}
+	d.ch, err = d.s.Channel()
+	return true, err
+}
+
 func (d *declarer) queue(q queue) (name string, err error) {
 	err = d.withFlip("queue", q.name, q.durable, func(durable bool) error {
 		declared, err := d.ch.QueueDeclare(q.name, durable, q.autoDelete, q.exclusive, false, q.args)
