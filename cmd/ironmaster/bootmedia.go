@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/rs/zerolog"
@@ -23,7 +24,7 @@ func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.D
 	isos, err := bootiso.Open(bootiso.Config{
 		Dir: filepath.Join(s.Deploy.ISOMasterPath, "ironmaster"), Keep: keptTemplates, GrubConfigPath: s.Default.GrubConfigPath,
 		IsolinuxBin: s.Default.IsolinuxBin, LdlinuxC32: s.Default.Ldlinux, AgentCAFile: s.Agent.APICAFile,
-	}, bootFiles{depot}, log)
+	}, bootFiles{image.Patient{Service: depot.Service}}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +79,11 @@ func (p isoPublisher) WithdrawISO(_ context.Context, node *store.Node) error {
 }
 
 // bootFiles is bootiso.Files over the image service.
-type bootFiles struct{ depot *image.Depot }
+type bootFiles struct{ images image.Patient }
 
 // Revision joins what the source tells about the file's age and content.
 func (f bootFiles) Revision(ctx context.Context, href string) (string, error) {
-	m, err := f.depot.Show(ctx, image.Ref{Href: href})
+	m, err := f.images.Show(ctx, image.Ref{Href: href})
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +93,17 @@ func (f bootFiles) Revision(ctx context.Context, href string) (string, error) {
 	return fmt.Sprintf("%s %s %s %d", m.Checksum, m.HashValue, m.UpdatedAt.UTC(), m.Size), nil
 }
 
-func (f bootFiles) Fetch(ctx context.Context, href string, w io.Writer) error {
-	_, err := f.depot.Download(ctx, image.Ref{Href: href}, w, nil)
+func (f bootFiles) Fetch(ctx context.Context, href string, to *os.File) error {
+	_, err := f.images.DownloadTo(ctx, image.Ref{Href: href}, bootFile{to}, nil)
 	return err
+}
+
+// bootFile is image.Sink.
+type bootFile struct{ *os.File }
+
+func (f bootFile) Restart() error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return f.Truncate(0)
 }

@@ -52,7 +52,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	}
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
 	agentCfg.TokenOnReads = release >= messaging.V2025_1
-	direct := agent.New(agentCfg, h.depot, agent.NewDepot(h.depot))
+	direct := agent.New(agentCfg, image.Patient{Service: h.depot.Service}, agent.NewDepot(h.depot))
 	media, err := openVirtualMedia(h.redfish, s, h.depot, direct.Running, h.log)
 	if err != nil {
 		return err

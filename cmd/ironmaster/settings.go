@@ -166,6 +166,7 @@ func imageConfig(s *config.Settings) image.Config {
 		_, port, _ := net.SplitHostPort(c.Server.Listen)
 		c.Server.BaseURL = "http://" + net.JoinHostPort(s.Default.MyIP, port)
 	}
+	c.OutageLimit = s.Ironmaster.ImageOutageLimit
 	c.WholeDiskRootOnly = s.Ironmaster.WholeDiskRootOnly
 	return c
 }

@@ -122,6 +122,7 @@ type Ironmaster struct {
 	ImageServerListen     string        `opt:"image_server_listen" default:":8182"`                    // images, ISOs and config drives
 	ImageServerURL        string        `opt:"image_server_url"`                                       // how machines reach it; default http://$my_ip:<port of image_server_listen>
 	ImageConvertTimeLimit time.Duration `opt:"image_convert_time_limit" default:"600" min:"1"`         // of one qemu-img run
+	ImageOutageLimit      time.Duration `opt:"image_outage_limit" default:"1800" min:"0"`              // of Glance, Keystone or a web server, within a flow
 	MaxImageSize          int64         `opt:"max_image_size" default:"1048576" min:"1" max:"8388608"` // MiB of virtual size, at most 8 TiB
 	ProgressInterval      time.Duration `opt:"progress_interval" default:"5" min:"1" max:"3600"`       // between events while bytes flow
 }

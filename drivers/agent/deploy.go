@@ -8,12 +8,14 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// Images is what the deploy interface asks about images; *image.Service is one.
+// Images is what the deploy interface asks about images; image.Patient is one.
 type Images interface {
 	// ValidateChecksum and ValidateRootOnly check instance_info without asking anybody.
 	ValidateChecksum(instance store.Dict, node string) error
 	ValidateRootOnly(kind image.Kind, instance store.Dict) error
-	// Show reads an image's metadata; for HTTP it proves that the image is there.
+	// Kind decides what an instance's image contains.
+	Kind(ctx context.Context, instance store.Dict, who image.Requester) (image.Decision, error)
+	// Show reads an image's metadata, waiting for a source that is away; for HTTP it proves that the image is there.
 	Show(ctx context.Context, ref image.Ref) (image.Metadata, error)
 }
 

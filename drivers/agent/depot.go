@@ -31,8 +31,9 @@ func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (S
 	req := image.FetchRequest{Ref: wish.Ref, Owner: t.Node.UUID, Name: diskName, ForceRaw: wish.Raw,
 		DeclaredFormat: wish.DeclaredFormat, OnProgress: watch.fetched}
 	if !image.IsGlance(wish.Ref.Href) {
+		patient := image.Patient{Service: d.images.Service}
 		var err error
-		if req.Checksum, err = d.images.Checksum(ctx, wish.Instance); err != nil {
+		if req.Checksum, err = patient.Checksum(ctx, wish.Instance); err != nil {
 			return Served{}, err
 		}
 	}
@@ -86,8 +87,10 @@ func (w watch) fetched(s image.Snapshot) {
 		image.PhaseDownload: "downloading the image",
 		image.PhaseConvert:  "converting the image to raw",
 		image.PhaseHash:     "computing the image's checksum",
+		image.PhaseAway:     "waiting for the image's source, which is away",
 	}[s.Phase]
-	w.task.Worker.Report(w.task, drivers.Progress{Doing: doing, Waiting: s.Phase == image.PhaseWaiting, Bytes: s.Done,
+	waiting := s.Phase == image.PhaseWaiting || s.Phase == image.PhaseAway
+	w.task.Worker.Report(w.task, drivers.Progress{Doing: doing, Waiting: waiting, Bytes: s.Done,
 		Total: s.Total})
 }
 

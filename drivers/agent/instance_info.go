@@ -23,6 +23,9 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 	if err != nil {
 		return err
 	}
+	if err := d.decideKind(ctx, t, info); err != nil {
+		return err
+	}
 	t.Node.InstanceInfo = info
 	if wholeDisk(t.Node) {
 		t.Node.InstanceInfo["image_type"] = string(image.WholeDisk)
@@ -38,10 +41,33 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 	return d.checkMemory(t.Node, size)
 }
 
+// decideKind decides what a Glance image contains when Glance was away as the deployment was asked for. Ironic would take it
+// for a partition.
+func (d *Deploy) decideKind(ctx context.Context, t *drivers.Task, info store.Dict) error {
+	source := info.String("image_source")
+	if t.Node.DriverInternalInfo[keyWholeDisk] != nil || !image.IsGlance(source) {
+		return nil
+	}
+	decision, err := d.images.Kind(ctx, info, requester(t))
+	if err != nil {
+		return err
+	}
+	if decision.Kind == "" {
+		return store.Errorf(store.InstanceDeployFailure, "It is not known whether image %s is a whole disk or a partition: %s",
+			source, decision.Reason)
+	}
+	decision.Apply(info, t.Node.DriverInternalInfo)
+	t.Log.Info().Str("reason", decision.Reason).Str("image_type", info.String("image_type")).Msg("Inferred the kind of the image")
+	return d.images.ValidateRootOnly(decision.Kind, info)
+}
+
+func requester(t *drivers.Task) image.Requester {
+	return image.Requester{Token: t.AuthToken, RequestID: cmp.Or(t.GlobalRequestID, t.RequestID)}
+}
+
 // locateImage writes image_url and what belongs to it into info. It returns the image's size in bytes, 0 when not known.
 func (d *Deploy) locateImage(ctx context.Context, t *drivers.Task, info store.Dict) (int64, error) {
-	ref := image.Ref{Href: info.String("image_source"),
-		Requester: image.Requester{Token: t.AuthToken, RequestID: cmp.Or(t.GlobalRequestID, t.RequestID)}}
+	ref := image.Ref{Href: info.String("image_source"), Requester: requester(t)}
 	info["image_url"] = nil
 	if image.IsGlance(ref.Href) {
 		meta, err := d.images.Show(ctx, ref)

@@ -33,8 +33,8 @@ type Files interface {
 	// Revision returns a text that changes when the bytes behind href may have changed (a Glance id, an ETag, a time of
 	// modification). "" says that there is no telling; what was fetched then counts as fresh for a minute.
 	Revision(ctx context.Context, href string) (string, error)
-	// Fetch copies the bytes to w.
-	Fetch(ctx context.Context, href string, w io.Writer) error
+	// Fetch writes the bytes to a file, which is empty.
+	Fetch(ctx context.Context, href string, to *os.File) error
 }
 
 // Config says where templates are kept and what goes into them beside kernel and ramdisk.

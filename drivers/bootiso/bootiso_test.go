@@ -44,7 +44,7 @@ func (f *files) Revision(_ context.Context, href string) (string, error) {
 	return "1" + f.revision[href], nil
 }
 
-func (f *files) Fetch(ctx context.Context, href string, w io.Writer) error {
+func (f *files) Fetch(ctx context.Context, href string, w *os.File) error {
 	f.mu.Lock()
 	before := f.before
 	f.mu.Unlock()

@@ -156,7 +156,11 @@ func (c *Cache) Fetch(ctx context.Context, req FetchRequest) (Cached, error) {
 	if !safeOwner.MatchString(req.Owner) || !safeName.MatchString(req.Name) {
 		return Cached{}, fmt.Errorf("fetching image %s: malformed owner %q or name %q", req.Ref, req.Owner, req.Name)
 	}
-	meta, err := c.images.Show(ctx, req.Ref)
+	meta, err := c.images.show(ctx, req.Ref, func() {
+		if req.OnProgress != nil {
+			req.OnProgress(Snapshot{Phase: PhaseAway})
+		}
+	})
 	if err != nil {
 		return Cached{}, err
 	}

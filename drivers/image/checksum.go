@@ -167,6 +167,12 @@ func (m multiHash) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (m multiHash) reset() {
+	for _, h := range m {
+		h.Reset()
+	}
+}
+
 func (m multiHash) sums() map[string]string {
 	out := make(map[string]string, len(m))
 	for algo, h := range m {

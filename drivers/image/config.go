@@ -24,6 +24,10 @@ type Config struct {
 	Server   ServerConfig
 	File     FileConfig
 
+	// OutageLimit is how long a flow waits for Glance, Keystone or a web server that is away, counted from the last byte that
+	// came; 0 fails at once, as ironic does.
+	OutageLimit time.Duration
+
 	// WholeDiskRootOnly refuses swap_mb and ephemeral_gb with a whole-disk image ([ironmaster]whole_disk_root_only).
 	WholeDiskRootOnly bool
 }
@@ -68,6 +72,7 @@ func DefaultConfig() Config {
 			RecallTime:    30 * time.Second,
 		},
 		File:              FileConfig{AllowedPaths: []string{"/var/lib/ironic", "/shared/html", "/templates", "/opt/cache/files", "/vagrant"}},
+		OutageLimit:       30 * time.Minute,
 		WholeDiskRootOnly: true,
 	}
 }

@@ -53,6 +53,13 @@ func Redact(href string) string {
 
 // peerError drops the URL, with its secrets, that net/http puts into its errors, and words a truncated body.
 func peerError(err error) error {
+	if service, away := store.AwayService(err); away {
+		return store.Away(service, withoutURL(err))
+	}
+	return withoutURL(err)
+}
+
+func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
@@ -64,6 +71,15 @@ func peerError(err error) error {
 }
 
 var errTruncated = errors.New("the connection was closed before the whole image had arrived")
+
+// hostOf names the server of a URL.
+func hostOf(href string) string {
+	u, err := url.Parse(href)
+	if err != nil {
+		return "web server"
+	}
+	return u.Host
+}
 
 // isUserError reports whether err already carries a kind.
 func isUserError(err error) bool { return store.KindOf(err) != "" }

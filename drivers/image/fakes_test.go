@@ -118,6 +118,7 @@ func testConfig(t *testing.T, g *fakeGlance) Config {
 	t.Helper()
 	dir := t.TempDir()
 	cfg := DefaultConfig()
+	cfg.OutageLimit = 0
 	cfg.Glance.AuthType = keystone.AuthNone
 	cfg.Glance.EndpointOverride = "http://127.0.0.1:1"
 	if g != nil {

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,20 +64,20 @@ func (f fileSource) Show(_ context.Context, ref Ref) (Metadata, error) {
 	return Metadata{Origin: OriginFile, Size: info.Size(), UpdatedAt: info.ModTime().UTC()}, nil
 }
 
-// Open opens the file.
-func (f fileSource) Open(_ context.Context, ref Ref) (io.ReadCloser, int64, error) {
+// Open opens the file at its start.
+func (f fileSource) Open(_ context.Context, ref Ref, _ place) (stream, error) {
 	path, err := f.path(ref.Href)
 	if err != nil {
-		return nil, 0, err
+		return stream{}, err
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, 0, downloadFailed(ref.Href, err)
+		return stream{}, downloadFailed(ref.Href, err)
 	}
 	info, err := file.Stat()
 	if err != nil {
 		file.Close()
-		return nil, 0, downloadFailed(ref.Href, err)
+		return stream{}, downloadFailed(ref.Href, err)
 	}
-	return file, info.Size(), nil
+	return stream{ReadCloser: file, size: info.Size()}, nil
 }

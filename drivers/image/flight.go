@@ -207,8 +207,9 @@ func (c *Cache) downloadInTurn(ctx context.Context, f *flight, path string) (Ins
 	return c.download(ctx, f, path)
 }
 
-// download writes the image to path. The first bytes are inspected as soon as they are there, so that what is refused is
-// not downloaded to its end; the whole is inspected again afterwards, for some formats show at the end of the file.
+// download writes the image to path, going on where it was cut. The first bytes are inspected as soon as they are there, so
+// that what is refused is not downloaded to its end; the whole is inspected again afterwards, for some formats show at the
+// end of the file.
 func (c *Cache) download(ctx context.Context, f *flight, path string) (Inspection, map[string]string, int64, error) {
 	j := f.job
 	fail := func(err error) (Inspection, map[string]string, int64, error) { return Inspection{}, nil, 0, err }
@@ -228,11 +229,11 @@ func (c *Cache) download(ctx context.Context, f *flight, path string) (Inspectio
 		}
 		return in, c.images.cfg.Safety.Check(j.ref.Href, in, j.declared)
 	}
-	gate := &prefixGate{w: file, limit: PrefixSize, pass: func() error {
+	to := &landing{file: file, sums: sums, gate: prefixGate{w: file, limit: PrefixSize, pass: func() error {
 		_, err := inspect(UnknownSize)
 		return err
-	}}
-	n, err := c.images.Download(ctx, j.ref, io.MultiWriter(gate, sums), &f.progress)
+	}}}
+	n, err := Patient{c.images}.DownloadTo(ctx, j.ref, to, &f.progress)
 	if err != nil {
 		return fail(err)
 	}
@@ -248,6 +249,30 @@ func (c *Cache) download(ctx context.Context, f *flight, path string) (Inspectio
 		return fail(err)
 	}
 	return in, got, n, nil
+}
+
+// landing is the file that a download goes to, and what is learned of it on the way.
+type landing struct {
+	file *os.File
+	gate prefixGate
+	sums multiHash
+}
+
+func (l *landing) Write(b []byte) (int, error) {
+	n, err := l.gate.Write(b)
+	// What was written counts, so that the sum is right where a transfer goes on.
+	_, _ = l.sums.Write(b[:n]) // it never fails
+	return n, err
+}
+
+// Restart is Sink.
+func (l *landing) Restart() error {
+	l.sums.reset()
+	l.gate.n, l.gate.asked = 0, false
+	if _, err := l.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return l.file.Truncate(0)
 }
 
 // toRaw converts the downloaded file, removes it, and corrects the record.

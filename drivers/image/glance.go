@@ -96,19 +96,16 @@ func (g *glanceSource) readable(meta Metadata, who Requester) bool {
 	return meta.Owner == who.ProjectID
 }
 
-// Open starts a download.
-func (g *glanceSource) Open(ctx context.Context, ref Ref) (io.ReadCloser, int64, error) {
+// Open starts a download. The bytes of an image never change once it is active.
+func (g *glanceSource) Open(ctx context.Context, ref Ref, from place) (stream, error) {
 	id, err := glanceID(ref.Href)
 	if err != nil {
-		return nil, 0, err
+		return stream{}, err
 	}
-	size := int64(-1)
+	var st stream
 	body, err := withStall(ctx, g.cfg.Timeout, func(ctx context.Context) (body io.ReadCloser, err error) {
 		err = g.try(ctx, ref, "data", func(client *gophercloud.ServiceClient) error {
-			resp, err := client.Get(ctx, client.ServiceURL("images", id, "file"), nil, &gophercloud.RequestOpts{
-				KeepResponseBody: true, OkCodes: []int{http.StatusOK, http.StatusNoContent},
-				MoreHeaders: map[string]string{"Accept": "application/octet-stream"},
-			})
+			resp, err := g.get(ctx, client, id, from)
 			if err != nil {
 				return err
 			}
@@ -116,15 +113,44 @@ func (g *glanceSource) Open(ctx context.Context, ref Ref) (io.ReadCloser, int64,
 				resp.Body.Close()
 				return downloadFailed(ref.Href, store.Errorf(store.ImageDownloadFailed, "image contains no data."))
 			}
-			body, size = resp.Body, resp.ContentLength
+			if st.begin, st.size, err = bodyPlace(resp); err != nil {
+				resp.Body.Close()
+				return err
+			}
+			body = resp.Body
 			return nil
 		})
 		return body, err
 	})
-	if err != nil {
-		return nil, 0, asDownloadFailed(ref.Href, err)
+	if errors.Is(err, errStalled) {
+		err = store.Away(serviceGlance, err)
 	}
-	return body, size, nil
+	if err != nil {
+		return stream{}, asDownloadFailed(ref.Href, err)
+	}
+	st.ReadCloser = faulty{body, serviceGlance}
+	return st, nil
+}
+
+// serviceGlance is what health and logs call Glance.
+const serviceGlance = "glance"
+
+// get asks for an image's bytes. A Glance that cannot send a part of them, for its store or something before it can not, is
+// asked for the whole.
+func (g *glanceSource) get(ctx context.Context, client *gophercloud.ServiceClient, id string, from place) (*http.Response, error) {
+	options := &gophercloud.RequestOpts{KeepResponseBody: true, OkCodes: []int{http.StatusOK, http.StatusNoContent},
+		MoreHeaders: map[string]string{"Accept": "application/octet-stream"}}
+	url := client.ServiceURL("images", id, "file")
+	if from.offset > 0 {
+		part := *options
+		part.OkCodes = append(part.OkCodes, http.StatusPartialContent)
+		part.MoreHeaders = map[string]string{"Accept": "application/octet-stream", "Range": rangeFrom(from.offset)}
+		resp, err := client.Get(ctx, url, nil, &part)
+		if !gophercloud.ResponseCodeIs(err, http.StatusRequestedRangeNotSatisfiable) {
+			return resp, err
+		}
+	}
+	return client.Get(ctx, url, nil, options)
 }
 
 // try runs call, again after a failure to reach Glance as often as configured, and gives what is left ironic's kinds.
@@ -159,8 +185,12 @@ func glanceError(href, endpoint string, err error) error {
 	}
 	var code gophercloud.ErrUnexpectedResponseCode
 	if !errors.As(err, &code) {
-		return store.Errorf(store.GlanceConnectionFailed,
-			"Connection to glance endpoint %s failed: %w", Redact(endpoint), peerError(err))
+		failed := error(store.Errorf(store.GlanceConnectionFailed,
+			"Connection to glance endpoint %s failed: %w", Redact(endpoint), peerError(err)))
+		if store.Unreachable(err) {
+			failed = store.Away(serviceGlance, failed)
+		}
+		return failed
 	}
 	switch code.Actual {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -170,8 +200,12 @@ func glanceError(href, endpoint string, err error) error {
 	case http.StatusBadRequest:
 		return store.Errorf(store.Invalid, "Glance refuses the request for image %s (HTTP code 400).", id)
 	}
-	return store.Errorf(store.GlanceConnectionFailed,
+	err = store.Errorf(store.GlanceConnectionFailed,
 		"Connection to glance endpoint %s failed: HTTP code %d", Redact(endpoint), code.Actual)
+	if unavailable(code.Actual) {
+		err = store.Away(serviceGlance, err)
+	}
+	return err
 }
 
 // glanceAttributes are the fields that Glance gives every image; all others are properties.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
@@ -37,8 +38,9 @@ func newHTTPSource(cfg HTTPConfig) (*httpSource, error) {
 func (h *httpSource) close() { h.client.CloseIdleConnections() }
 
 // do sends a request and follows redirects; any answer but 200 is ImageRefValidationFailed in ironic's words, except
-// that a listing which the server may not show (403 for a URL with a trailing slash) passes a HEAD, as in ironic.
-func (h *httpSource) do(ctx context.Context, method, href string) (*http.Response, error) {
+// that a listing which the server may not show (403 for a URL with a trailing slash) passes a HEAD, as in ironic, and that
+// a part of the image answers a request for one.
+func (h *httpSource) do(ctx context.Context, method, href string, from place) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, href, nil)
 	if err != nil {
 		return nil, refInvalid(href, "%w", peerError(err))
@@ -46,16 +48,61 @@ func (h *httpSource) do(ctx context.Context, method, href string) (*http.Respons
 	if h.cfg.User != "" && req.URL.User == nil {
 		req.SetBasicAuth(h.cfg.User, h.cfg.Password)
 	}
+	resumes := from.offset > 0 && from.version != ""
+	if resumes {
+		req.Header.Set("Range", rangeFrom(from.offset))
+		req.Header.Set("If-Range", from.version)
+	}
 	resp, err := h.client.Do(req)
+	if store.Unreachable(err) {
+		err = store.Away(req.URL.Host, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	hiddenListing := method == http.MethodHead && resp.StatusCode == http.StatusForbidden && strings.HasSuffix(href, "/")
-	if resp.StatusCode != http.StatusOK && !hiddenListing {
-		resp.Body.Close()
-		return nil, refInvalid(href, "Got HTTP code %d instead of 200 in response to %s request.", resp.StatusCode, method)
+	if resp.StatusCode == http.StatusOK || hiddenListing || resumes && resp.StatusCode == http.StatusPartialContent {
+		return resp, nil
 	}
-	return resp, nil
+	resp.Body.Close()
+	err = refInvalid(href, "Got HTTP code %d instead of 200 in response to %s request.", resp.StatusCode, method)
+	if unavailable(resp.StatusCode) {
+		err = store.Away(resp.Request.URL.Host, err)
+	}
+	return nil, err
+}
+
+// unavailable are the answers of a server, or of what stands before it, that has to be asked again later.
+func unavailable(status int) bool {
+	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented ||
+		status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+}
+
+func rangeFrom(offset int64) string { return fmt.Sprintf("bytes=%d-", offset) }
+
+// version is what a server calls the bytes that it sends: a strong ETag or, for want of one, the time of their last change.
+func version(header http.Header) string {
+	if tag := header.Get("ETag"); strings.HasPrefix(tag, `"`) {
+		return tag
+	}
+	return header.Get("Last-Modified")
+}
+
+// bodyPlace tells where in the image the body of an answer begins and how long the whole is, -1 when that is not known.
+func bodyPlace(resp *http.Response) (begin, size int64, err error) {
+	if resp.StatusCode != http.StatusPartialContent {
+		return 0, resp.ContentLength, nil
+	}
+	header := resp.Header.Get("Content-Range")
+	begin, ok := rangeStart(header)
+	if !ok {
+		return 0, 0, fmt.Errorf("the server sent a part of the image, with the malformed Content-Range %q", header)
+	}
+	size = -1
+	if resp.ContentLength >= 0 {
+		size = begin + resp.ContentLength
+	}
+	return begin, size, nil
 }
 
 // head asks for an image's headers. The response's Request.URL is where redirects led to.
@@ -65,7 +112,7 @@ func (h *httpSource) head(ctx context.Context, href string) (*http.Response, err
 		ctx, cancel = context.WithTimeout(ctx, h.cfg.Timeout)
 		defer cancel()
 	}
-	resp, err := h.do(ctx, http.MethodHead, href)
+	resp, err := h.do(ctx, http.MethodHead, href, place{})
 	if err != nil {
 		return nil, asRefInvalid(href, err)
 	}
@@ -107,25 +154,32 @@ func redirectedTo(href string, resp *http.Response) string {
 }
 
 // Open starts a download.
-func (h *httpSource) Open(ctx context.Context, ref Ref) (io.ReadCloser, int64, error) {
-	size := int64(-1)
+func (h *httpSource) Open(ctx context.Context, ref Ref, from place) (stream, error) {
+	var st stream
 	body, err := withStall(ctx, h.cfg.Timeout, func(ctx context.Context) (io.ReadCloser, error) {
-		resp, err := h.do(ctx, http.MethodGet, ref.Href)
+		resp, err := h.do(ctx, http.MethodGet, ref.Href, from)
 		if err != nil {
 			return nil, err
 		}
-		size = resp.ContentLength
-		return resp.Body, nil
+		st.version = version(resp.Header)
+		if st.begin, st.size, err = bodyPlace(resp); err != nil {
+			resp.Body.Close()
+		}
+		return resp.Body, err
 	})
-	if err != nil {
-		return nil, 0, asDownloadFailed(ref.Href, err)
+	if errors.Is(err, errStalled) {
+		err = store.Away(hostOf(ref.Href), err)
 	}
-	return body, size, nil
+	if err != nil {
+		return stream{}, asDownloadFailed(ref.Href, err)
+	}
+	st.ReadCloser = faulty{body, hostOf(ref.Href)}
+	return st, nil
 }
 
 // text reads a small document, such as a list of checksums.
 func (h *httpSource) text(ctx context.Context, href string, limit int64) (string, error) {
-	body, _, err := h.Open(ctx, Ref{Href: href})
+	body, err := h.Open(ctx, Ref{Href: href}, place{})
 	if err != nil {
 		return "", err
 	}

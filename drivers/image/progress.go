@@ -13,6 +13,8 @@ const (
 	PhaseDownload Phase = "download"
 	PhaseConvert  Phase = "convert"
 	PhaseHash     Phase = "hash"
+	// PhaseAway is the wait for a place that holds images and is away.
+	PhaseAway Phase = "away"
 )
 
 // Snapshot is the state of a Progress at one moment.
@@ -36,6 +38,16 @@ func (p *Progress) Begin(phase Phase, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.current = Snapshot{Phase: phase, Total: max(0, total)}
+}
+
+// Turn changes the phase and leaves the count as it is.
+func (p *Progress) Turn(phase Phase) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current.Phase = phase
 }
 
 // Add counts n more bytes.

@@ -61,7 +61,7 @@ func (s *Service) prefix(ctx context.Context, ref Ref) (b []byte, whole bool, er
 	if err != nil {
 		return nil, false, err
 	}
-	body, size, err := src.Open(ctx, ref)
+	body, err := src.Open(ctx, ref, place{})
 	if err != nil {
 		return nil, false, err
 	}
@@ -70,8 +70,8 @@ func (s *Service) prefix(ctx context.Context, ref Ref) (b []byte, whole bool, er
 	n, err := io.ReadFull(body, b)
 	switch {
 	case err == nil:
-		return b, size == int64(n), nil
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && (size < 0 || size == int64(n)):
+		return b, body.size == int64(n), nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && (body.size < 0 || body.size == int64(n)):
 		return b[:n], true, nil
 	}
 	return nil, false, asDownloadFailed(ref.Href, err)

@@ -7,7 +7,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -45,8 +44,26 @@ type Metadata struct {
 type source interface {
 	// Show reads metadata.
 	Show(ctx context.Context, ref Ref) (Metadata, error)
-	// Open starts reading the bytes. The size is -1 when not known.
-	Open(ctx context.Context, ref Ref) (body io.ReadCloser, size int64, err error)
+	// Open starts reading the bytes, from a place on if the source can begin there and still has the same image; otherwise
+	// from the start.
+	Open(ctx context.Context, ref Ref, from place) (stream, error)
+}
+
+// place is where in an image's bytes a transfer was cut.
+type place struct {
+	offset int64
+	// version is what the source called these bytes (an ETag, a time), as far as it has a name for them.
+	version string
+}
+
+// stream is a transfer under way.
+type stream struct {
+	io.ReadCloser
+	// begin is where in the image the first byte belongs.
+	begin int64
+	// size is that of the whole image, -1 when not known.
+	size    int64
+	version string
 }
 
 // Service is the way to images. It is safe for concurrent use.
@@ -55,6 +72,8 @@ type Service struct {
 	glance *glanceSource
 	web    *httpSource
 	files  fileSource
+	log    zerolog.Logger
+	absent absent
 }
 
 // New builds a Service. It touches no network; Open the cache and start the server separately.
@@ -67,7 +86,7 @@ func New(cfg Config, log zerolog.Logger) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, glance: glance, web: web, files: fileSource{cfg: cfg.File}}, nil
+	return &Service{cfg: cfg, glance: glance, web: web, files: fileSource{cfg: cfg.File}, log: log}, nil
 }
 
 // Close drops idle connections.
@@ -105,27 +124,9 @@ func (s *Service) Show(ctx context.Context, ref Ref) (Metadata, error) {
 // Download copies an image's bytes to w and returns how many there were. A body shorter than announced is
 // ImageDownloadFailed. progress may be nil.
 func (s *Service) Download(ctx context.Context, ref Ref, w io.Writer, progress *Progress) (int64, error) {
-	src, err := s.source(ref)
-	if err != nil {
-		return 0, err
-	}
-	body, size, err := src.Open(ctx, ref)
-	if err != nil {
-		return 0, err
-	}
-	defer body.Close()
-	progress.Begin(PhaseDownload, size)
-	n, err := io.Copy(io.MultiWriter(w, progress), contextReader{ctx, body})
-	if err == nil && size >= 0 && n != size {
-		err = errTruncated
-	}
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
-		return n, cause
-	}
-	if err != nil {
-		return n, asDownloadFailed(ref.Href, err)
-	}
-	return n, nil
+	t := transfer{s: s, ref: ref, to: w, progress: progress}
+	err := t.run(ctx)
+	return t.at.offset, err
 }
 
 // contextReader stops reading local files too when their reader has gone.

@@ -30,7 +30,7 @@ type parts struct{}
 
 func (parts) Revision(context.Context, string) (string, error) { return "1", nil }
 
-func (parts) Fetch(_ context.Context, href string, w io.Writer) error {
+func (parts) Fetch(_ context.Context, href string, w *os.File) error {
 	_, err := io.WriteString(w, strings.Repeat(href+" ", 300))
 	return err
 }

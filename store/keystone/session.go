@@ -138,12 +138,20 @@ func expiresSoon(provider *gophercloud.ProviderClient) bool {
 func failure(address string, err error) error {
 	var code gophercloud.ErrUnexpectedResponseCode
 	if !errors.As(err, &code) {
-		return store.Errorf(KindFailure, "Keystone at %s cannot be used: %w", redacted(address), withoutURL(err))
+		failed := error(store.Errorf(KindFailure, "Keystone at %s cannot be used: %w", redacted(address), withoutURL(err)))
+		if store.Unreachable(err) {
+			failed = store.Away("keystone", failed)
+		}
+		return failed
 	}
 	if code.Actual == http.StatusUnauthorized {
 		return store.Errorf(KindUnauthorized, "Not authorized in Keystone.")
 	}
-	return store.Errorf(KindFailure, "Keystone at %s answered with HTTP code %d", redacted(address), code.Actual)
+	err = store.Errorf(KindFailure, "Keystone at %s answered with HTTP code %d", redacted(address), code.Actual)
+	if code.Actual >= http.StatusInternalServerError || code.Actual == http.StatusTooManyRequests {
+		err = store.Away("keystone", err)
+	}
+	return err
 }
 
 // withoutURL drops the URL, with its secrets, that net/http puts into its errors.
