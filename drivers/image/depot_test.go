@@ -33,6 +33,7 @@ func TestDepotResumesAfterRestart(t *testing.T) {
 	cfg := testConfig(t, glance)
 	d, stop := openTestDepot(t, cfg)
 	cfg.Server.Listen = d.Server.base[len("http://"):]
+	cfg.Server.RecallTime = 10 * time.Millisecond
 	supply, err := d.Provide(t.Context(), glanceRequest(nodeID), "", nil)
 	if err != nil {
 		t.Fatal(err)
