@@ -52,7 +52,8 @@ func (c *Conductor) repeat(ctx context.Context, p periodic) {
 			c.log.Warn().Err(err).Str("task", p.name).Msg("Periodic work is left out")
 			continue
 		}
-		if err := p.run(ctx); err != nil && ctx.Err() == nil {
+		work := c.working()
+		if err := p.run(work); err != nil && work.Err() == nil {
 			c.log.Error().Err(err).Str("task", p.name).Msg("Periodic work failed")
 		}
 	}

@@ -19,6 +19,7 @@ func TestPeriodicWork(t *testing.T) {
 		c.lease.renew(0)
 		var at []time.Duration
 		ctx, stop := context.WithCancel(t.Context())
+		c.workCtx = ctx
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)

@@ -18,13 +18,15 @@ func (c *Conductor) setBootDevice(ctx context.Context, rq oslo.Context, a setBoo
 	})
 }
 
-// managing runs fn on a locked node whose management interface is usable.
+// managing runs fn on a locked node whose management interface is usable, for as long as the worker may act.
 func (c *Conductor) managing(ctx context.Context, rq oslo.Context, node, purpose string,
 	fn func(context.Context, *task) error) error {
 	return c.withNode(ctx, rq, node, lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
 		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
 			return err
 		}
+		ctx, done := c.acting(ctx)
+		defer done()
 		return fn(ctx, t)
 	})
 }

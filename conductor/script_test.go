@@ -41,6 +41,7 @@ type behaviour struct {
 	resume  func(step store.Dict) (drivers.Outcome, error)
 	status  func() (drivers.StepStatus, error)
 
+	setBootDevice func(ctx context.Context) error
 	bootMode      func() (string, error)
 	setBootMode   func(string) error
 	secureBoot    func() (bool, error)
@@ -178,6 +179,13 @@ type scriptManagement struct {
 
 func (m *scriptManagement) Validate(context.Context, *drivers.Task) error {
 	return maybe(m.s.called("").managementValidate)
+}
+
+func (m *scriptManagement) SetBootDevice(ctx context.Context, t *drivers.Task, device string, persistent bool) error {
+	if f := m.s.called("").setBootDevice; f != nil {
+		return f(ctx)
+	}
+	return m.Management.SetBootDevice(ctx, t, device, persistent)
 }
 
 func (m *scriptManagement) BootMode(ctx context.Context, t *drivers.Task) (string, error) {

@@ -17,9 +17,12 @@ type working struct {
 	cancel context.CancelFunc
 }
 
-// working returns the present context.
+// working returns the present context. A lease that was renewed a moment ago begins it anew.
 func (c *Conductor) working() context.Context {
 	w := &c.work
+	if c.mayAct() == nil {
+		w.begin(c.workCtx)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.ctx
@@ -45,8 +48,19 @@ func (w *working) cut() bool {
 	return true
 }
 
-// leasePoll is how often a worker whose lease has lapsed looks whether it was renewed.
-const leasePoll = 200 * time.Millisecond
+// acting returns ctx for work that a caller waits for: it ends with background work too, and its cause then says why.
+func (c *Conductor) acting(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.working(), func() { cancel(c.mayAct()) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// leasePoll is how often a worker whose lease has lapsed looks whether it was renewed, leaseLook how often one looks whether
+// it has lapsed: a timer alone would stand still while the machine is suspended.
+const leasePoll, leaseLook = 200 * time.Millisecond, time.Second
 
 // watchLease cuts work short when the lease lapses, and lets it begin again when it was renewed, until ctx ends.
 func (c *Conductor) watchLease(ctx context.Context) {
@@ -57,7 +71,7 @@ func (c *Conductor) watchLease(ctx context.Context) {
 		} else if c.work.cut() {
 			c.log.Error().Err(err).Msg("The registration could not be renewed in time; running work is left where it is")
 		}
-		if drivers.Pause(ctx, max(left, leasePoll)) != nil {
+		if drivers.Pause(ctx, min(max(left, leasePoll), leaseLook)) != nil {
 			return
 		}
 	}
