@@ -52,8 +52,11 @@ type Conductor struct {
 	images    Images
 	codec     Codec
 	log       zerolog.Logger
-	now       func() time.Time
-	uptime    func() time.Duration
+	// records and reservations are local and db, for the locks on nodes.
+	records      records
+	reservations reservations
+	now          func() time.Time
+	uptime       func() time.Duration
 
 	methods     map[string]rpcMethod
 	machine     machine
@@ -87,7 +90,8 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(), machine: newMachine(cfg.Release),
+		images: p.Images, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
+		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},

@@ -22,6 +22,8 @@ type lease struct {
 	renewed atomic.Int64 // an uptime, from before the statement was sent
 	// lost tells that a later process of the same host name has registered. There is no way back.
 	lost atomic.Bool
+	// lapses counts the renewals that came too late.
+	lapses atomic.Int64
 }
 
 // leaseMargin is the part of heartbeat_timeout after which a worker that could not renew its row stops acting: a peer
@@ -76,11 +78,10 @@ func (c *Conductor) keepAlive(ctx context.Context) {
 	for drivers.Pause(ctx, pause) == nil {
 		began := c.uptime()
 		attempt, cancel := context.WithTimeout(ctx, min(c.cfg.HeartbeatInterval, c.lapse()/beatAttempts))
-		err := c.signOfLife(attempt)
+		err := c.renew(attempt)
 		cancel()
 		if errors.Is(err, sql.ErrReplaced) {
 			// Ending the process would be worse: who restarts it would fence the one that has just begun.
-			c.lease.lost.Store(true)
 			c.log.Error().Err(err).Msg("This run of the conductor lets go of everything; end it")
 			return
 		}
@@ -89,9 +90,24 @@ func (c *Conductor) keepAlive(ctx context.Context) {
 			c.log.Error().Err(err).Dur("age", c.lease.age(c.uptime())).Msg("Renewing the conductor's registration failed")
 			continue
 		}
-		c.lease.renew(began)
 		pause = c.cfg.HeartbeatInterval - min(c.cfg.HeartbeatInterval, c.uptime()-began)
 	}
+}
+
+// renew renews the row once, and the lease with it. ErrReplaced ends the lease for good.
+func (c *Conductor) renew(ctx context.Context) error {
+	began := c.uptime()
+	err := c.signOfLife(ctx)
+	if errors.Is(err, sql.ErrReplaced) {
+		c.lease.lost.Store(true)
+	}
+	if err == nil {
+		if c.mayAct() != nil {
+			c.lease.lapses.Add(1)
+		}
+		c.lease.renew(began)
+	}
+	return err
 }
 
 func (c *Conductor) signOfLife(ctx context.Context) error {

@@ -43,6 +43,21 @@ type task struct {
 	announce func(context.Context)
 }
 
+// records are the locks in the worker's file, reservations those in the shared database. A task takes a node with the one,
+// then with the other, and gives them back in the opposite order; tests stop it anywhere between.
+type (
+	records interface {
+		TryLock(want local.Lock) (local.Lock, error)
+		Upgrade(holder, purpose string) error
+		Downgrade(holder string) error
+		Unlock(holder string) error
+	}
+	reservations interface {
+		Reserve(ctx context.Context, ident, tag string) (*store.Node, error)
+		Release(ctx context.Context, id int64, tag string) error
+	}
+)
+
 // lockMode says how a task wants its node.
 type lockMode struct {
 	purpose string
@@ -91,7 +106,7 @@ func (c *Conductor) share(ctx context.Context, rq oslo.Context, node *store.Node
 	}
 	t := c.newTask(rq, node, purpose)
 	t.Shared = true
-	lock, err := c.local.TryLock(local.Lock{Node: node.UUID, Shared: true, Purpose: purpose, RequestID: t.RequestID})
+	lock, err := c.records.TryLock(local.Lock{Node: node.UUID, Shared: true, Purpose: purpose, RequestID: t.RequestID})
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +145,7 @@ func (t *task) reserve(ctx context.Context, attempts int) error {
 }
 
 func (t *task) tryReserve(ctx context.Context) error {
+	lapses := t.c.lease.lapses.Load()
 	if err := t.c.mayAct(); err != nil {
 		return err
 	}
@@ -143,13 +159,17 @@ func (t *task) tryReserve(ctx context.Context) error {
 		return err
 	}
 	// gofail: var lockRecorded struct{}
-	node, err := t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
+	node, err := t.c.reservations.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
 	if store.KindOf(err) == store.NodeLocked && t.freeOwn(ctx) {
-		node, err = t.c.db.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
+		node, err = t.c.reservations.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
 	}
 	if err == nil && t.c.fenced(node) {
 		err = errors.Join(store.Errorf(store.TemporaryFailure, "Conductor %s was started anew, and this run of it lets go of "+
-			"node %s", t.c.cfg.Host, node.UUID), t.c.db.Release(ctx, node.ID, t.c.cfg.Host))
+			"node %s", t.c.cfg.Host, node.UUID), t.c.reservations.Release(ctx, node.ID, t.c.cfg.Host))
+	}
+	if err == nil && t.c.lease.lapses.Load() != lapses {
+		// The lease lapsed meanwhile and was renewed: a peer may have taken the node over in between.
+		err = errors.Join(store.NodeLockedBy(t.Node.UUID, t.c.cfg.Host), t.c.reservations.Release(ctx, node.ID, t.c.cfg.Host))
 	}
 	if err != nil {
 		if store.KindOf(err) == "" {
@@ -167,15 +187,15 @@ func (t *task) tryReserve(ctx context.Context) error {
 // takeRecord takes the lock in the worker's file: a new one, or a reader's own made exclusive. undo takes it back.
 func (t *task) takeRecord() (undo func() error, err error) {
 	if t.held != "" {
-		return func() error { return t.c.local.Downgrade(t.held) }, t.c.local.Upgrade(t.held, t.purpose)
+		return func() error { return t.c.records.Downgrade(t.held) }, t.c.records.Upgrade(t.held, t.purpose)
 	}
-	lock, err := t.c.local.TryLock(local.Lock{Node: t.Node.UUID, Purpose: t.purpose, RequestID: t.RequestID})
+	lock, err := t.c.records.TryLock(local.Lock{Node: t.Node.UUID, Purpose: t.purpose, RequestID: t.RequestID})
 	t.held = lock.Holder
 	return t.dropRecord, err
 }
 
 func (t *task) dropRecord() error {
-	err := t.c.local.Unlock(t.held)
+	err := t.c.records.Unlock(t.held)
 	t.held = ""
 	return err
 }
@@ -212,7 +232,7 @@ func (t *task) release(ctx context.Context) error {
 		}
 	}
 	// gofail: var lockBeforeRelease struct{}
-	err := t.c.db.Release(ctx, t.Node.ID, t.c.cfg.Host)
+	err := t.c.reservations.Release(ctx, t.Node.ID, t.c.cfg.Host)
 	kind := store.KindOf(err)
 	if kind == store.NodeNotFound || kind == store.NodeNotLocked || kind == store.NodeLocked || errors.Is(err, sql.ErrReplaced) {
 		// The row is gone, or somebody else took the reservation from us: there is nothing left to give back.
