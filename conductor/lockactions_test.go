@@ -168,10 +168,6 @@ func (w *lockWorld) signOfLife(rt *rapid.T) {
 		rt.Skip("it knows that it is a ghost")
 	}
 	err := p.renew(w.t.Context())
-	if p.ghost && err == nil && w.current(p.host) == nil {
-		// Its successor has stopped in order and handed back all that it held.
-		p.ghost = false
-	}
 	if (err != nil) != p.ghost {
 		rt.Fatalf("%s, a ghost: %v, renews its row: %v", p.host, p.ghost, err)
 	}

@@ -127,6 +127,7 @@ func (db *DB) Touch(ctx context.Context, hostname string, online bool) error {
 // Unregister hides a worker from its peers and from ironic-api, but not a later process of the same host name: ErrReplaced.
 // The row stays, since nodes refer to it.
 func (db *DB) Unregister(ctx context.Context, hostname string) error {
+	db.registrations.leave(hostname)
 	return db.transact(ctx, "unregistering conductor "+hostname, func(s session) error {
 		var id int64
 		found, err := s.one("SELECT id FROM conductors WHERE hostname = ?"+db.dialect.forUpdate(), []any{hostname}, &id)

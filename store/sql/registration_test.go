@@ -96,6 +96,23 @@ func TestAGhostWritesNothing(t *testing.T) {
 	})
 }
 
+// A later process that has come and gone has fenced the ghost for good.
+func TestAGhostOutlivesItsSuccessorInVain(t *testing.T) {
+	asTwoProcesses(t, func(t *testing.T, db, ghost *sql.DB) {
+		n := ghostOf(t, db, ghost)
+		if err := db.Unregister(t.Context(), "worker-1"); err != nil {
+			t.Fatal(err)
+		}
+		n.LastError = "written by a ghost"
+		if err := ghost.SaveNode(t.Context(), n, sql.Guard{Reservation: "worker-1"}); !errors.Is(err, sql.ErrReplaced) {
+			t.Errorf("saving: %v", err)
+		}
+		if err := ghost.Touch(t.Context(), "worker-1", true); !errors.Is(err, sql.ErrReplaced) {
+			t.Errorf("a sign of life: %v", err)
+		}
+	})
+}
+
 func TestAWorkerThatHasDeregisteredEndsItsWork(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, db *sql.DB, e engine) {
 		if _, err := db.Register(t.Context(), &store.Conductor{Hostname: "worker-1"}, oneInterface); err != nil {
