@@ -232,9 +232,8 @@ func (t *task) cursor(kind drivers.StepKind) (index int, began bool) {
 	return int(at), err == nil && known && len(*stepColumn(t.Node, kind)) > 0
 }
 
-// goOnWaiting makes a flow that waits this worker's own. An agent that was heard of tells how its step stands; a machine that
-// boots from what a worker served which is gone boots again, from this one, and so does one that is off, since booting it was
-// what was cut short.
+// goOnWaiting makes a flow that waits this worker's own. An agent that was heard of tells how its step stands. A machine whose
+// agent was not boots anew: it may have looked for its ISO while nobody served it, and would wait until its time is over.
 func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 	agent, ok := t.Hardware.Deploy.(drivers.Agent)
 	if !ok || t.Node.Maintenance {
@@ -246,12 +245,9 @@ func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 		t.askAgent(ctx, agent, kind)
 		return
 	}
-	if state, err := t.Hardware.Power.PowerState(ctx, t.Task); !t.Foreign && (err != nil || state != store.PowerOff) {
-		return
-	}
 	if err := agent.RebootAgent(ctx, t.Task); err != nil {
 		if !lost(err) {
-			t.flowFailed(ctx, kind, fmt.Sprintf("Booting node %s anew after its conductor was lost failed: %s", t.Node.UUID, err))
+			t.flowFailed(ctx, kind, fmt.Sprintf("Booting node %s anew after its conductor was away failed: %s", t.Node.UUID, err))
 		}
 		return
 	}
@@ -275,7 +271,7 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 }
 
 // awaitAgain looks after one of this worker's own nodes that waited while the worker was away: a heartbeat may have gone by
-// unheard, or the machine was about to be switched on.
+// unheard, the machine was about to be switched on, or could not read what it boots from.
 func (c *Conductor) awaitAgain(ctx context.Context, n *store.Node) error {
 	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
 		func(_ context.Context, t *task) error {
