@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,10 @@ type Health struct {
 	Host  string            `json:"host"`
 	Ready bool              `json:"ready"`
 	Parts map[string]string `json:"parts"`
+	// PID is the worker's process.
+	PID int `json:"pid"`
+	// Draining is there while the worker drains.
+	Draining *DrainView `json:"draining,omitempty"`
 }
 
 // AdminError is what an operator is answered who asks for what can't be told.
@@ -66,10 +71,13 @@ func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 
 // Health tells whether the worker can do its work.
 func (c *Conductor) Health() Health {
-	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok"}}
+	h := Health{Host: c.cfg.Host, Ready: true, Parts: map[string]string{"registration": "ok"}, PID: os.Getpid(),
+		Draining: c.draining()}
 	if !c.atWork.Load() {
 		h.Parts["registration"], h.Ready = "starting", false
-	} else if c.leaving.begun.Load() {
+	} else if how, ending := c.ending.way(); ending && how == Drain {
+		h.Parts["registration"], h.Ready = "draining", false
+	} else if ending {
 		h.Parts["registration"], h.Ready = "stopping", false
 	} else if err := c.mayAct(); c.lease.lost.Load() {
 		h.Parts["registration"], h.Ready = err.Error(), false

@@ -51,7 +51,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		t.endClean(ctx, eventDone, "")
 		return
 	}
-	if t.Node.Maintenance && !t.c.cfg.AllowProvisioningInMaintenance {
+	if t.Node.Maintenance && !t.c.live().AllowProvisioningInMaintenance {
 		t.cleanFailed(ctx, cleanFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
 		return
 	}
@@ -127,7 +127,7 @@ func (t *task) skipsAutomatedClean() bool {
 	if own := t.Node.AutomatedClean; own != nil {
 		return !*own
 	}
-	return !t.c.cfg.AutomatedClean
+	return !t.c.live().AutomatedClean
 }
 
 func cleanValidation(n *store.Node, err error) string {

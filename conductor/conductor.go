@@ -44,6 +44,8 @@ type Parts struct {
 // Conductor is one worker.
 type Conductor struct {
 	cfg       Config
+	options   atomic.Pointer[Live]
+	reloaded  bell
 	db        *sql.DB
 	local     *local.DB
 	transport Transport
@@ -78,6 +80,7 @@ type Conductor struct {
 	// atWork tells that the start is over.
 	atWork  atomic.Bool
 	leaving leaving
+	ending  *ending
 
 	// workCtx outlives requests and ends when the worker has to be gone; work is within it.
 	workCtx    context.Context
@@ -94,6 +97,7 @@ func New(cfg Config, p Parts) *Conductor {
 		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),
+		ending:      newEnding(),
 		progress:    progressBoard{flows: map[string]*flowProgress{}},
 		feed:        feed{followers: map[chan []byte]bool{}},
 		powerCounts: powerCounts{count: map[string]int{}},
@@ -101,6 +105,7 @@ func New(cfg Config, p Parts) *Conductor {
 		postponed:   postponed{beats: map[string]heartbeat{}},
 		strayBeats:  strayBeats{states: map[string]string{}},
 	}
+	c.options.Store(&cfg.Live)
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -114,10 +119,11 @@ func New(cfg Config, p Parts) *Conductor {
 	return c
 }
 
-// Run works until ctx ends, then finishes what runs within GracefulShutdownTimeout and deregisters. An error tells that
-// the worker could not start.
+// Run works until End is called, or ctx ends, which is asking for Stop. An error tells that the worker could not start.
 func (c *Conductor) Run(ctx context.Context) error {
 	defer c.endWork()
+	defer context.AfterFunc(ctx, func() { c.End(Stop) })()
+	defer c.ending.hurry()
 	serveCtx, stopServing := context.WithCancel(context.Background())
 	defer stopServing()
 	var serving, publishing sync.WaitGroup
@@ -133,7 +139,7 @@ func (c *Conductor) Run(ctx context.Context) error {
 		c.atWork.Store(true)
 		c.log.Info().Str("host", c.cfg.Host).Stringer("release", c.cfg.Release).Uint64("epoch", c.local.Epoch()).
 			Msg("The conductor is at work")
-		<-ctx.Done()
+		<-c.ending.asked
 	}
 	c.stop(stopServing, &serving)
 	stopPublishing()

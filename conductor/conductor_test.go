@@ -138,22 +138,21 @@ func TestRequestsOfAnotherTransportRunAfterARestart(t *testing.T) {
 	w.announced(t, n.UUID, "provision_set.start", "provision_set.end")
 }
 
-// A worker that stops finishes what runs, releases what it holds and deregisters.
-func TestStop(t *testing.T) {
+// A worker that drains finishes what runs, releases what it holds and deregisters.
+func TestDrain(t *testing.T) {
 	w := startWorker(t, nil)
 	running, finish := make(chan struct{}), make(chan struct{})
 	w.script.use(behaviour{prepare: func(*drivers.Task) error { close(running); <-finish; return nil }})
 	n := w.available(t, nil)
 	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID})
 	<-running
-	stopped := make(chan struct{})
-	go func() { w.stop(); close(stopped) }()
+	w.End(Drain)
 	waitUntil(t, "new work is refused", func() bool {
 		_, err := w.doNodeDeploy(context.Background(), oslo.AdminContext(), deployArgs{NodeID: w.available(t, nil).UUID})
 		return store.KindOf(err) == store.NoFreeConductorWorker
 	})
 	close(finish)
-	<-stopped
+	<-w.ended
 	got := w.row(t, n.UUID)
 	equal(t, "provision state", got.ProvisionState, store.Active)
 	equal(t, "reservation", got.Reservation, "")

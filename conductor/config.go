@@ -18,32 +18,47 @@ type Config struct {
 	// Release is the ironic release whose behaviour is shown; it follows the database's schema.
 	Release messaging.Release
 
-	WorkersPoolSize           int
-	ReservedWorkersPercentage int
-	PeriodicMaxWorkers        int
-
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 
-	NodeLockedRetryAttempts int
-	NodeLockedRetryInterval time.Duration
+	SyncPowerStateWorkers int
 
-	SoftPowerOffTimeout          time.Duration
-	SyncPowerStateInterval       time.Duration
-	SyncPowerStateWorkers        int
-	PowerStateSyncMaxRetries     int
-	ForcePowerStateDuringSync    bool
-	PowerFailureRecoveryInterval time.Duration
+	CleanStepPriorityOverride  map[string]int
+	VerifyStepPriorityOverride map[string]int
+	FastTrack                  bool
+	RequireAgentTLS            bool
+	CertificatesPath           string
+	HashPartitionExponent      int
+	HashRingAlgorithm          string
+	HashRingResetInterval      time.Duration
+	// NotificationLevel is debug, info, warning, error or critical; "" sends no versioned notifications.
+	NotificationLevel string
+	// NotificationDrivers are messagingv2, messaging, log and noop; without one nothing is sent.
+	NotificationDrivers []string
+	NotificationTopics  []string
+	MaxMessageSize      int
 
-	CheckProvisionStateInterval time.Duration
-	SyncLocalStateInterval      time.Duration
-	CacheCleanUpInterval        time.Duration
-	DeployCallbackTimeout       time.Duration
-	CleanCallbackTimeout        time.Duration
+	Live
+}
 
+// Live are the options that a running worker follows when it is told to reload (SIGHUP). In code they are read through live.
+type Live struct {
+	WorkersPoolSize                int
+	ReservedWorkersPercentage      int
+	PeriodicMaxWorkers             int
+	NodeLockedRetryAttempts        int
+	NodeLockedRetryInterval        time.Duration
+	SoftPowerOffTimeout            time.Duration
+	SyncPowerStateInterval         time.Duration
+	PowerStateSyncMaxRetries       int
+	ForcePowerStateDuringSync      bool
+	PowerFailureRecoveryInterval   time.Duration
+	CheckProvisionStateInterval    time.Duration
+	SyncLocalStateInterval         time.Duration
+	CacheCleanUpInterval           time.Duration
+	DeployCallbackTimeout          time.Duration
+	CleanCallbackTimeout           time.Duration
 	AutomatedClean                 bool
-	CleanStepPriorityOverride      map[string]int
-	VerifyStepPriorityOverride     map[string]int
 	MaxConcurrentDeploy            int
 	MaxConcurrentClean             int
 	AllowDeletingAvailableNodes    bool
@@ -53,21 +68,28 @@ type Config struct {
 	RecordStepFlows                bool
 	PowerOffAfterDeployFailure     bool
 	PowerOffInCleanFail            bool
-	FastTrack                      bool
-	RequireAgentTLS                bool
-	CertificatesPath               string
 	LogInDBMaxSize                 int
-	HashPartitionExponent          int
-	HashRingAlgorithm              string
-	HashRingResetInterval          time.Duration
-	// NotificationLevel is debug, info, warning, error or critical; "" sends no versioned notifications.
-	NotificationLevel string
-	// NotificationDrivers are messagingv2, messaging, log and noop; without one nothing is sent.
-	NotificationDrivers []string
-	NotificationTopics  []string
 	// ProgressInterval is the longest silence of the progress events of a step that moves bytes.
 	ProgressInterval time.Duration
-	MaxMessageSize   int
-	// GracefulShutdownTimeout is how long a stopping worker waits for what runs.
+	// DrainTimeout is how long a worker that drains waits for what runs; 0 is for ever.
+	DrainTimeout time.Duration
+	// GracefulShutdownTimeout is how long requests in execution have at most when a worker stops.
 	GracefulShutdownTimeout time.Duration
+}
+
+// live are the options as they are now.
+func (c *Conductor) live() *Live { return c.options.Load() }
+
+// present is the configuration with the options as they are now.
+func (c *Conductor) present() Config {
+	cfg := c.cfg
+	cfg.Live = *c.live()
+	return cfg
+}
+
+// Reload makes the worker follow other options from now on. What waits already goes on waiting as long as it was to.
+func (c *Conductor) Reload(o Live) {
+	c.options.Store(&o)
+	c.pool.resize(o.WorkersPoolSize, o.ReservedWorkersPercentage)
+	c.reloaded.tell()
 }

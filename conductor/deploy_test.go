@@ -225,7 +225,7 @@ func TestDeployRefusals(t *testing.T) {
 		})
 	}
 	w.unlocked(t)
-	w.cfg.MaxConcurrentDeploy = 1
+	w.live().MaxConcurrentDeploy = 1
 	w.enroll(t, func(n *store.Node) { n.ProvisionState = store.DeployWait })
 	w.refused(t, store.ConcurrentActionLimit, "do_node_deploy", map[string]any{"node_id": node(nil).UUID})
 }

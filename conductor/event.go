@@ -120,7 +120,7 @@ func (t *task) record(ctx context.Context, eventType, text string) {
 
 // addHistory keeps an event in the node's history.
 func (t *task) addHistory(ctx context.Context, eventType, severity, text string) {
-	if !t.c.cfg.NodeHistory {
+	if !t.c.live().NodeHistory {
 		return
 	}
 	ctx, cancel := lingering(ctx)

@@ -185,7 +185,7 @@ func (s *situation) step() string {
 
 // serveExplanation answers /explain?node=.
 func (c *Conductor) serveExplanation(w http.ResponseWriter, r *http.Request) {
-	e := Explainer{DB: c.db, Local: c.local, Config: c.cfg, Now: c.now, worker: c.view()}
+	e := Explainer{DB: c.db, Local: c.local, Config: c.present(), Now: c.now, worker: c.view()}
 	x, err := e.Explain(r.Context(), r.URL.Query().Get("node"))
 	if err != nil {
 		status := http.StatusInternalServerError
@@ -208,7 +208,8 @@ type workerView struct {
 }
 
 func (c *Conductor) view() *workerView {
-	v := &workerView{leaving: c.leaving.begun.Load()}
+	v := &workerView{}
+	_, v.leaving = c.ending.way()
 	if err := c.mayAct(); err != nil && c.atWork.Load() {
 		v.lease = err.Error()
 	}

@@ -118,7 +118,7 @@ func TestReasons(t *testing.T) {
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			s := &situation{now: now, owner: "here", worker: &workerView{}, cfg: Config{Host: "here", HeartbeatTimeout: time.Minute,
-				DeployCallbackTimeout: 30 * time.Minute}, node: &store.Node{UUID: "n1", Driver: "redfish", ConductorGroup: "rack",
+				Live: Live{DeployCallbackTimeout: 30 * time.Minute}}, node: &store.Node{UUID: "n1", Driver: "redfish", ConductorGroup: "rack",
 				ProvisionState: store.Active, ProvisionUpdatedAt: before(8 * time.Minute), DriverInternalInfo: store.Dict{}}}
 			c.set(s)
 			r := s.reason()

@@ -69,7 +69,7 @@ func (t *task) agentDeployFailed(ctx context.Context, text string, collectLogs b
 		agent.CollectLogs(ctx, t.Task, "", true)
 	}
 	t.deployFailed(ctx, text, false)
-	if t.Node.ProvisionState != store.DeployFail || !t.c.cfg.PowerOffAfterDeployFailure {
+	if t.Node.ProvisionState != store.DeployFail || !t.c.live().PowerOffAfterDeployFailure {
 		return
 	}
 	t.powerOffFailed(ctx, text)
@@ -140,7 +140,7 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 		t.failEvent(ctx, target)
 	}
 	t.reportFlow(ctx, flowClean, flowError, f.text)
-	if t.c.cfg.PowerOffInCleanFail && node.ProvisionState == store.CleanFail {
+	if t.c.live().PowerOffInCleanFail && node.ProvisionState == store.CleanFail {
 		// Ironic does so before it moves the node, and the power action then wipes the reason from last_error.
 		t.powerOffFailed(ctx, f.text)
 	}

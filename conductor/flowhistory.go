@@ -46,7 +46,7 @@ func (t *task) flowBroke(ctx context.Context, kind drivers.StepKind, step string
 }
 
 func (t *task) recordFlow(ctx context.Context, kind drivers.StepKind, status, severity string, text func(name, steps string) string) {
-	if !t.c.cfg.RecordStepFlows {
+	if !t.c.live().RecordStepFlows {
 		return
 	}
 	name := t.flowName(kind)

@@ -110,7 +110,7 @@ func (t *task) wantsHeartbeat() bool {
 }
 
 func (t *task) beatInMaintenance(ctx context.Context) {
-	if t.c.cfg.AllowProvisioningInMaintenance {
+	if t.c.live().AllowProvisioningInMaintenance {
 		t.Log.Warn().Msg("Heartbeat from a node in maintenance; taking no action")
 		return
 	}

@@ -32,7 +32,7 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 		[]string{"kind"})
 	reg.MustRegister(m.rpcs, m.flows, m.resumes,
 		gauge("ironmaster_workers_busy", "Background workers at work.", func() float64 { return float64(c.pool.Busy()) }),
-		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.cfg.WorkersPoolSize) }),
+		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.live().WorkersPoolSize) }),
 		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(c.locksHeld()) }),
 		gauge("ironmaster_controllers_asked", "BMCs that periodic work has asked and not heard yet.",
 			func() float64 { return float64(c.controllers.asked()) }),

@@ -2,52 +2,46 @@ package conductor
 
 import (
 	"context"
+	"sync"
 	"time"
-
-	"github.com/ironmaster/ironmaster/drivers"
 )
 
-// periodic is work that is done again and again, each time a spacing after the last one ended.
+// periodic is work that is done again and again, each time a spacing after the last one ended. A spacing of zero or less
+// switches the work off. It is asked for anew each time, for options may be reloaded.
 type periodic struct {
 	name    string
-	spacing time.Duration
+	spacing func(*Live) time.Duration
 	run     func(context.Context) error
 }
 
-// periodics lists what this worker does by itself. A spacing of zero or less switches the work off.
+// periodics lists what this worker does by itself.
 func (c *Conductor) periodics() []periodic {
+	check := func(o *Live) time.Duration { return o.CheckProvisionStateInterval }
 	// Zero switches this off as ironic's own check.
-	orphans := min(c.cfg.CheckProvisionStateInterval, orphanSpacing)
-	list := []periodic{
-		{"power sync", c.cfg.SyncPowerStateInterval, c.syncPowerStates},
-		{"power failure recovery", c.cfg.PowerFailureRecoveryInterval, c.recoverPowerFailures},
+	orphans := func(o *Live) time.Duration { return min(o.CheckProvisionStateInterval, orphanSpacing) }
+	return []periodic{
+		{"power sync", func(o *Live) time.Duration { return o.SyncPowerStateInterval }, c.syncPowerStates},
+		{"power failure recovery", func(o *Live) time.Duration { return o.PowerFailureRecoveryInterval }, c.recoverPowerFailures},
 		{"orphaned nodes", orphans, c.adoptOrphans},
 		{"flows that nobody runs", orphans, c.takeOverFlows},
 		{"reservations left behind", orphans, c.freeLeftBehind},
 		{"requests that were cut short", orphans, c.runCutCalls},
-		{"node take over", c.cfg.SyncLocalStateInterval, c.takeOverNodes},
-		{"image cache", c.cfg.CacheCleanUpInterval, c.cleanImages},
+		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
+		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages},
+		{"deploy callback timeouts", check, c.failSilentDeploys},
+		{"clean callback timeouts", check, c.failSilentCleans},
 	}
-	if c.cfg.DeployCallbackTimeout > 0 {
-		list = append(list, periodic{"deploy callback timeouts", c.cfg.CheckProvisionStateInterval, c.failSilentDeploys})
-	}
-	if c.cfg.CleanCallbackTimeout > 0 {
-		list = append(list, periodic{"clean callback timeouts", c.cfg.CheckProvisionStateInterval, c.failSilentCleans})
-	}
-	return list
 }
 
 // runPeriodics starts every periodic on a goroutine of its own; they end with ctx.
 func (c *Conductor) runPeriodics(ctx context.Context) {
 	for _, p := range c.periodics() {
-		if p.spacing > 0 {
-			c.background.Go(func() { c.repeat(ctx, p) })
-		}
+		c.background.Go(func() { c.repeat(ctx, p) })
 	}
 }
 
 func (c *Conductor) repeat(ctx context.Context, p periodic) {
-	for drivers.Pause(ctx, p.spacing) == nil {
+	for c.awaitTurn(ctx, p) == nil {
 		if err := c.mayAct(); err != nil {
 			c.log.Warn().Err(err).Str("task", p.name).Msg("Periodic work is left out")
 			continue
@@ -56,5 +50,51 @@ func (c *Conductor) repeat(ctx context.Context, p periodic) {
 		if err := p.run(work); err != nil && work.Err() == nil {
 			c.log.Error().Err(err).Str("task", p.name).Msg("Periodic work failed")
 		}
+	}
+}
+
+// awaitTurn waits for a spacing, which may change meanwhile, or until ctx ends.
+func (c *Conductor) awaitTurn(ctx context.Context, p periodic) error {
+	began := time.Now()
+	for {
+		reloaded := c.reloaded.hear()
+		var due <-chan time.Time
+		if spacing := p.spacing(c.live()); spacing > 0 {
+			timer := time.NewTimer(time.Until(began.Add(spacing)))
+			defer timer.Stop()
+			due = timer.C
+		}
+		select {
+		case <-due:
+			return nil
+		case <-reloaded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// bell wakes everybody who waits for it.
+type bell struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+// hear returns what is closed when the bell is next rung.
+func (b *bell) hear() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
+	}
+	return b.next
+}
+
+func (b *bell) tell() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
 	}
 }

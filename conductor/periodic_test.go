@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/store"
 )
 
 // Periodic work comes again a spacing after it ended, failures or not, and stays away while the worker may not act.
 func TestPeriodicWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &Conductor{cfg: Config{HeartbeatTimeout: time.Hour}, log: zerolog.Nop()}
+		c.options.Store(&Live{SyncLocalStateInterval: time.Minute})
 		began := time.Now()
 		c.uptime = func() time.Duration { return time.Since(began) }
 		c.lease.renew(0)
@@ -23,7 +26,7 @@ func TestPeriodicWork(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.repeat(ctx, periodic{"a test", time.Minute, func(context.Context) error {
+			c.repeat(ctx, periodic{"a test", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, func(context.Context) error {
 				at = append(at, time.Since(began))
 				time.Sleep(30 * time.Second)
 				return errors.New("no matter")
@@ -47,20 +50,46 @@ func TestPeriodicWork(t *testing.T) {
 	})
 }
 
-func TestASpacingOfZeroSwitchesWorkOff(t *testing.T) {
-	c := &Conductor{cfg: Config{CheckProvisionStateInterval: time.Hour}}
-	count := func() (named int) {
-		for range c.periodics() {
-			named++
-		}
-		return named
+// A spacing of zero switches work off, another one that is reloaded counts from when the work last ended.
+func TestSpacingsAreReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Conductor{cfg: Config{HeartbeatTimeout: time.Hour}, log: zerolog.Nop(), pool: newPool(1, 0), workCtx: t.Context()}
+		began := time.Now()
+		c.uptime = func() time.Duration { return time.Since(began) }
+		c.options.Store(&Live{})
+		var at []time.Duration
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.repeat(ctx, periodic{"a test", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, func(context.Context) error {
+				at = append(at, time.Since(began))
+				return nil
+			}})
+		}()
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		equal(t, "runs while it is off", len(at), 0)
+		c.Reload(Live{SyncLocalStateInterval: 40 * time.Minute})
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		equal(t, "runs once it is on", len(at), 1)
+		equal(t, "first run", at[0], 40*time.Minute)
+		c.Reload(Live{SyncLocalStateInterval: time.Minute})
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		equal(t, "runs with a shorter spacing", len(at), 2)
+		stop()
+		<-ended
+	})
+}
+
+func TestCallbackTimeoutsOfZeroFailNobody(t *testing.T) {
+	w := startWorker(t, nil)
+	n := w.waiting(t, store.DeployWait, nil)
+	w.exec(t, "UPDATE nodes SET provision_updated_at = '2001-01-01 00:00:00'")
+	if err := errors.Join(w.failSilentDeploys(t.Context()), w.failSilentCleans(t.Context())); err != nil {
+		t.Fatal(err)
 	}
-	without := count()
-	c.cfg.DeployCallbackTimeout, c.cfg.CleanCallbackTimeout = time.Hour, time.Hour
-	equal(t, "more with time-outs", count()-without, 2)
-	ctx, stop := context.WithCancel(t.Context())
-	c.cfg.CheckProvisionStateInterval = 0
-	c.runPeriodics(ctx)
-	c.background.Wait()
-	stop()
+	equal(t, "state", w.row(t, n.UUID).ProvisionState, store.DeployWait)
 }

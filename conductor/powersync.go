@@ -143,7 +143,7 @@ func (c *Conductor) readLately(ctx context.Context, row *store.Node, read time.T
 // syncPower does one comparison and returns how many have now failed in a row.
 func (t *task) syncPower(ctx context.Context, failures int, p *place) (int, error) {
 	t.Routine = true
-	count, retries := failures+1, t.c.cfg.PowerStateSyncMaxRetries
+	count, retries := failures+1, t.c.live().PowerStateSyncMaxRetries
 	if t.Node.PowerState == "" {
 		if err := t.Hardware.Power.Validate(ctx, t.Task); isInvalidParameter(store.KindOf(err)) {
 			return 0, nil
@@ -187,7 +187,7 @@ func (t *task) syncPower(ctx context.Context, failures int, p *place) (int, erro
 // clearSettledError forgets last_error once the power is as it should be, where the node's history keeps the error. Ironic
 // does so since 2025.2.
 func (t *task) clearSettledError(ctx context.Context) error {
-	if t.c.cfg.Release < messaging.V2025_2 || !t.c.cfg.NodeHistory || t.Node.LastError == "" {
+	if t.c.cfg.Release < messaging.V2025_2 || !t.c.live().NodeHistory || t.Node.LastError == "" {
 		return nil
 	}
 	settled := t.Node.LastError
@@ -206,9 +206,9 @@ func (t *task) correctPower(ctx context.Context, actual string, count int, p *pl
 	switch {
 	case recorded == "":
 		return 0, t.recordPower(ctx, actual)
-	case count > t.c.cfg.PowerStateSyncMaxRetries:
+	case count > t.c.live().PowerStateSyncMaxRetries:
 		return count, t.giveUpPower(ctx, actual, nil)
-	case t.c.cfg.ForcePowerStateDuringSync && t.Hardware.Power.SupportsPowerSync(t.Task) && !disabledPowerOff(t.Node):
+	case t.c.live().ForcePowerStateDuringSync && t.Hardware.Power.SupportsPowerSync(t.Task) && !disabledPowerOff(t.Node):
 		t.Log.Warn().Str("actual", actual).Str("recorded", recorded).Msg("Power sync brings the node back to its recorded state")
 		var err error
 		p.whileAsking(ctx, func() { err = t.setPower(ctx, recorded, 0) })

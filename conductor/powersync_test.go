@@ -87,7 +87,7 @@ func TestPowerSync(t *testing.T) {
 		{name: "held by another", node: func(n *store.Node) { n.Reservation = "worker-2" }, skipped: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w.cfg.ForcePowerStateDuringSync = c.force
+			w.live().ForcePowerStateDuringSync = c.force
 			n := w.enroll(t, func(n *store.Node) {
 				n.ProvisionState, n.PowerState = store.Manageable, c.recorded
 				if c.node != nil {

@@ -160,7 +160,7 @@ func (c *Conductor) Report(dt *drivers.Task, p drivers.Progress) {
 			// Another pass over the bytes begins: converted after downloaded, served after converted, served again.
 			f.began, f.from = now, p.Bytes
 		}
-		if moved && !complete && now.Sub(f.sent) < c.cfg.ProgressInterval {
+		if moved && !complete && now.Sub(f.sent) < c.live().ProgressInterval {
 			f.done = p.Bytes
 			return
 		}

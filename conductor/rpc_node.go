@@ -284,7 +284,7 @@ func (t *task) mayDestroy() error {
 		return nodeProtected(node)
 	}
 	allowed := []string{store.Manageable, store.Enroll, store.AdoptFail}
-	if t.c.cfg.AllowDeletingAvailableNodes {
+	if t.c.live().AllowDeletingAvailableNodes {
 		allowed = append(allowed, store.Available)
 	}
 	if node.Maintenance || slices.Contains(allowed, node.ProvisionState) {

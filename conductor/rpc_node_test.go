@@ -196,7 +196,7 @@ func TestClearingTheInstanceEndsItsAllocation(t *testing.T) {
 
 func TestDestroyNode(t *testing.T) {
 	w := startWorker(t, nil)
-	w.cfg.AllowDeletingAvailableNodes = false
+	w.live().AllowDeletingAvailableNodes = false
 	for _, c := range []struct {
 		name string
 		node func(*store.Node)

@@ -48,7 +48,7 @@ func (c *Conductor) powerTimeout(a powerArgs) time.Duration {
 		return time.Duration(*a.Timeout) * time.Second
 	}
 	if a.NewState == store.SoftPowerOff || a.NewState == store.SoftReboot {
-		return c.cfg.SoftPowerOffTimeout
+		return c.live().SoftPowerOffTimeout
 	}
 	return 0
 }

@@ -19,7 +19,7 @@ type deployArgs struct {
 }
 
 func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployArgs) (any, error) {
-	if err := c.limit(ctx, "provisioning", c.cfg.MaxConcurrentDeploy, store.Deploying, store.DeployWait); err != nil {
+	if err := c.limit(ctx, "provisioning", c.live().MaxConcurrentDeploy, store.Deploying, store.DeployWait); err != nil {
 		return nil, err
 	}
 	event := eventDeploy
@@ -36,7 +36,7 @@ func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployA
 // which stays the user's where a service like Nova asks on behalf of one.
 func (t *task) setAutomaticLessee() {
 	project := tokenProject(t.request.AuthTokenInfo)
-	if !t.c.cfg.AutomaticLessee || t.Node.Lessee != nil || project == "" {
+	if !t.c.live().AutomaticLessee || t.Node.Lessee != nil || project == "" {
 		return
 	}
 	t.Node.Lessee = &project
@@ -77,7 +77,7 @@ type nodeArgs struct {
 }
 
 func (c *Conductor) doNodeTearDown(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
-	err := c.limit(ctx, "unprovisioning", c.cfg.MaxConcurrentClean, store.Deleting, store.Cleaning, store.CleanWait)
+	err := c.limit(ctx, "unprovisioning", c.live().MaxConcurrentClean, store.Deleting, store.Cleaning, store.CleanWait)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ type cleanArgs struct {
 }
 
 func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArgs) (any, error) {
-	err := c.limit(ctx, "cleaning", c.cfg.MaxConcurrentClean, store.Deleting, store.Cleaning, store.CleanWait)
+	err := c.limit(ctx, "cleaning", c.live().MaxConcurrentClean, store.Deleting, store.Cleaning, store.CleanWait)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 	var work func(context.Context, *task)
 	switch {
 	case action == eventProvide && node.ProvisionState == store.Manageable:
-		if node.Maintenance && !t.c.cfg.AllowProvisioningInMaintenance {
+		if node.Maintenance && !t.c.live().AllowProvisioningInMaintenance {
 			return inMaintenance("providing", node)
 		}
 		if node.Retired != nil && *node.Retired {

@@ -1,102 +1,70 @@
 package conductor
 
 import (
-	"maps"
-	"slices"
+	"context"
 	"testing"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// servingImages serves something to the nodes listed.
-type servingImages struct {
-	noImages
-	nodes []string
+// holdsDeployment begins a deployment whose only step ends when the gate is closed, or the work is cut short.
+func (w *worker) holdsDeployment(t *testing.T, n *store.Node) (gate chan struct{}) {
+	t.Helper()
+	gate = make(chan struct{})
+	reached := make(chan struct{}, 10)
+	w.script.use(behaviour{steps: map[drivers.StepKind][]drivers.Step{drivers.DeployStep: {{Interface: drivers.TypeDeploy,
+		Name: "deploy", Priority: 100, Run: func(ctx context.Context, _ *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+			reached <- struct{}{}
+			select {
+			case <-gate:
+				return drivers.Done, nil
+			case <-ctx.Done():
+				return drivers.Done, ctx.Err()
+			}
+		}}}}})
+	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID})
+	<-reached
+	return gate
 }
 
-func (s *servingImages) Served() []string { return slices.Clone(s.nodes) }
+// A worker that is told to stop leaves its flow where it is; it goes on when it is back.
+func TestAStoppingWorkerLeavesItsFlows(t *testing.T) {
+	for _, how := range []Ending{Stop, StopRegistered} {
+		t.Run(how.String(), func(t *testing.T) {
+			r := newRig(t, nil)
+			w := r.start(t)
+			n := w.available(t, nil)
+			gate := w.holdsDeployment(t, n)
+			w.End(how)
+			<-w.ended
+			if got := w.row(t, n.UUID); got.ProvisionState != store.Deploying || got.Reservation != "" || got.LastError != "" {
+				t.Errorf("the node is %q, held by %q: %s", got.ProvisionState, got.Reservation, got.LastError)
+			}
+			members, err := w.db.OnlineConductors(t.Context(), r.cfg.HeartbeatTimeout)
+			gone, failed := w.db.OfflineConductors(t.Context(), r.cfg.HeartbeatTimeout)
+			if err != nil || failed != nil || len(members) == 1 != (how == StopRegistered) || len(gone) == 1 != (how == Stop) {
+				t.Errorf("members of the ring: %v, %v; those that are gone: %v, %v", members, err, gone, failed)
+			}
+			w.stop()
+			close(gate)
+			again := r.start(t)
+			again.settled(t, n.UUID, store.Active)
+		})
+	}
+}
 
-// A worker that has peers leaves the ring first and answers on, because ironic-api may not have noticed yet.
-func TestAWorkerWithPeersAnswersWhileItLeaves(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.HashRingResetInterval, c.GracefulShutdownTimeout = time.Hour, time.Hour })
+// A peer goes on with the flows of a worker that said goodbye at once, and does not wait for heartbeat_timeout.
+func TestPeersGoOnWithTheFlowsOfAStoppedWorker(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.HeartbeatTimeout, c.CheckProvisionStateInterval = time.Hour, 10*time.Millisecond })
 	other := r.peer(t, "worker-2")
 	other.cfg.HashRingResetInterval = 0
-	w, peer := r.start(t), other.start(t)
-	n := w.available(t, nil)
-	stopped := make(chan struct{})
-	go func() { w.stop(); close(stopped) }()
-	waitUntil(t, "the worker has left the ring", func() bool {
-		members, err := w.db.OnlineConductors(t.Context(), w.cfg.HeartbeatTimeout)
-		return err == nil && len(members) == 1 && members[0].Hostname == "worker-2"
-	})
-	equal(t, "ready", w.Health().Ready, false)
-
-	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID})
-	w.settled(t, n.UUID, store.Active)
-	w.exec(t, "UPDATE conductors SET updated_at = '2001-01-01 00:00:00'")
-	if err := w.signOfLife(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	row, err := w.db.Conductor(t.Context(), "worker-1")
-	if err != nil || row.Online || row.UpdatedAt.Year() == 2001 {
-		t.Errorf("after a sign of life the row is %+v, %v; it must be fresh, and stay offline", row, err)
-	}
-	select {
-	case <-w.bus.unserved:
-		t.Error("requests are not served any more")
-	default:
-	}
-
-	w.endWork() // the end of graceful_shutdown_timeout
-	<-stopped
-	<-w.bus.unserved
-	peer.stop()
-}
-
-// A machine that boots or writes what a worker serves is waited for, until its flow has gone on.
-func TestAStoppingWorkerWaitsForItsReaders(t *testing.T) {
-	images := &servingImages{}
-	r := newRig(t, nil)
-	r.images = images
 	w := r.start(t)
-	node := func(state, target string, deploy, clean string) *store.Node {
-		n := w.enroll(t, func(n *store.Node) {
-			n.ProvisionState, n.TargetProvisionState = state, target
-			if deploy != "" {
-				n.DeployStep = store.Dict{"interface": "deploy", "step": deploy}
-			}
-			if clean != "" {
-				n.CleanStep = store.Dict{"interface": "deploy", "step": clean}
-			}
-		})
-		images.nodes = append(images.nodes, n.UUID)
-		return n
-	}
-	boots := node(store.CleanWait, store.Available, "", "")
-	writes := node(store.DeployWait, store.Active, "write_image", "")
-	node(store.Deploying, store.Active, "write_image", "")
-	node(store.Active, "", "", "")
-	images.nodes = append(images.nodes, "cafe0000-0000-4000-8000-000000000000") // deleted meanwhile
-	before, err := w.readers(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := slices.Sorted(slices.Values([]string{boots.UUID, writes.UUID}))
-	equal(t, "readers", slices.Equal(slices.Sorted(maps.Keys(before)), want), true)
-
-	node(store.DeployWait, store.Active, "deploy", "") // a peer's, for nothing new begins here any more
-	w.exec(t, "UPDATE nodes SET clean_step = ? WHERE uuid = ?", `{"interface": "deploy", "step": "erase"}`, boots.UUID)
-	after, err := w.readers(t.Context(), before)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "readers once the one has booted", slices.Equal(slices.Collect(maps.Keys(after)), []string{writes.UUID}), true)
-
-	images.nodes = []string{writes.UUID}
-	waited := make(chan struct{})
-	go func() { w.awaitReaders(t.Context()); close(waited) }()
-	w.exec(t, "UPDATE nodes SET provision_state = 'deploying' WHERE uuid = ?", writes.UUID)
-	<-waited
-	equal(t, "time was left", w.workCtx.Err(), nil)
+	n := w.available(t, nil)
+	gate := w.holdsDeployment(t, n)
+	peer := other.start(t)
+	w.stop()
+	close(gate)
+	peer.settled(t, n.UUID, store.Active)
 }

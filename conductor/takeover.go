@@ -87,7 +87,7 @@ func (c *Conductor) takeOverNodes(ctx context.Context) error {
 		return err
 	}
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return equalPtr(n.ConductorAffinity, &c.conductorID) })
-	c.eachLocked(ctx, nodes, c.cfg.PeriodicMaxWorkers, "node take over", takeOverLocked)
+	c.eachLocked(ctx, nodes, c.live().PeriodicMaxWorkers, "node take over", takeOverLocked)
 	return nil
 }
 

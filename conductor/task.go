@@ -131,14 +131,14 @@ func (c *Conductor) newTask(rq oslo.Context, node *store.Node, purpose string) *
 // reserve takes the local record, then nodes.reservation; each attempt that fails leaves things as they were.
 func (t *task) reserve(ctx context.Context, attempts int) error {
 	if attempts == 0 {
-		attempts = t.c.cfg.NodeLockedRetryAttempts
+		attempts = t.c.live().NodeLockedRetryAttempts
 	}
 	for try := 1; ; try++ {
 		err := t.tryReserve(ctx)
 		if store.KindOf(err) != store.NodeLocked || try == attempts {
 			return err
 		}
-		if err := drivers.Pause(ctx, t.c.cfg.NodeLockedRetryInterval); err != nil {
+		if err := drivers.Pause(ctx, t.c.live().NodeLockedRetryInterval); err != nil {
 			return err
 		}
 	}
@@ -379,10 +379,10 @@ func (t *task) save(ctx context.Context) error {
 		return store.Errorf(store.ExclusiveLockRequired,
 			"An exclusive lock is required, but the current context has a shared lock.")
 	}
-	truncate(&t.Node.LastError, t.c.cfg.LogInDBMaxSize)
+	truncate(&t.Node.LastError, t.c.live().LogInDBMaxSize)
 	if r := t.Node.MaintenanceReason; r != nil {
 		short := *r
-		truncate(&short, t.c.cfg.LogInDBMaxSize)
+		truncate(&short, t.c.live().LogInDBMaxSize)
 		t.Node.MaintenanceReason = &short
 	}
 	if err := t.c.db.SaveNode(ctx, t.Node, t.guard()); err != nil {

@@ -47,10 +47,14 @@ func pointer[T any](v T) *T { return &v }
 
 // failSilentDeploys fails deployments whose agent has not been heard of for deploy_callback_timeout.
 func (c *Conductor) failSilentDeploys(ctx context.Context) error {
+	limit := c.live().DeployCallbackTimeout
+	if limit <= 0 {
+		return nil
+	}
 	return c.failNodes(ctx, failing{
 		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
-			ProvisionStates: []string{store.DeployWait}, ProvisionedBefore: c.cfg.DeployCallbackTimeout},
-		states: []string{store.DeployWait}, most: c.cfg.PeriodicMaxWorkers,
+			ProvisionStates: []string{store.DeployWait}, ProvisionedBefore: limit},
+		states: []string{store.DeployWait}, most: c.live().PeriodicMaxWorkers,
 		work: func(ctx context.Context, t *task) {
 			t.deployFailed(ctx, "Timeout reached while waiting for callback for node "+t.Node.UUID, true)
 		},
@@ -59,10 +63,14 @@ func (c *Conductor) failSilentDeploys(ctx context.Context) error {
 
 // failSilentCleans fails cleanings whose agent has not been heard of for clean_callback_timeout.
 func (c *Conductor) failSilentCleans(ctx context.Context) error {
+	limit := c.live().CleanCallbackTimeout
+	if limit <= 0 {
+		return nil
+	}
 	return c.failNodes(ctx, failing{
 		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
-			ProvisionStates: []string{store.CleanWait}, ProvisionedBefore: c.cfg.CleanCallbackTimeout},
-		states: []string{store.CleanWait}, keepTarget: true, most: c.cfg.PeriodicMaxWorkers,
+			ProvisionStates: []string{store.CleanWait}, ProvisionedBefore: limit},
+		states: []string{store.CleanWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers,
 		work: func(ctx context.Context, t *task) {
 			t.cleanFailed(ctx, cleanFailure{stateIsSet: true, text: fmt.Sprintf("Timeout reached while cleaning the node. "+
 				"Please check if the ramdisk responsible for the cleaning is running on the node. Failed on step %s.",

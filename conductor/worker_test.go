@@ -180,19 +180,25 @@ type worker struct {
 	bus    *testBus
 	handle func(context.Context, Message)
 	stop   func()
+	// ended is closed when Run has returned.
+	ended chan struct{}
 }
 
 func testConfig() Config {
 	return Config{
-		Host: "worker-1", PublisherHost: "worker-1", Release: messaging.V2023_1, WorkersPoolSize: 100, PeriodicMaxWorkers: 8,
-		HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: time.Minute, NodeLockedRetryAttempts: 3,
-		NodeLockedRetryInterval: 50 * time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
-		SyncPowerStateWorkers: 8, PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
-		MaxConcurrentDeploy: 250, MaxConcurrentClean: 50, AllowDeletingAvailableNodes: true,
-		AllowProvisioningInMaintenance: true, NodeHistory: true, PowerOffAfterDeployFailure: true, LogInDBMaxSize: 4096,
+		Host: "worker-1", PublisherHost: "worker-1", Release: messaging.V2023_1,
+		HeartbeatInterval: 10 * time.Second, HeartbeatTimeout: time.Minute, SyncPowerStateWorkers: 8,
 		HashPartitionExponent: 5, HashRingAlgorithm: "md5", HashRingResetInterval: 15 * time.Second, NotificationLevel: "info",
 		NotificationDrivers: []string{"messagingv2"}, NotificationTopics: []string{"ironic_versioned_notifications"},
-		ProgressInterval: 5 * time.Second, MaxMessageSize: oslo.DefaultMaxSize, GracefulShutdownTimeout: 10 * time.Second,
+		MaxMessageSize: oslo.DefaultMaxSize,
+		Live: Live{
+			WorkersPoolSize: 100, PeriodicMaxWorkers: 8, NodeLockedRetryAttempts: 3,
+			NodeLockedRetryInterval: 50 * time.Millisecond, SoftPowerOffTimeout: 10 * time.Minute,
+			PowerStateSyncMaxRetries: 3, ForcePowerStateDuringSync: true, AutomatedClean: true,
+			MaxConcurrentDeploy: 250, MaxConcurrentClean: 50, AllowDeletingAvailableNodes: true,
+			AllowProvisioningInMaintenance: true, NodeHistory: true, PowerOffAfterDeployFailure: true, LogInDBMaxSize: 4096,
+			ProgressInterval: 5 * time.Second, GracefulShutdownTimeout: 10 * time.Second,
+		},
 	}
 }
 
@@ -242,10 +248,14 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 func (r *rig) start(t testing.TB) *worker {
 	t.Helper()
 	c, bus, closeMemory := r.build(t)
-	w := &worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus}
+	w := &worker{Conductor: c, db: r.db, url: r.url, script: r.script, clock: r.clock, bus: bus,
+		ended: make(chan struct{})}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
+	go func() {
+		ended <- w.Run(ctx)
+		close(w.ended)
+	}()
 	w.handle = <-bus.handle
 	w.stop = sync.OnceFunc(func() {
 		stop()

@@ -15,6 +15,7 @@ type working struct {
 	mu     sync.Mutex
 	ctx    context.Context
 	cancel context.CancelFunc
+	over   bool
 }
 
 // working returns the present context. A lease that was renewed a moment ago begins it anew.
@@ -32,7 +33,7 @@ func (c *Conductor) working() context.Context {
 func (w *working) begin(parent context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ctx == nil || w.ctx.Err() != nil {
+	if w.ctx == nil || w.ctx.Err() != nil && !w.over {
 		w.ctx, w.cancel = context.WithCancel(parent)
 	}
 }
@@ -48,14 +49,27 @@ func (w *working) cut() bool {
 	return true
 }
 
-// acting returns ctx for work that a caller waits for: it ends with background work too, and its cause then says why.
+// acting returns ctx for work that a caller waits for: it ends with background work too when the lease lapses, and its cause
+// then says why. When the worker stops it has a moment longer.
 func (c *Conductor) acting(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.working(), func() { cancel(c.mayAct()) })
+	stop := context.AfterFunc(c.working(), func() {
+		if err := c.mayAct(); err != nil {
+			cancel(err)
+		}
+	})
 	return ctx, func() {
 		stop()
 		cancel(nil)
 	}
+}
+
+// end cuts the work short for good.
+func (w *working) end() {
+	w.cut()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
 }
 
 // leasePoll is how often a worker whose lease has lapsed looks whether it was renewed, leaseLook how often one looks whether

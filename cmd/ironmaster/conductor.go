@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,12 +44,14 @@ func runConductor(ctx context.Context, flags *osloFlags) error {
 	if err != nil {
 		return err
 	}
-	log, closer, err := openLog(first)
+	// Fatal by default; what is read in a moment is new enough.
+	signal.Ignore(syscall.SIGHUP)
+	log, err := openLog(first)
 	if err != nil {
 		return err
 	}
-	defer closer.Close()
-	db, err := sql.Open(ctx, databaseConfig(first, log))
+	defer log.Close()
+	db, err := sql.Open(ctx, databaseConfig(first, log.Logger))
 	if err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
@@ -63,7 +67,8 @@ func runConductor(ctx context.Context, flags *osloFlags) error {
 	for _, w := range warnings {
 		log.Warn().Msg(w)
 	}
-	w := &workerProcess{settings: s, release: release, db: db, log: log}
+	w := &workerProcess{settings: s, release: release, db: db, log: log.Logger,
+		reloader: &reloader{flags: flags, release: release, log: log, settings: s}}
 	if err := w.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		log.Error().Err(err).Msg("The conductor ended")
 		return err
@@ -78,6 +83,7 @@ type workerProcess struct {
 	release  messaging.Release
 	db       *sql.DB
 	log      zerolog.Logger
+	reloader *reloader
 }
 
 func (p *workerProcess) run(ctx context.Context) error {
@@ -149,7 +155,10 @@ func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, 
 			p.log.Error().Err(err).Msg("The operators' address failed")
 		}
 	})
+	p.reloader.follow = worker.Reload
+	ignoreSignals := watchSignals(ctx, worker.End, p.reloader.reload)
 	err = worker.Run(ctx)
+	ignoreSignals()
 	stopPublishing()
 	_ = admin.Close()
 	around.Wait()

@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newConductorCommand(), newEventsCommand(), newExplainCommand(), newLocksCommand(), newHealthCommand(), newCheckCommand(),
+	root.AddCommand(newConductorCommand(), newDrainCommand(), newEventsCommand(), newExplainCommand(), newLocksCommand(), newHealthCommand(), newCheckCommand(),
 		newImageCommand(), newRoomCommand())
 	return root
 }

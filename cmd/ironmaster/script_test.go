@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the program as its users do.
 func TestScripts(t *testing.T) {
+	commands := conductorCommands(t)
+	commands["mkimage"], commands["mkstate"] = makeImage, makeState
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -27,7 +29,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("IRONIC_CONFIG_FILE", empty)
 			return os.WriteFile(empty, nil, 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "mkstate": makeState},
+		Cmds: commands,
 	})
 }
 

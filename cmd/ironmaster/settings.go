@@ -65,29 +65,36 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 	}
 	return conductor.Config{
 		Host: host, PublisherHost: d.Host, Group: strings.ToLower(c.Group), Release: release,
-		WorkersPoolSize: c.WorkersPoolSize, ReservedWorkersPercentage: c.ReservedWorkersPool,
-		PeriodicMaxWorkers: c.PeriodicMaxWorkers,
-		HeartbeatInterval:  c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,
-		NodeLockedRetryAttempts: c.NodeLockedRetryAttempts, NodeLockedRetryInterval: c.NodeLockedRetryInterval,
-		SoftPowerOffTimeout: c.SoftPowerOffTimeout, SyncPowerStateInterval: c.SyncPowerStateInterval,
-		SyncPowerStateWorkers: c.SyncPowerStateWorkers, PowerStateSyncMaxRetries: c.PowerStateSyncMaxRetries,
-		ForcePowerStateDuringSync: c.ForcePowerStateDuringSync, PowerFailureRecoveryInterval: c.PowerFailureRecoveryInterval,
-		CheckProvisionStateInterval: c.CheckProvisionStateInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
-		CacheCleanUpInterval:  c.CacheCleanUpInterval,
-		DeployCallbackTimeout: c.DeployCallbackTimeout, CleanCallbackTimeout: c.CleanCallbackTimeout,
-		AutomatedClean: c.AutomatedClean, CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify,
-		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
-		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
-		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
-		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure,
-		PowerOffInCleanFail: c.PoweroffInCleanFail, FastTrack: s.Deploy.FastTrack,
-		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath, LogInDBMaxSize: d.LogInDBMaxSize,
+		HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
+		CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify, FastTrack: s.Deploy.FastTrack,
+		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath,
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,
 		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
-		ProgressInterval: s.Ironmaster.ProgressInterval, MaxMessageSize: oslo.DefaultMaxSize,
-		GracefulShutdownTimeout: c.GracefulShutdownTimeout,
+		MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
+}
+
+// liveOptions are those that a running worker follows. Each is tagged reload in package config.
+func liveOptions(s *config.Settings) conductor.Live {
+	c := s.Conductor
+	return conductor.Live{
+		WorkersPoolSize: c.WorkersPoolSize, ReservedWorkersPercentage: c.ReservedWorkersPool,
+		PeriodicMaxWorkers: c.PeriodicMaxWorkers, NodeLockedRetryAttempts: c.NodeLockedRetryAttempts,
+		NodeLockedRetryInterval: c.NodeLockedRetryInterval, SoftPowerOffTimeout: c.SoftPowerOffTimeout,
+		SyncPowerStateInterval: c.SyncPowerStateInterval, PowerStateSyncMaxRetries: c.PowerStateSyncMaxRetries,
+		ForcePowerStateDuringSync: c.ForcePowerStateDuringSync, PowerFailureRecoveryInterval: c.PowerFailureRecoveryInterval,
+		CheckProvisionStateInterval: c.CheckProvisionStateInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
+		CacheCleanUpInterval: c.CacheCleanUpInterval, DeployCallbackTimeout: c.DeployCallbackTimeout,
+		CleanCallbackTimeout: c.CleanCallbackTimeout, AutomatedClean: c.AutomatedClean,
+		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
+		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
+		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
+		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows,
+		PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure, PowerOffInCleanFail: c.PoweroffInCleanFail,
+		LogInDBMaxSize: s.Default.LogInDBMaxSize, ProgressInterval: s.Ironmaster.ProgressInterval,
+		DrainTimeout: s.Default.DrainShutdownTimeout, GracefulShutdownTimeout: c.GracefulShutdownTimeout,
+	}
 }
 
 // pinnedRelease is the release to whose object versions [DEFAULT]pin_release_version holds a worker; 0 stands for no pin.

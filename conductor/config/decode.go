@@ -22,6 +22,7 @@ import (
 //	float:"true"          a duration may have a fraction
 //	multi:"true"          every occurrence counts, not just the last one
 //	secret:"true"         the value never appears in an error
+//	reload:"true"         a running conductor follows it after SIGHUP
 //	auth:"true"           read from the group that auth_section names
 type option struct {
 	key     key
@@ -36,6 +37,7 @@ type option struct {
 	float   bool
 	multi   bool
 	secret  bool
+	reload  bool
 	auth    bool
 }
 
@@ -74,7 +76,7 @@ func describeField(k key, field reflect.StructField, release Release) (*option, 
 	o := &option{
 		key: k, typ: field.Type, unit: time.Second,
 		float: tag.Get("float") == "true", multi: tag.Get("multi") == "true",
-		secret: tag.Get("secret") == "true", auth: tag.Get("auth") == "true",
+		secret: tag.Get("secret") == "true", reload: tag.Get("reload") == "true", auth: tag.Get("auth") == "true",
 	}
 	for since, name := range []string{R2023_1: "default", R2025_1: "default29", Newest: "defaultNew"} {
 		if def, ok := tag.Lookup(name); ok && release >= Release(since) {

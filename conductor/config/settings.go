@@ -89,13 +89,14 @@ type Default struct {
 	// NotificationLevel is the lowest level that is sent; empty sends nothing.
 	NotificationLevel            string   `opt:"notification_level" choices:"debug|info|warning|error|critical"`
 	VersionedNotificationsTopics []string `opt:"versioned_notifications_topics" default:"ironic_versioned_notifications"`
-	LogInDBMaxSize               int      `opt:"log_in_db_max_size" default:"4096"` // characters of last_error and the like
+	LogInDBMaxSize               int      `opt:"log_in_db_max_size" default:"4096" reload:"true"` // characters of last_error and the like
 
+	DrainShutdownTimeout time.Duration `opt:"drain_shutdown_timeout" default:"1800" min:"0" reload:"true"` // after SIGUSR2; 0: for ever
 }
 
 // Log is oslo.log's part of [DEFAULT].
 type Log struct {
-	Debug     bool   `opt:"debug" default:"false"`
+	Debug     bool   `opt:"debug" default:"false" reload:"true"`
 	File      string `opt:"log_file" old:"logfile"`
 	Dir       string `opt:"log_dir" old:"logdir"`
 	UseStderr bool   `opt:"use_stderr" default:"false"`
@@ -116,13 +117,13 @@ type API struct {
 
 // Ironmaster is Ironmaster's own group. An unknown option in it is an error.
 type Ironmaster struct {
-	WholeDiskRootOnly     bool          `opt:"whole_disk_root_only" default:"true"`                    // refuse swap and ephemeral with a whole-disk image
-	StateFile             string        `opt:"state_file" default:"$state_path/ironmaster.db"`         // locks, inbox and outbox of this worker
-	AdminListen           string        `opt:"admin_listen" default:"127.0.0.1:8990"`                  // metrics, health, locks
-	ImageServerListen     string        `opt:"image_server_listen" default:":8182"`                    // images, ISOs and config drives
-	ImageServerURL        string        `opt:"image_server_url"`                                       // how machines reach it; default http://$my_ip:<port of image_server_listen>
-	ImageConvertTimeLimit time.Duration `opt:"image_convert_time_limit" default:"600" min:"1"`         // of one qemu-img run
-	ImageOutageLimit      time.Duration `opt:"image_outage_limit" default:"1800" min:"0"`              // of Glance, Keystone or a web server, within a flow
-	MaxImageSize          int64         `opt:"max_image_size" default:"1048576" min:"1" max:"8388608"` // MiB of virtual size, at most 8 TiB
-	ProgressInterval      time.Duration `opt:"progress_interval" default:"5" min:"1" max:"3600"`       // between events while bytes flow
+	WholeDiskRootOnly     bool          `opt:"whole_disk_root_only" default:"true"`                            // refuse swap and ephemeral with a whole-disk image
+	StateFile             string        `opt:"state_file" default:"$state_path/ironmaster.db"`                 // locks, inbox and outbox of this worker
+	AdminListen           string        `opt:"admin_listen" default:"127.0.0.1:8990"`                          // metrics, health, locks
+	ImageServerListen     string        `opt:"image_server_listen" default:":8182"`                            // images, ISOs and config drives
+	ImageServerURL        string        `opt:"image_server_url"`                                               // how machines reach it; default http://$my_ip:<port of image_server_listen>
+	ImageConvertTimeLimit time.Duration `opt:"image_convert_time_limit" default:"600" min:"1"`                 // of one qemu-img run
+	ImageOutageLimit      time.Duration `opt:"image_outage_limit" default:"1800" min:"0"`                      // of Glance, Keystone or a web server, within a flow
+	MaxImageSize          int64         `opt:"max_image_size" default:"1048576" min:"1" max:"8388608"`         // MiB of virtual size, at most 8 TiB
+	ProgressInterval      time.Duration `opt:"progress_interval" default:"5" min:"1" max:"3600" reload:"true"` // between events while bytes flow
 }

@@ -4,37 +4,37 @@ import "time"
 
 // Conductor is [conductor]. An interval of zero switches the periodic work off.
 type Conductor struct {
-	WorkersPoolSize       int `opt:"workers_pool_size" default:"100" default29:"300" min:"3"`
-	ReservedWorkersPool   int `opt:"reserved_workers_pool_percentage" default:"0" default29:"5" min:"0" max:"50"`
-	PeriodicMaxWorkers    int `opt:"periodic_max_workers" default:"8" min:"1"`
+	WorkersPoolSize       int `opt:"workers_pool_size" default:"100" default29:"300" min:"3" reload:"true"`
+	ReservedWorkersPool   int `opt:"reserved_workers_pool_percentage" default:"0" default29:"5" min:"0" max:"50" reload:"true"`
+	PeriodicMaxWorkers    int `opt:"periodic_max_workers" default:"8" min:"1" reload:"true"`
 	SyncPowerStateWorkers int `opt:"sync_power_state_workers" default:"8" min:"1"`
 
 	HeartbeatInterval time.Duration `opt:"heartbeat_interval" default:"10" min:"1"`
 	HeartbeatTimeout  time.Duration `opt:"heartbeat_timeout" default:"60" max:"315576000"`
 	Group             string        `opt:"conductor_group" default:""`
 
-	SyncPowerStateInterval         time.Duration `opt:"sync_power_state_interval" default:"60" defaultNew:"120"` // 0 and below: off
-	PowerStateSyncMaxRetries       int           `opt:"power_state_sync_max_retries" default:"3"`
-	ForcePowerStateDuringSync      bool          `opt:"force_power_state_during_sync" default:"true"`
-	PowerFailureRecoveryInterval   time.Duration `opt:"power_failure_recovery_interval" default:"300" min:"0"`
+	SyncPowerStateInterval         time.Duration `opt:"sync_power_state_interval" default:"60" defaultNew:"120" reload:"true"` // 0 and below: off
+	PowerStateSyncMaxRetries       int           `opt:"power_state_sync_max_retries" default:"3" reload:"true"`
+	ForcePowerStateDuringSync      bool          `opt:"force_power_state_during_sync" default:"true" reload:"true"`
+	PowerFailureRecoveryInterval   time.Duration `opt:"power_failure_recovery_interval" default:"300" min:"0" reload:"true"`
 	PowerStateChangeTimeout        time.Duration `opt:"power_state_change_timeout" default:"60" min:"2"`
-	SoftPowerOffTimeout            time.Duration `opt:"soft_power_off_timeout" default:"600" min:"1"`
-	CheckProvisionStateInterval    time.Duration `opt:"check_provision_state_interval" default:"60" min:"0"`
-	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180"`
-	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0"`
-	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0"`
-	NodeLockedRetryAttempts        int           `opt:"node_locked_retry_attempts" default:"3"`
-	NodeLockedRetryInterval        time.Duration `opt:"node_locked_retry_interval" default:"1"`
-	MaxConcurrentDeploy            int           `opt:"max_concurrent_deploy" default:"250" min:"1"`
-	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1"`
-	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout"`
-	NodeHistory                    bool          `opt:"node_history" default:"true"`
-	RecordStepFlows                bool          `opt:"record_step_flows_in_history" default:"false" defaultNew:"true"`
-	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0"`
-	AutomatedClean                 bool          `opt:"automated_clean" default:"true"`
-	PoweroffInCleanFail            bool          `opt:"poweroff_in_cleanfail" default:"false"`
-	AllowDeletingAvailable         bool          `opt:"allow_deleting_available_nodes" default:"true"`
-	AllowProvisioningInMaintenance bool          `opt:"allow_provisioning_in_maintenance" default:"true"`
+	SoftPowerOffTimeout            time.Duration `opt:"soft_power_off_timeout" default:"600" min:"1" reload:"true"`
+	CheckProvisionStateInterval    time.Duration `opt:"check_provision_state_interval" default:"60" min:"0" reload:"true"`
+	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180" reload:"true"`
+	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0" reload:"true"`
+	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`
+	NodeLockedRetryAttempts        int           `opt:"node_locked_retry_attempts" default:"3" reload:"true"`
+	NodeLockedRetryInterval        time.Duration `opt:"node_locked_retry_interval" default:"1" reload:"true"`
+	MaxConcurrentDeploy            int           `opt:"max_concurrent_deploy" default:"250" min:"1" reload:"true"`
+	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1" reload:"true"`
+	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout" reload:"true"`
+	NodeHistory                    bool          `opt:"node_history" default:"true" reload:"true"`
+	RecordStepFlows                bool          `opt:"record_step_flows_in_history" default:"false" defaultNew:"true" reload:"true"`
+	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0" reload:"true"`
+	AutomatedClean                 bool          `opt:"automated_clean" default:"true" reload:"true"`
+	PoweroffInCleanFail            bool          `opt:"poweroff_in_cleanfail" default:"false" reload:"true"`
+	AllowDeletingAvailable         bool          `opt:"allow_deleting_available_nodes" default:"true" reload:"true"`
+	AllowProvisioningInMaintenance bool          `opt:"allow_provisioning_in_maintenance" default:"true" reload:"true"`
 
 	// Overrides are interface.step to priority, one map for each occurrence; later maps win.
 	CleanStepPriorityOverride  []map[string]string `opt:"clean_step_priority_override" multi:"true"`
@@ -57,7 +57,7 @@ type Conductor struct {
 	DisableSupportForChecksumFiles bool     `opt:"disable_support_for_checksum_files" default:"false"`
 	DisableFileChecksum            bool     `opt:"disable_file_checksum" default:"false"`
 	FileURLAllowedPaths            []string `opt:"file_url_allowed_paths" default:"/var/lib/ironic,/shared/html,/templates,/opt/cache/files,/vagrant" defaultNew:"/var/lib/ironic"`
-	AutomaticLessee                bool     `opt:"automatic_lessee" default:"false" default29:"true"`
+	AutomaticLessee                bool     `opt:"automatic_lessee" default:"false" default29:"true" reload:"true"`
 }
 
 // Deploy is [deploy]. Priorities are nil when the agent's or driver's own applies; 0 switches the step off.
@@ -67,7 +67,7 @@ type Deploy struct {
 	DefaultBootMode            string        `opt:"default_boot_mode" default:"uefi" choices:"uefi|bios"`
 	FastTrack                  bool          `opt:"fast_track" default:"false"`
 	FastTrackTimeout           time.Duration `opt:"fast_track_timeout" default:"300" min:"0" max:"300"`
-	PowerOffAfterDeployFailure bool          `opt:"power_off_after_deploy_failure" default:"true"`
+	PowerOffAfterDeployFailure bool          `opt:"power_off_after_deploy_failure" default:"true" reload:"true"`
 
 	EraseDevicesPriority         *int `opt:"erase_devices_priority"`
 	EraseDevicesMetadataPriority *int `opt:"erase_devices_metadata_priority"`

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,11 +61,11 @@ func clusterOptions() options {
 			// How long Python's conductor bears with an image that stands at a gate.
 			"webserver_connection_timeout": "600",
 			// How long ironic-api waits for a conductor that is dead and not known to be.
-			"rpc_response_timeout": "20"},
+			"rpc_response_timeout": "20",
+			// One that drains serves waiting nodes for as long.
+			"drain_shutdown_timeout": "60"},
 		"conductor": {
 			"heartbeat_interval": "1", "heartbeat_timeout": strconv.Itoa(deadAfter),
-			// Less than a lab waits for the end of a service: one that stops serves waiting nodes for as long.
-			"graceful_shutdown_timeout": "8",
 			"sync_power_state_interval": "1", "power_failure_recovery_interval": "1", "sync_local_state_interval": "1",
 			"check_provision_state_interval": "1", "periodic_max_workers": "100",
 			// What power sync does is seen in the database then, and machines are switched by nobody but their flows.
@@ -129,11 +130,15 @@ func (w *worker) run(t *testing.T, k kind) {
 	must(t, err)
 }
 
-// stop ends the conductor in order. Python's frees at once what it works on, so it leaves the ring before.
+// stop ends the conductor in order, with nothing under way: ours drains. Python's frees at once what it works on, so it
+// leaves the ring before.
 func (w *worker) stop(t *testing.T) {
 	t.Helper()
 	if w.kind == python {
 		w.leaveRing(t)
+	} else {
+		must(t, syscall.Kill(w.service.PID(), syscall.SIGUSR2))
+		must(t, w.service.Wait())
 	}
 	must(t, w.service.Stop())
 	if w.kind == ironmaster {

@@ -127,6 +127,17 @@ func (db *DB) Touch(ctx context.Context, hostname string, online bool) error {
 // Unregister hides a worker from its peers and from ironic-api, but not a later process of the same host name: ErrReplaced.
 // The row stays, since nodes refer to it.
 func (db *DB) Unregister(ctx context.Context, hostname string) error {
+	return db.leave(ctx, hostname, 0)
+}
+
+// Retire is Unregister for good: the row says that the worker's last sign of life came timeout ago
+// ([conductor]heartbeat_timeout), so that its peers need not wait for that long before they go on with its work.
+func (db *DB) Retire(ctx context.Context, hostname string, timeout time.Duration) error {
+	// Databases round to seconds, and compare with their own.
+	return db.leave(ctx, hostname, timeout+time.Second)
+}
+
+func (db *DB) leave(ctx context.Context, hostname string, age time.Duration) error {
 	db.registrations.leave(hostname)
 	return db.transact(ctx, "unregistering conductor "+hostname, func(s session) error {
 		var id int64
@@ -143,7 +154,7 @@ func (db *DB) Unregister(ctx context.Context, hostname string) error {
 		if _, err := db.replaceInterfaces(s, id, nil); err != nil {
 			return err
 		}
-		_, err = s.exec("UPDATE conductors SET updated_at = ?, online = ? WHERE id = ?", db.now(), false, id)
+		_, err = s.exec("UPDATE conductors SET updated_at = ?, online = ? WHERE id = ?", db.now().Add(-age), false, id)
 		return err
 	})
 }
