@@ -73,6 +73,35 @@ func TestReadmeNamesEveryOwnOption(t *testing.T) {
 	}
 }
 
+// TestOperationsNamesWhatReloads compares the list of options that SIGHUP changes with their tags.
+func TestOperationsNamesWhatReloads(t *testing.T) {
+	documented := map[string]bool{}
+	_, list, _ := strings.Cut(read(t, "docs/operations.md"), "goes by the new values of")
+	list, _, _ = strings.Cut(list, "Anything else")
+	group := ""
+	for _, name := range codeSpans(list) {
+		if strings.HasPrefix(name, "[") {
+			group = name
+		} else {
+			documented[group+name] = true
+		}
+	}
+	options := map[string]bool{}
+	for section := range fields(reflect.TypeFor[config.Settings]()) {
+		if section.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for field := range fields(section.Type) {
+			if field.Tag.Get("reload") == "true" {
+				options["["+section.Tag.Get("group")+"]"+field.Tag.Get("opt")] = true
+			}
+		}
+	}
+	if !maps.Equal(documented, options) {
+		t.Errorf("docs/operations.md has %v, conductor/config has %v", documented, options)
+	}
+}
+
 func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for i := range t.NumField() {

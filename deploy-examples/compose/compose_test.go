@@ -56,7 +56,7 @@ func TestTheConfigurationIsAsTheComposeFileNeedsIt(t *testing.T) {
 	}
 	grace, err := time.ParseDuration(string(found[1]))
 	// What is held is handed back within 30 s, and events that are owed leave within 5 s.
-	if least := s.Conductor.GracefulShutdownTimeout + 35*time.Second; err != nil || grace < least {
+	if least := s.Default.DrainShutdownTimeout + 35*time.Second; err != nil || grace < least {
 		t.Errorf("stop_grace_period is %s (%v), it must be %s at least", grace, err, least)
 	}
 }
