@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"slices"
 	"testing"
@@ -162,9 +163,7 @@ func (r *crashRun) awaitPoint(ctx context.Context) error {
 func (r *crashRun) recover(ctx context.Context) error {
 	switch r.way {
 	case race:
-		// The victim's last sign of life is up to a second old. One end of the start falls before the takeover, the other
-		// after it, by what the machine does meanwhile.
-		if err := pause(ctx, crashTimeout-time.Second); err != nil {
+		if err := pause(ctx, r.headStart()); err != nil {
 			return err
 		}
 		fallthrough
@@ -186,6 +185,14 @@ func (r *crashRun) recover(ctx context.Context) error {
 		return err
 	}
 	return r.victim.service.Start(ctx)
+}
+
+// headStart is how long the victim of a race is away: between just before and just after its peer looks. Each cell has a
+// time of its own, the same in every run.
+func (r *crashRun) headStart() time.Duration {
+	hash := fnv.New32a()
+	hash.Write([]byte(r.crashCell.String()))
+	return crashTimeout - time.Second + time.Duration(hash.Sum32()%3000)*time.Millisecond
 }
 
 // awaitEnd waits for the end of the flow and calls meanwhile, when there is one, with each look at the row.

@@ -177,7 +177,8 @@ func (r *crashReport) add(cell crashCell, hit bool, err error) {
 	case !hit && cell.point.often:
 		r.passed = append(r.passed, cell.String())
 	default:
-		r.failed = append(r.failed, fmt.Sprintf("%s: %v", cell, err))
+		r.failed = append(r.failed, fmt.Sprintf("%s (%s, %s): %v", cell, cell.point.transition,
+			cell.point.window, err))
 	}
 }
 
