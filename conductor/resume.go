@@ -196,14 +196,13 @@ func (t *task) goOn(ctx context.Context, kind string) {
 
 func (t *task) goOnDeploying(ctx context.Context) {
 	t.rememberProgress(drivers.DeployStep)
-	switch index, began := t.cursor(drivers.DeployStep); {
-	case len(t.flowSteps(drivers.DeployStep)) == 0:
+	index, began := t.cursor(drivers.DeployStep)
+	if !began {
+		// What was prepared is not served any more, and nobody has used it yet.
 		t.deploy(ctx)
-	case !began:
-		t.runDeploySteps(ctx, 0, false)
-	default:
-		t.runDeploySteps(ctx, index, true)
+		return
 	}
+	t.runDeploySteps(ctx, index, true)
 }
 
 func (t *task) goOnCleaning(ctx context.Context) {

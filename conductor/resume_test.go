@@ -61,7 +61,7 @@ func interruptedFlows() []interrupted {
 		{name: "a deployment that prepared", node: deploying(nil, ""), state: store.Active,
 			did: []string{"deploy.prepare", "run one", "run two"}, events: end},
 		{name: "a deployment before its first step", node: deploying(store.Dict{"deploy_steps": two}, ""), state: store.Active,
-			did: []string{"run one", "run two"}, events: end},
+			did: []string{"deploy.prepare", "run one", "run two"}, events: end},
 		{name: "a deployment in its first step", node: deploying(store.Dict{"deploy_steps": two, "deploy_step_index": 0}, "one"),
 			state: store.Active, did: []string{"resume one", "run two"}, events: end},
 		{name: "a deployment in its last step", node: deploying(store.Dict{"deploy_steps": two, "deploy_step_index": 1}, "two"),

@@ -33,18 +33,18 @@ func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (
 	return drivers.Waiting, nil
 }
 
-// resumeBoot goes on with bootAgent. A machine that is on was switched on by it, since preparing switches the machine off, and
-// is left to boot. The ISO that a worker which is gone had served is not to be had any more: then the machine boots anew.
+// resumeBoot goes on with bootAgent. An agent that was heard of has booted. A machine that was switched on before may have
+// looked for its ISO while nobody served it, as one does whose worker is gone for good: it boots anew.
 func (d *Deploy) resumeBoot(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 	running, err := d.fastTrack(ctx, t)
 	if err != nil || running || !t.Hardware.Storage.ShouldWriteImage(t) {
 		return d.bootAgent(ctx, t, args)
 	}
 	if t.Node.DriverInternalInfo.String("agent_url") != "" && d.RefreshSteps(ctx, t, drivers.DeployStep) == nil {
-		// The agent has booted and was heard of.
 		return drivers.Done, nil
 	}
-	if t.Foreign {
+	state, err := t.Hardware.Power.PowerState(ctx, t)
+	if t.Foreign || err == nil && state == store.PowerOn {
 		if err := d.RebootAgent(ctx, t); err != nil {
 			return drivers.Done, err
 		}
@@ -53,9 +53,6 @@ func (d *Deploy) resumeBoot(ctx context.Context, t *drivers.Task, args store.Dic
 	}
 	if err := d.TakeOver(ctx, t); err != nil {
 		return drivers.Done, err
-	}
-	if state, err := t.Hardware.Power.PowerState(ctx, t); err == nil && state == store.PowerOn {
-		return drivers.Waiting, nil
 	}
 	return d.bootAgent(ctx, t, args)
 }

@@ -168,6 +168,32 @@ func TestBootAgentRebootsOnce(t *testing.T) {
 	}
 }
 
+// The worker died while it booted the agent. What the machine may have looked for in vain, or what nobody serves any more, is
+// prepared anew.
+func TestBootIsResumed(t *testing.T) {
+	for name, c := range map[string]struct {
+		power   string
+		foreign bool
+		anew    bool
+	}{
+		"a machine that is off still":    {store.PowerOff, false, false},
+		"a machine that was switched on": {store.PowerOn, false, true},
+		"another worker's machine":       {store.PowerOff, true, true},
+	} {
+		cfg := quick()
+		cfg.ManageBoot = true
+		g := newRig(t, cfg, deployNode())
+		g.task.Node.PowerState, g.task.Foreign = c.power, c.foreign
+		outcome, err := g.deploy.resumeBoot(t.Context(), g.task, nil)
+		if outcome != drivers.Waiting || err != nil || !slices.Equal(g.worker.power, []string{store.Reboot}) {
+			t.Errorf("%s: %v, %v, power %v", name, outcome, err, g.worker.power)
+		}
+		if anew := slices.Contains(g.calls, "prepare_ramdisk"); anew != c.anew {
+			t.Errorf("%s: prepared anew: %v", name, anew)
+		}
+	}
+}
+
 // The worker died after it had begun the step and before it saved that it waits: what the agent says decides.
 func TestWriteImageIsNotRepeatedBlindly(t *testing.T) {
 	of := func(step string) store.Dict {
