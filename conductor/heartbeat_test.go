@@ -361,6 +361,23 @@ func TestAHeartbeatWaitsForTheHolder(t *testing.T) {
 	w.unlocked(t)
 }
 
+// A heartbeat that waits is that of an agent which is gone once the node's power was cut.
+func TestAHeartbeatDoesNotOutliveItsAgent(t *testing.T) {
+	w := startWorker(t, nil)
+	n := w.waiting(t, store.Deploying, nil)
+	held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+	w.must(t, "heartbeat", beatArgs(n))
+	waitUntil(t, "the heartbeat is put aside", func() bool { return len(w.local.Locks()) == 1 })
+	if err := held.setPower(t.Context(), store.Reboot, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, waits := w.postponed.take(n.UUID)
+	equal(t, "the heartbeat waits", waits, false)
+	if err := held.release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A worker that stops leaves a flow that waits as it is: the agent's next heartbeat goes on with it.
 func TestAHeartbeatThatIsCutShortFailsNothing(t *testing.T) {
 	w := startWorker(t, func(c *Config) { c.GracefulShutdownTimeout = 0 })

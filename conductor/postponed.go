@@ -29,6 +29,9 @@ func (p *postponed) take(node string) (h heartbeat, ok bool) {
 	return h, ok
 }
 
+// drop forgets the heartbeat of an agent whose power is cut: nobody answers at its address any more.
+func (p *postponed) drop(node string) { _, _ = p.take(node) }
+
 // lockForHeartbeat takes the node for a heartbeat. When somebody holds it, the heartbeat is kept until this worker lets
 // the node go; if that is another worker, the agent's next one comes to it.
 func (t *task) lockForHeartbeat(ctx context.Context, h heartbeat) bool {

@@ -50,6 +50,9 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 		}
 		return nil
 	}
+	if cutsPower(requested) {
+		t.c.postponed.drop(t.Node.UUID)
+	}
 	// gofail: var powerBeforeTarget struct{}
 	node, target := t.Node, targetPower(requested)
 	node.TargetPowerState = target

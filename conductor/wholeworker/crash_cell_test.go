@@ -56,12 +56,14 @@ type crashRun struct {
 	// victim is killed, peer is nil when the victim comes back at once.
 	victim, peer *crasher
 	killed       time.Time
+	// back is closed when the victim was started again.
+	back chan struct{}
 }
 
 // enter brings the node where the flow begins, with workers of its own that look after it and end with the test.
 func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group string) *crashRun {
 	t.Helper()
-	r := &crashRun{crashCell: cell, crashWorld: c, machine: m}
+	r := &crashRun{crashCell: cell, crashWorld: c, machine: m, back: make(chan struct{})}
 	hosts := []string{group + "-a"}
 	r.victim = c.hire(t, hosts[0], group)
 	if cell.way != returns {
@@ -98,16 +100,27 @@ func (c *crashWorld) hire(t *testing.T, host, group string) *crasher {
 	return w
 }
 
-// order asks for the flow. It is asked again only when no worker can have heard of it.
+// order asks for the flow, and again when no worker has taken the request: at once, when that is the answer; when the caller
+// has waited in vain, not before the victim is back, which may have the request in its inbox. One that outlived its time in
+// the victim's queue is lost, and its caller knows that it was not answered.
 func (r *crashRun) order(ctx context.Context) error {
 	for {
 		err := r.api.once(ctx, http.MethodPut, "/v1/nodes/"+r.node+"/states/provision", r.flow.order, nil)
-		if !slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable}, statusOf(err)) {
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		row, readErr := r.row(ctx, r.node)
-		if readErr != nil || row.state != r.flow.from {
-			return errors.Join(err, readErr)
+		if statusOf(err) == http.StatusInternalServerError {
+			select {
+			case <-r.back:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := pause(ctx, crashPatience); err != nil {
+				return err
+			}
+		}
+		if row, err := r.row(ctx, r.node); err != nil || row.state != r.flow.from || r.flow.done(row, r.machine) {
+			return err
 		}
 		if err := pause(ctx, retryPause); err != nil {
 			return err
@@ -168,7 +181,7 @@ func (r *crashRun) recover(ctx context.Context) error {
 		}
 		fallthrough
 	case returns:
-		if err := r.victim.service.Start(ctx); err != nil {
+		if err := r.comeBack(ctx); err != nil {
 			return err
 		}
 		return r.awaitEnd(ctx, nil)
@@ -179,12 +192,20 @@ func (r *crashRun) recover(ctx context.Context) error {
 			return nil
 		}
 		back = true
-		return r.victim.service.Start(ctx)
+		return r.comeBack(ctx)
 	})
 	if err != nil || back {
 		return err
 	}
-	return r.victim.service.Start(ctx)
+	return r.comeBack(ctx)
+}
+
+func (r *crashRun) comeBack(ctx context.Context) error {
+	if err := r.victim.service.Start(ctx); err != nil {
+		return err
+	}
+	close(r.back)
+	return nil
 }
 
 // headStart is how long the victim of a race is away: between just before and just after its peer looks. Each cell has a
