@@ -89,7 +89,6 @@ type lockOperation struct {
 	what    string
 	// number is that of the change that it made to a node's holder.
 	number  int
-	cut     bool      // what it gets must not be acted on
 	proceed chan bool // false kills it
 	stopped chan string
 	ended   chan struct{}
