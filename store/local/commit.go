@@ -3,7 +3,9 @@ package local
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"go.etcd.io/bbolt"
@@ -22,6 +24,8 @@ type commits struct {
 
 	// failed is why no more commits are tried, once the disk has shown that it cannot be trusted. Guarded by lead.
 	failed error
+	// trouble is why the last commit failed on the disk, nil when it did not.
+	trouble atomic.Pointer[error]
 }
 
 type change struct {
@@ -149,8 +153,11 @@ func (d *DB) apply(group []*change, run func(*transaction, *change) error) (fail
 		return -1, err
 	}
 	if err := guard(btx.Commit); err != nil {
-		return -1, d.commitFailed(err)
+		err = d.commitFailed(err)
+		d.commits.trouble.Store(&err)
+		return -1, err
 	}
+	d.commits.trouble.Store(nil)
 	committed = true
 	for _, f := range tx.after {
 		f()
@@ -158,15 +165,20 @@ func (d *DB) apply(group []*change, run func(*transaction, *change) error) (fail
 	return -1, nil
 }
 
+// resizeFailed is how bbolt words that the file could not be made longer, which it does before it writes. It gives no error
+// number on.
+const resizeFailed = "file resize error: "
+
 // commitFailed decides whether a failed commit may be tried again. A full disk fails before anything is overwritten.
 // After any other failure, of fsync above all, the kernel may have dropped what it could not write and report success
 // the next time, so this process must not write again.
 func (d *DB) commitFailed(err error) error {
-	err = fmt.Errorf("committing to journal %s: %w", d.path, err)
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) ||
-		errors.Is(err, berrors.ErrMaxSizeReached)
-	if !full {
-		d.commits.failed = fmt.Errorf("the journal is not written any more until the worker restarts: %w", err)
+		errors.Is(err, berrors.ErrMaxSizeReached) || strings.Contains(err.Error(), resizeFailed)
+	if full {
+		return fmt.Errorf("committing to journal %s: %w: %w", d.path, ErrFull, err)
 	}
+	err = fmt.Errorf("committing to journal %s: %w", d.path, err)
+	d.commits.failed = fmt.Errorf("the journal is not written any more until the worker restarts: %w", err)
 	return err
 }

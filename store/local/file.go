@@ -157,6 +157,9 @@ func attachOnce(path string, timeout time.Duration, readOnly bool) (bolt *bbolt.
 		return nil, nil, ErrInUse
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+		if known, lookErr := familiar(path); lookErr != nil || !known {
+			err = errors.Join(fmt.Errorf("%w: %w", ErrForeign, err), lookErr)
+		}
 	}
 	if file != nil {
 		// bbolt closed it already, or panicked. Then closing is not enough: its memory map, which nobody can reach any
@@ -195,7 +198,7 @@ func check(bolt *bbolt.DB) (live, size int64, err error) {
 func checkFormat(tx *bbolt.Tx) error {
 	meta := tx.Bucket(metaBucket)
 	if meta == nil || len(meta.Get(formatKey)) != 8 {
-		return fmt.Errorf("%w: it is a bbolt file but not a journal of Ironmaster", ErrCorrupt)
+		return fmt.Errorf("%w: %w: it is a bbolt file but not a journal of Ironmaster", ErrForeign, ErrCorrupt)
 	}
 	if written := number(meta.Get(formatKey)); written > format {
 		return fmt.Errorf("it has format %d, written by a newer Ironmaster; this one knows up to %d", written, format)

@@ -3,8 +3,8 @@
 // to go on (journal). What other workers must see is not here but in the shared database.
 //
 // Whatever a method acknowledges by returning nil is on disk by then, except where its comment says otherwise. An error
-// from a method that writes means that the outcome is unknown only when the disk itself failed; a full disk leaves
-// everything as it was.
+// from a method that writes means that the outcome is unknown only when the disk itself failed; a full disk, ErrFull,
+// leaves everything as it was.
 package local
 
 import (
@@ -25,6 +25,7 @@ import (
 //	meta/
 //	    format              number of this layout
 //	    epoch               number, grows at each Open
+//	    probe               number, a time at which room was looked for
 //	calls/                  accepted RPC calls that have not finished
 //	    <number>            framed: {id, at}, body
 //	finished/               calls that finished lately, in the order in which they did
@@ -50,9 +51,15 @@ var (
 
 	formatKey = []byte("format")
 	epochKey  = []byte("epoch")
+	probeKey  = []byte("probe")
 )
 
 // format is the layout that this code writes. It reads every format from 1 up to this one.
+//
+// What an older version can overlook keeps the number: start makes buckets that are missing, and keys of JSON that are
+// missing have a zero value. So one may go back to the version before. What it cannot gets the next number, and start
+// converts the file in the transaction that writes the number; the older version then refuses the file by name. A file as
+// each released format was written is kept in testdata, and a test reads it.
 const format = 1
 
 var (
@@ -61,6 +68,8 @@ var (
 	ErrCorrupt = errors.New("file is corrupt")
 	// ErrInUse marks a file that another process holds open.
 	ErrInUse = errors.New("file is in use by another process")
+	// ErrFull marks a change that was not made because the disk has no room for it. It can be tried again.
+	ErrFull = errors.New("the disk is full")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("file is closed")
 	// ErrReadOnly is returned by changes to a file opened with OpenReadOnly.
@@ -117,6 +126,7 @@ type DB struct {
 	options  Options
 	readOnly bool
 	epoch    uint64
+	aside    string // see Aside
 
 	commits commits
 	inbox   inbox
