@@ -85,6 +85,8 @@ func (c *Conductor) Health() Health {
 		lapsed := c.now().Add(c.lapse() - c.lease.age(c.uptime()))
 		h.Parts["registration"], h.Ready = fmt.Sprintf("lapsed at %s: %s", lapsed.UTC().Format(time.RFC3339), err), false
 	}
+	text, writable := c.fileHealth()
+	h.Parts["state_file"], h.Ready = text, h.Ready && writable
 	part, ok := c.transport.Health()
 	if h.Parts[part] = "ok"; !ok {
 		h.Parts[part], h.Ready = "not connected", false

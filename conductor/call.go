@@ -86,10 +86,15 @@ func (t *task) endCall(ctx context.Context, call *acceptedCall) {
 	case ctx.Err() != nil:
 		t.c.cut.add(call.id)
 	default:
-		if err := t.c.local.Finish(call.id); err != nil {
+		if err := t.c.finishCall(ctx, call.id); err != nil {
 			t.Log.Error().Err(err).Msg("Marking a request as done failed")
 		}
 	}
+}
+
+// finishCall notes that a request has been run. Were that lost, the next start would run it again.
+func (c *Conductor) finishCall(ctx context.Context, id string) error {
+	return c.untilRoom(ctx, "the end of a request", func() error { return c.local.Finish(id) })
 }
 
 // runCutCalls runs again what a lapsed lease cut short.

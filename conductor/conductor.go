@@ -239,20 +239,20 @@ func (c *Conductor) Ports(ctx context.Context, dt *drivers.Task) ([]*store.Port,
 
 // Journal is drivers.Worker: the worker's own memory of a node's flow.
 func (c *Conductor) Journal(dt *drivers.Task) drivers.Journal {
-	return nodeJournal{db: c.local, node: dt.Node.UUID}
+	return nodeJournal{c: c, node: dt.Node.UUID}
 }
 
 type nodeJournal struct {
-	db   *local.DB
+	c    *Conductor
 	node string
 }
 
-func (j nodeJournal) Put(_ context.Context, key string, value any) error {
-	return j.db.Put(j.node, key, value)
+func (j nodeJournal) Put(ctx context.Context, key string, value any) error {
+	return j.c.untilRoom(ctx, "the journal of node "+j.node, func() error { return j.c.local.Put(j.node, key, value) })
 }
 
 func (j nodeJournal) Get(_ context.Context, key string, into any) (bool, error) {
-	return j.db.Get(j.node, key, into)
+	return j.c.local.Get(j.node, key, into)
 }
 
 // hasFirmware tells whether nodes of the release have a firmware interface.

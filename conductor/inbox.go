@@ -53,8 +53,11 @@ func (c *Conductor) receive(ctx context.Context, m Message) {
 		// It is refused rather than kept waiting: the caller can ask again, and nothing has been done.
 		c.ack(m)
 		c.log.Error().Err(err).Str("method", r.Method).Msg("Writing a request to the inbox failed")
-		c.answer(ctx, m, r, nil, store.Errorf(store.TemporaryFailure,
-			"Conductor %s cannot write its journal and takes no requests", c.cfg.Host))
+		why := "cannot write its journal"
+		if errors.Is(err, local.ErrFull) {
+			why = "has no room on its disk for its journal"
+		}
+		c.answer(ctx, m, r, nil, store.Errorf(store.TemporaryFailure, "Conductor %s %s and takes no requests", c.cfg.Host, why))
 		return
 	}
 	// gofail: var inboxAccepted struct{}
@@ -95,7 +98,7 @@ func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request,
 	}
 	// gofail: var inboxExecuted struct{}
 	if !call.handed.Load() {
-		if err := c.local.Finish(id); err != nil {
+		if err := c.finishCall(context.WithoutCancel(ctx), id); err != nil {
 			c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
 		}
 	}

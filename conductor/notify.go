@@ -116,7 +116,7 @@ func (c *Conductor) post(id, node, eventType, level string, payload json.RawMess
 			Body: body})
 	}
 	// gofail: var outboxBeforeAppend struct{}
-	return c.local.Append(events...)
+	return c.untilRoom(c.workCtx, "a notification", func() error { return c.local.Append(events...) })
 }
 
 // priorityText and routingLevel are a level as the envelope and the routing key hold it: "warning" is shortened there.

@@ -38,7 +38,8 @@ func (c *Conductor) publishAll(ctx context.Context) error {
 			return err
 		}
 		sent, sendErr := c.sendAll(ctx, events)
-		if err := c.local.Delete(sent...); err != nil {
+		// Were the events to stay here they would be sent again and again.
+		if err := c.untilRoom(ctx, "deleting events that were sent", func() error { return c.local.Delete(sent...) }); err != nil {
 			return err
 		}
 		// gofail: var outboxDeleted struct{}

@@ -236,8 +236,9 @@ func (c *Conductor) postProgress(id string, n *store.Node, status string, p Prog
 		c.feed.tell(body)
 	}
 	if err == nil && c.notifier != nil {
-		err = c.local.Append(local.Event{ID: note.MessageID, Node: n.UUID, Topic: ProgressTopic + "." + level, Body: body,
-			Droppable: true, Volatile: status == flowUpdate})
+		event := local.Event{ID: note.MessageID, Node: n.UUID, Topic: ProgressTopic + "." + level, Body: body,
+			Droppable: true, Volatile: status == flowUpdate}
+		err = c.untilRoom(c.workCtx, "a progress event", func() error { return c.local.Append(event) })
 	}
 	if err != nil {
 		c.log.Error().Err(err).Msg("A progress event could not be written")

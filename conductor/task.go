@@ -156,6 +156,10 @@ func (t *task) tryReserve(ctx context.Context) error {
 		if errors.As(err, &locked) {
 			return store.NodeLockedBy(t.Node.UUID, t.c.cfg.Host)
 		}
+		if errors.Is(err, local.ErrFull) {
+			err = store.Errorf(store.TemporaryFailure, "Conductor %s has no room on its disk to note the lock of node %s: %w",
+				t.c.cfg.Host, t.Node.UUID, err)
+		}
 		return err
 	}
 	// gofail: var lockRecorded struct{}

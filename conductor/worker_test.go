@@ -212,7 +212,7 @@ func startWorker(t testing.TB, change func(*Config)) *worker {
 func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func()) {
 	t.Helper()
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
-	memory, err := local.Open(r.file, local.Options{Log: log})
+	memory, err := local.OpenOrSetAside(r.file, local.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (p *workerProcess) run(ctx context.Context) error {
 		return fmt.Errorf("[DEFAULT]pin_release_version: %w", err)
 	}
 	p.db.UseVersions(rowVersions(codec))
-	memory, err := local.Open(s.Ironmaster.StateFile, local.Options{Log: p.log})
+	memory, err := local.OpenOrSetAside(s.Ironmaster.StateFile, local.Options{Log: p.log})
 	if err != nil {
 		return fmt.Errorf("opening the state file: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-
 )
 
 // ErrForeign marks a file that was never a worker's: most likely the path is wrong. It is left alone.
@@ -118,4 +117,3 @@ func (d *DB) Writable() error {
 	}
 	return *trouble
 }
-
