@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 )
 
 // working is the context that background work runs under. It ends when the worker has to be gone, and also when its lease
@@ -49,9 +50,11 @@ func (w *working) cut() bool {
 	return true
 }
 
-// acting returns ctx for work that a caller waits for: it ends with background work too when the lease lapses, and its cause
-// then says why. When the worker stops it has a moment longer.
+// acting returns ctx for asking a locked node's hardware while a caller waits: it ends with background work too when the lease
+// lapses, and its cause then says why. When the worker stops it has a moment longer. However many BMCs are slow, other
+// requests are taken meanwhile.
 func (c *Conductor) acting(ctx context.Context) (context.Context, func()) {
+	messaging.StandAside(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.working(), func() {
 		if err := c.mayAct(); err != nil {

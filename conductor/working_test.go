@@ -3,9 +3,11 @@ package conductor
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -75,4 +77,27 @@ func TestALapseCutsOffWhatHardwareIsAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However many calls wait for slow BMCs, the transport takes others meanwhile.
+func TestCallsThatWaitForABMCStandAside(t *testing.T) {
+	w := startWorker(t, nil)
+	n := w.enroll(t, nil)
+	aside, release := make(chan struct{}), make(chan struct{})
+	w.script.use(behaviour{setBootDevice: func(context.Context) error {
+		<-release
+		return nil
+	}})
+	take := w.handle
+	w.handle = func(ctx context.Context, m Message) {
+		take(messaging.WithPlace(ctx, sync.OnceFunc(func() { close(aside) })), m)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.must(t, "set_boot_device", map[string]any{"node_id": n.UUID, "device": "pxe"})
+	}()
+	<-aside
+	close(release)
+	<-done
 }

@@ -94,7 +94,7 @@ func (d *Delivery) send(a *Answer) {
 	}
 }
 
-// Handler takes one request. Its context is not cancelled when the caller hangs up or the server stops: what was accepted
+// Handler takes one request; it may stand aside (messaging.StandAside). Its context is not cancelled when the caller hangs up or the server stops: what was accepted
 // is done.
 type Handler func(ctx context.Context, d *Delivery)
 
@@ -179,10 +179,11 @@ func (s *Server) take(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	}
 	d := &Delivery{Body: body, Request: request, answer: make(chan *Answer, 1), gone: r.Context().Done()}
 	s.running.Go(func() {
-		defer func() { <-s.slots }()
+		giveBack := sync.OnceFunc(func() { <-s.slots })
+		defer giveBack()
 		// For a request that comes to nothing, because the worker ends before it may act.
 		defer d.send(&Answer{Status: http.StatusServiceUnavailable})
-		handle(ctx, d)
+		handle(messaging.WithPlace(ctx, giveBack), d)
 	})
 	select {
 	case a := <-d.answer:

@@ -255,6 +255,34 @@ func TestUnixSocket(t *testing.T) {
 }
 
 // A bound on the requests at work makes the others wait, not fail.
+// A handler that stood aside does not count.
+func TestAHandlerStandsAside(t *testing.T) {
+	waiting, answered := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	r := serve(t, Config{Concurrency: 1}, func(ctx context.Context, d *Delivery) {
+		if calls.Add(1) == 1 {
+			messaging.StandAside(ctx)
+			close(waiting)
+			<-answered
+		}
+		echo(ctx, d)
+	})
+	first := make(chan int, 1)
+	go func() {
+		status, _, _ := r.do(t, http.MethodPost, echoed)
+		first <- status
+	}()
+	<-waiting
+	if status, _, _ := r.do(t, http.MethodPost, echoed); status != http.StatusOK {
+		t.Errorf("answered %d", status)
+	}
+	close(answered)
+	if status := <-first; status != http.StatusOK {
+		t.Errorf("who stood aside was answered %d", status)
+	}
+	r.stop()
+}
+
 func TestConcurrencyIsBounded(t *testing.T) {
 	var crowded atomic.Bool
 	one := make(chan struct{}, 1)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/rs/zerolog"
 )
 
@@ -41,7 +43,7 @@ type Delivery struct {
 // Ack tells the broker to forget the message. An error means that the connection went away: the message will come again.
 func (d *Delivery) Ack() error { return d.message.Ack(false) }
 
-// Handler takes one delivery. Its context is not cancelled when the server stops, so that it can finish accepting.
+// Handler takes one delivery; it may stand aside (messaging.StandAside). Its context is not cancelled when the server stops, so that it can finish accepting.
 type Handler func(ctx context.Context, d *Delivery)
 
 // Server takes the requests for one worker from its three queues.
@@ -243,8 +245,9 @@ func (s *Server) dispatch(ctx context.Context, d amqp.Delivery, w *workers) {
 	}
 	one := &Delivery{Body: body, message: &d}
 	w.running.Go(func() {
-		defer func() { <-w.slots }()
-		w.handle(context.WithoutCancel(ctx), one)
+		giveBack := sync.OnceFunc(func() { <-w.slots })
+		defer giveBack()
+		w.handle(messaging.WithPlace(context.WithoutCancel(ctx), giveBack), one)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/goleak"
+
+	"github.com/ironmaster/ironmaster/messaging"
 )
 
 func TestCallAndReply(t *testing.T) {
@@ -41,6 +43,32 @@ func TestCallAndReply(t *testing.T) {
 			t.Errorf("%s: %d messages, %v", name, q.Messages, err)
 		}
 	}
+}
+
+// A handler that stood aside does not count.
+func TestAHandlerStandsAside(t *testing.T) {
+	cfg := serverConfig(t)
+	cfg.Concurrency = 1
+	second, done := make(chan struct{}), make(chan struct{})
+	_, stop := startServer(t, cfg, func(ctx context.Context, d *Delivery) {
+		if err := d.Ack(); err != nil {
+			t.Error(err)
+		}
+		if string(d.Body) == "second" {
+			close(second)
+			return
+		}
+		messaging.StandAside(ctx)
+		<-second
+		close(done)
+	})
+	ch := client(t)
+	for _, body := range []string{"first", "second"} {
+		send(t, ch, cfg.Exchange, cfg.Topic+".host-1", body)
+	}
+	<-done
+	stop()
+	ch.Close()
 }
 
 func TestStopHandsBackWhatNobodyHandled(t *testing.T) {
