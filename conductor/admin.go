@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,11 +88,31 @@ func (c *Conductor) Health() Health {
 	}
 	text, writable := c.fileHealth()
 	h.Parts["state_file"], h.Ready = text, h.Ready && writable
-	part, ok := c.transport.Health()
-	if h.Parts[part] = "ok"; !ok {
-		h.Parts[part], h.Ready = "not connected", false
+	part, away := c.transport.Health()
+	if h.Parts[part] = "ok"; away != nil {
+		h.Parts[part], h.Ready = away.String(), false
+	}
+	h.Parts["database"] = "ok"
+	if since, reason := c.db.Away(); !since.IsZero() {
+		h.Parts["database"], h.Ready = Absence{since, reason}.String(), false
+	}
+	// A worker whose flows wait for images does the rest of its work.
+	for service, away := range c.images.Away() {
+		h.Parts[service] = away.String()
 	}
 	return h
+}
+
+// String is what operators read.
+func (a Absence) String() string {
+	text := "away"
+	if !a.Since.IsZero() {
+		text += " since " + a.Since.UTC().Format(time.RFC3339)
+	}
+	if a.Reason != nil {
+		text += ": " + strings.Join(strings.Fields(a.Reason.Error()), " ")
+	}
+	return text
 }
 
 func (c *Conductor) writeJSON(w http.ResponseWriter, status int, v any) {

@@ -21,6 +21,9 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 
+	// RequestPatience is how long a request waits for a database that is away when it comes.
+	RequestPatience time.Duration
+
 	SyncPowerStateWorkers int
 
 	CleanStepPriorityOverride  map[string]int

@@ -213,7 +213,7 @@ func (c *Conductor) view() *workerView {
 	if err := c.mayAct(); err != nil && c.atWork.Load() {
 		v.lease = err.Error()
 	}
-	if part, ok := c.transport.Health(); !ok {
+	if part, away := c.transport.Health(); away != nil {
 		v.deaf = cmp.Or(part, "transport")
 	}
 	return v

@@ -3,6 +3,7 @@ package conductor
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/objects"
@@ -16,13 +17,20 @@ type Transport interface {
 	Serve(ctx context.Context, handle func(context.Context, Message))
 	// Ready waits until requests can arrive; it fails when ctx ends before.
 	Ready(ctx context.Context) error
-	// Health tells what requests need to come, by name, and whether it is there at the moment.
-	Health() (part string, ok bool)
+	// Health tells what requests need to come, by name, and whether it is away at the moment; nil when it is there.
+	Health() (part string, away *Absence)
 	// Again reads a request that came over this transport before the worker's last start, out of the inbox. Whoever sent
 	// it may have gone.
 	Again(body []byte) Message
 	// Form is how requests are written on this transport.
 	Form() Form
+}
+
+// Absence tells since when something that the worker needs is away, and why.
+type Absence struct {
+	Since time.Time
+	// Reason may be nil while nothing has been tried yet.
+	Reason error
 }
 
 // Message is one request as a transport brought it.
@@ -69,4 +77,6 @@ type Images interface {
 	CleanUp(ctx context.Context, deploying func(context.Context) (map[string]bool, error)) error
 	// Served lists the UUIDs of nodes that can fetch something from this host: an image, a boot ISO.
 	Served() []string
+	// Away tells which services that hold images flows wait for.
+	Away() map[string]Absence
 }

@@ -147,6 +147,11 @@ func (c *Conductor) dispatch(ctx context.Context, r *oslo.Request) (any, error) 
 		return nil, err
 	}
 	began := c.now()
+	// A request that comes while the database is away is refused before its caller gives up, with nothing done. One that is
+	// caught in the middle waits, so that nothing is half done, and may outlast its caller.
+	if err := c.db.Await(ctx, c.cfg.RequestPatience); err != nil {
+		return nil, err
+	}
 	result, err := m.call(ctx, c, r)
 	c.noteRequest(r, began, err)
 	if err != nil {

@@ -37,7 +37,12 @@ func (t *JSONTransport) Serve(ctx context.Context, handle func(context.Context, 
 func (t *JSONTransport) Ready(context.Context) error { return nil }
 
 // Health is Transport.
-func (t *JSONTransport) Health() (part string, ok bool) { return "json-rpc", t.server.Listening() }
+func (t *JSONTransport) Health() (part string, away *Absence) {
+	if t.server.Listening() {
+		return "json-rpc", nil
+	}
+	return "json-rpc", &Absence{}
+}
 
 // Form is Transport.
 func (t *JSONTransport) Form() Form { return FormJSONRPC }

@@ -34,8 +34,13 @@ func (t *RabbitTransport) Serve(ctx context.Context, handle func(context.Context
 }
 
 // Health is Transport: requests can come and answers can go.
-func (t *RabbitTransport) Health() (part string, ok bool) {
-	return "broker", t.server.Connected() && t.answers.Connected()
+func (t *RabbitTransport) Health() (part string, away *Absence) {
+	for _, s := range []rabbit.Status{t.server.Status(), t.answers.Status()} {
+		if !s.OK() {
+			return "broker", &Absence{s.Since, s.Err}
+		}
+	}
+	return "broker", nil
 }
 
 // readyPoll is how often a starting worker looks whether its queues exist.

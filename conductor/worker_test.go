@@ -55,7 +55,7 @@ func (b *testBus) Serve(ctx context.Context, handle func(context.Context, Messag
 }
 
 func (b *testBus) Ready(context.Context) error { return nil }
-func (b *testBus) Health() (string, bool)      { return "broker", true }
+func (b *testBus) Health() (string, *Absence)  { return "broker", nil }
 func (b *testBus) Form() Form                  { return FormOslo }
 func (b *testBus) Again(body []byte) Message   { return b.message(body, ackNothing) }
 
@@ -135,6 +135,7 @@ func (noImages) CleanUp(context.Context, func(context.Context) (map[string]bool,
 }
 func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { return false, "" }
 func (noImages) Served() []string                                        { return nil }
+func (noImages) Away() map[string]Absence                                { return nil }
 
 // rig is what workers of one test stand on; a worker can be stopped and another one started on the same.
 type rig struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/ironmaster/ironmaster/conductor"
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
@@ -173,6 +174,14 @@ func (k *imageKinds) CleanUp(ctx context.Context, deploying func(context.Context
 }
 
 func (k *imageKinds) Served() []string { return k.depot.Server.Nodes() }
+
+func (k *imageKinds) Away() map[string]conductor.Absence {
+	all := map[string]conductor.Absence{}
+	for _, a := range k.depot.Away() {
+		all[a.Service] = conductor.Absence{Since: a.Since, Reason: a.Reason}
+	}
+	return all
+}
 
 // requester is who asked for the task, for Glance.
 func requester(t *drivers.Task) image.Requester {

@@ -68,6 +68,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
 		CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify, FastTrack: s.Deploy.FastTrack,
 		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath,
+		RequestPatience:       d.RPCResponseTimeout / 2,
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,
 		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,

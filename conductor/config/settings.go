@@ -33,12 +33,13 @@ type Default struct {
 	Host string `opt:"host"` // the conductor's identity; Load computes the default
 	MyIP string `opt:"my_ip"`
 
-	RPCTransport      string `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
-	AuthStrategy      string `opt:"auth_strategy" default:"keystone" choices:"noauth|keystone|http_basic"` // unless [json_rpc] has its own
-	TransportURL      string `opt:"transport_url" default:"rabbit://" secret:"true"`
-	ControlExchange   string `opt:"control_exchange" default:"ironic"`
-	ExecutorThreads   int    `opt:"executor_thread_pool_size" default:"64" old:"rpc_thread_pool_size"`
-	PinReleaseVersion string `opt:"pin_release_version"`
+	RPCTransport       string        `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
+	AuthStrategy       string        `opt:"auth_strategy" default:"keystone" choices:"noauth|keystone|http_basic"` // unless [json_rpc] has its own
+	TransportURL       string        `opt:"transport_url" default:"rabbit://" secret:"true"`
+	ControlExchange    string        `opt:"control_exchange" default:"ironic"`
+	RPCResponseTimeout time.Duration `opt:"rpc_response_timeout" default:"60"` // of callers, who read the same file
+	ExecutorThreads    int           `opt:"executor_thread_pool_size" default:"64" old:"rpc_thread_pool_size"`
+	PinReleaseVersion  string        `opt:"pin_release_version"`
 
 	HashPartitionExponent int           `opt:"hash_partition_exponent" default:"5" min:"0" max:"20"`
 	HashRingResetInterval time.Duration `opt:"hash_ring_reset_interval" default:"15"`
