@@ -29,6 +29,8 @@ type events struct {
 	mu         sync.Mutex
 	seen       []event
 	unreadable []string
+	// following tells whether what is sent arrives; nil when it always does.
+	following func() bool
 }
 
 // follow subscribes to progress events and ironic's notifications until the test ends.
@@ -38,7 +40,7 @@ func follow(t *testing.T, transportURL string) *events {
 		Exchange: "ironic", Name: "whole worker test", Log: zerolog.Nop()}, []string{"ironmaster_progress.*", "ironic_versioned_notifications.*"})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &events{}
+	e := &events{following: subscriber.Connected}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
