@@ -283,9 +283,12 @@ func (t *task) continueClean(ctx context.Context) {
 	t.runCleanSteps(ctx, index, again)
 }
 
+// abortedBegins is how the text of an abort begins.
+const abortedBegins = "By request, "
+
 // abortedText is what the user reads after an abort.
 func abortedText(flow string, step store.Dict) string {
-	text := fmt.Sprintf("By request, the %s operation was aborted", flow)
+	text := fmt.Sprintf(abortedBegins+"the %s operation was aborted", flow)
 	if len(step) > 0 {
 		text += fmt.Sprintf(` during or after the completion of step "%s"`, stepID(step))
 	}

@@ -3,6 +3,7 @@ package conductor
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -55,18 +56,58 @@ func (t *task) settleOwed(ctx context.Context) {
 		from: moment{State: owed.String("state"), Target: owed.String("target")}, flow: owed.String("flow")})
 }
 
-// settleClaimed announces what earlier runs of this worker owe of the nodes that they held. Taking the lock is what does it.
+// settleClaimed ends what earlier runs of this worker had left to do on nodes at rest that they held: an announcement, which
+// taking the lock makes, and the tear-down of a flow that has failed.
 func (c *Conductor) settleClaimed(ctx context.Context, claimed []string) error {
 	if len(claimed) == 0 {
 		return nil
 	}
-	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid", "driver_internal_info"}})
+	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid",
+		"provision_state", "driver_internal_info", "deploy_step", "clean_step"}})
 	if err != nil {
 		return err
 	}
-	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return n.DriverInternalInfo.Dict(keyOwed) == nil })
-	c.eachLocked(ctx, nodes, 0, "announcing a move", func(context.Context, *task) error { return nil })
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !unsettled(n) })
+	c.eachLocked(ctx, nodes, 0, "settling", settleNode)
 	return nil
+}
+
+// unsettled tells that the last holder of a node at rest did not live to do all that it owed.
+func unsettled(n *store.Node) bool {
+	return n.DriverInternalInfo.Dict(keyOwed) != nil || failedInStep(n)
+}
+
+// failedInStep tells that a flow has failed, and that the worker which was to leave its node in order did not get that far: it
+// would have taken the step out of the row.
+func failedInStep(n *store.Node) bool {
+	return n.ProvisionState == store.CleanFail && len(n.CleanStep) > 0 ||
+		n.ProvisionState == store.DeployFail && len(n.DeployStep) > 0
+}
+
+// settleNode leaves a node in order whose flow has failed.
+func settleNode(_ context.Context, t *task) error {
+	if failedInStep(t.Node) {
+		t.after(func(ctx context.Context, t *task) { t.leaveFailed(ctx) }, nil)
+	}
+	return nil
+}
+
+func (t *task) leaveFailed(ctx context.Context) {
+	aborted := strings.HasPrefix(t.Node.LastError, abortedBegins)
+	text := t.Node.LastError
+	if text == "" {
+		text = "The operation failed, and its conductor was lost before it had left the node in order"
+	}
+	switch clean := t.Node.ProvisionState == store.CleanFail; {
+	case aborted && clean:
+		t.abortClean(ctx)
+	case aborted:
+		t.abortDeploy(ctx)
+	case clean:
+		t.cleanFailed(ctx, cleanFailure{text: text, stateIsSet: true})
+	default:
+		t.deployFailed(ctx, text, true)
+	}
 }
 
 // flowEventID is the message id of the progress event that goes with an announcement: the same whoever makes it.

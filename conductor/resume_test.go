@@ -378,6 +378,37 @@ func TestAMoveThatIsOwedIsAnnounced(t *testing.T) {
 	}
 }
 
+// A flow had failed, and its worker died before the node was left in order: whoever comes next does that.
+func TestAFailureThatWasCutShortIsEnded(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		node      store.Node
+		did, text string
+	}{
+		{"an aborted cleaning", store.Node{ProvisionState: store.CleanFail, CleanStep: begun("one"), LastError: "By request, the clean " +
+			"operation was aborted"}, "cleaning.tear down", `By request, the clean operation was aborted during or after the completion of ` +
+			`step "deploy.one"`},
+		{"a cleaning that timed out", store.Node{ProvisionState: store.CleanFail, CleanStep: begun("one")}, "cleaning.tear down",
+			"The operation failed, and its conductor was lost before it had left the node in order"},
+		{"a deployment that timed out", store.Node{ProvisionState: store.DeployFail, DeployStep: begun("one")}, "deploy.clean up",
+			"The operation failed, and its conductor was lost before it had left the node in order"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			before := idleOn(t, r)
+			n := before.crashed(t, interrupted{node: c.node}, "worker-1")
+			before.closeMemory()
+			w := r.start(t)
+			waitUntil(t, "the step is gone", func() bool {
+				got := w.row(t, n.UUID)
+				return got.Reservation == "" && len(got.CleanStep)+len(got.DeployStep) == 0
+			})
+			equal(t, "last error", w.row(t, n.UUID).LastError, c.text)
+			equal(t, "torn down", slices.Contains(w.script.did(), c.did), true)
+		})
+	}
+}
+
 // What the row keeps of a flow goes when the node is at rest, but for the request of another worker's inbox.
 func TestWhatTheRowKeepsOfAFlow(t *testing.T) {
 	w := idle(t, nil)

@@ -24,7 +24,7 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 		return err
 	}
 	nodes, err := c.ownedBy(ctx, set, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
-		"target_power_state", "driver_internal_info")
+		"target_power_state", "driver_internal_info", "deploy_step", "clean_step")
 	if err != nil {
 		return err
 	}
@@ -58,14 +58,13 @@ func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node, gone store.C
 	c.log.Warn().Str("node", n.UUID).Str("conductor", n.Reservation).
 		Msg("Removed the reservation of a conductor that went offline")
 	transient := n.ProvisionState == store.Deploying || n.ProvisionState == store.Cleaning
-	owed := n.DriverInternalInfo.Dict(keyOwed) != nil
-	if !owed && (n.Maintenance || !transient && n.TargetPowerState == "") {
+	if !unsettled(n) && (n.Maintenance || !transient && n.TargetPowerState == "") {
 		return nil
 	}
 	err := c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "power state clean up"},
 		func(ctx context.Context, t *task) error {
 			if t.Node.Maintenance || t.Node.TargetPowerState == "" {
-				return nil
+				return settleNode(ctx, t)
 			}
 			t.Node.TargetPowerState = ""
 			t.record(ctx, historyTakeover, "Pending power operation was aborted due to conductor take over")
