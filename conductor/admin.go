@@ -65,6 +65,7 @@ func (c *Conductor) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /locks", func(w http.ResponseWriter, _ *http.Request) {
 		c.writeJSON(w, http.StatusOK, ViewLocks(c.local.Locks()))
 	})
+	mux.HandleFunc("POST /locks/release", c.serveUnlock)
 	mux.HandleFunc("GET /explain", c.serveExplanation)
 	mux.HandleFunc("GET /events", c.serveEvents)
 	return mux

@@ -26,15 +26,29 @@ func newLocksCommand() *cobra.Command {
 		Long: `Show which nodes the conductor of this machine has locked, what for, on whose request and since when.
 
 The running conductor is asked at [ironmaster]admin_listen. When none answers, the locks are read from its state file:
-they are what it held when it ended, and goes on with when it starts again.`,
+they are what it held when it ended, and goes on with when it starts again.
+
+--release NODE frees a node, by UUID or name, that nobody works on: one that this conductor is said to hold and does not,
+one of a conductor that gave no sign of life for [conductor]heartbeat_timeout, or of one that does not exist. It is refused,
+and says why, while somebody works on the node or may: a machine must not be touched by two. There is no way to force it. A
+flow that was cut short goes on once its node is free. When no conductor runs here, the state file and the database are
+changed directly.`,
 		Args: cobra.NoArgs,
 	}
 	flags := addOsloFlags(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	release := cmd.Flags().String("release", "", "free this `node` if nobody works on it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		s, _, err := flags.load(cmd.Context(), config.R2023_1)
 		if err != nil {
 			return err
+		}
+		if *release != "" {
+			done, err := releaseLock(cmd.Context(), s, *release)
+			if err != nil {
+				return err
+			}
+			return printUnlocked(cmd.OutOrStdout(), done, *asJSON)
 		}
 		locks, from, err := findLocks(cmd.Context(), s.Ironmaster)
 		if err != nil {
@@ -73,10 +87,12 @@ func findLocks(ctx context.Context, c config.Ironmaster) (locks []conductor.Lock
 		c.StateFile), db.Close()
 }
 
-// openLeft opens the state file of a conductor that does not answer.
-func openLeft(c config.Ironmaster) (*local.DB, error) {
+// openLeft opens the state file of a conductor that does not answer, to read it.
+func openLeft(c config.Ironmaster) (*local.DB, error) { return openLeftBy(c, local.OpenReadOnly) }
+
+func openLeftBy(c config.Ironmaster, open func(path string) (*local.DB, error)) (*local.DB, error) {
 	address := dialAddress(c.AdminListen)
-	db, err := local.OpenReadOnly(c.StateFile)
+	db, err := open(c.StateFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("no conductor answers at %s ([ironmaster]admin_listen), and there is no state file %s: "+
@@ -84,9 +100,11 @@ func openLeft(c config.Ironmaster) (*local.DB, error) {
 	case errors.Is(err, local.ErrInUse):
 		return nil, fmt.Errorf("no conductor answers at %s, but one has %s open: it runs with another "+
 			"[ironmaster]admin_listen, or is just starting or stopping", address, c.StateFile)
+	case errors.Is(err, local.ErrForeign):
+		return nil, fmt.Errorf("no conductor answers at %s, and %w: look at [ironmaster]state_file", address, err)
 	case errors.Is(err, local.ErrCorrupt):
-		return nil, fmt.Errorf("no conductor answers at %s, and %w: move the file away; flows then go on from the "+
-			"shared database", address, err)
+		return nil, fmt.Errorf("no conductor answers at %s, and %w: the next start keeps the file beside and begins a new "+
+			"one; flows then go on from the shared database", address, err)
 	case err != nil:
 		return nil, fmt.Errorf("no conductor answers at %s, and reading %s failed: %w", address, c.StateFile, err)
 	}
@@ -112,6 +130,12 @@ func askOperators(ctx context.Context, address, what string, into any) error {
 	if err != nil {
 		return fmt.Errorf("[ironmaster]admin_listen: %w", err)
 	}
+	return answerOf(request, into)
+}
+
+// answerOf sends a request of an operator and reads its answer.
+func answerOf(request *http.Request, into any) error {
+	address := request.URL.Host
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestLocksOfAConductorThatDoesNotAnswer(t *testing.T) {
 		{"died", nobody(t), left, "These are the locks that the last one left in " + left, ""},
 		{"never ran", nobody(t), left + "x", "", "none ran here with this configuration"},
 		{"other address", nobody(t), used, "", "one has " + used + " open"},
-		{"broken file", nobody(t), broken, "", "move the file away"},
+		{"broken file", nobody(t), broken, "", "look at [ironmaster]state_file"},
 		{"another program", operators(t, 404, "not found"), left, "", "answers 404 Not Found: it is no conductor's [ironmaster]admin_listen"},
 		{"a web page", operators(t, 200, "<html>"), left, "", "is no conductor's [ironmaster]admin_listen"},
 	} {

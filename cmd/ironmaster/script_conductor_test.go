@@ -14,17 +14,21 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
 	"github.com/ironmaster/ironmaster/store/sql/sqltest"
 )
 
 // conductorCommands are what scripts need that run a conductor. It uses fake hardware, a database file and JSON-RPC.
 func conductorCommands(t *testing.T) map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"mkconf":     func(ts *testscript.TestScript, _ bool, args []string) { makeConfiguration(t, ts, args) },
-		"setconf":    setConfiguration,
-		"awaitlog":   awaitLog,
-		"sendsignal": sendSignal,
-		"registered": checkRegistered,
+		"mkconf":       func(ts *testscript.TestScript, _ bool, args []string) { makeConfiguration(t, ts, args) },
+		"setconf":      setConfiguration,
+		"awaitlog":     awaitLog,
+		"sendsignal":   sendSignal,
+		"registered":   checkRegistered,
+		"leavelock":    func(ts *testscript.TestScript, _ bool, args []string) { leaveLock(t, ts, args) },
+		"reservations": checkReservations,
 	}
 }
 
@@ -111,5 +115,38 @@ func checkRegistered(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(db.QueryRow("SELECT online FROM conductors WHERE hostname = 'conductor-1'").Scan(&online))
 	if fmt.Sprint(online) != args[0] {
 		ts.Fatalf("the conductor is registered: %t", online)
+	}
+}
+
+// leaveLock makes a node that is reserved by a host, whose last sign of life is of some age: leavelock UUID HOST AGE. The age
+// is - for a host that is not registered by this.
+func leaveLock(t *testing.T, ts *testscript.TestScript, args []string) {
+	uuid, host, age := args[0], args[1], args[2]
+	quiet, _ := time.ParseDuration(age)
+	db := sqltest.OpenAt(t, "sqlite:///"+ts.Getenv("DATABASE"), func(cfg *sql.Config) {
+		cfg.Now = func() time.Time { return time.Now().Add(-quiet) }
+	})
+	ctx := context.Background()
+	if age != "-" {
+		_, err := db.Register(ctx, &store.Conductor{Hostname: host}, nil)
+		ts.Check(err)
+	}
+	ts.Check(db.CreateNode(ctx, &store.Node{UUID: uuid, Driver: "fake-hardware", ProvisionState: store.Manageable}))
+	if host != "" {
+		_, err := db.Reserve(ctx, uuid, host)
+		ts.Check(err)
+	}
+}
+
+// checkReservations compares who holds nodes: reservations 'UUID4:HOST ...', a node by its first four characters.
+func checkReservations(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := stdsql.Open("sqlite", "file:"+ts.Getenv("DATABASE"))
+	ts.Check(err)
+	defer db.Close()
+	var got string
+	ts.Check(db.QueryRow("SELECT group_concat(substr(uuid, 1, 4) || ':' || reservation, ' ') FROM " +
+		"(SELECT * FROM nodes WHERE reservation IS NOT NULL ORDER BY uuid)").Scan(&got))
+	if got != args[0] {
+		ts.Fatalf("reservations are %q", got)
 	}
 }
