@@ -64,6 +64,8 @@ type Conductor struct {
 	machine     machine
 	pool        *pool
 	lease       lease
+	witness     witness
+	startOffset time.Duration // the clockOffset at the start
 	ownership   ownership
 	progress    progressBoard
 	feed        feed
@@ -113,6 +115,7 @@ func New(cfg Config, p Parts) *Conductor {
 		c.uptime = uptime
 	}
 	c.lease.renew(-cfg.HeartbeatTimeout)
+	c.startOffset = c.clockOffset()
 	c.metrics = newMetrics(c, p.Metrics)
 	c.workCtx, c.endWork = context.WithCancel(context.Background())
 	c.work.begin(c.workCtx)

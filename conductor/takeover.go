@@ -39,12 +39,18 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 	return nil
 }
 
-// goneConductors are the other workers that are not there any more, by host name.
+// goneConductors are the other workers that are not there any more, by host name. After this worker's clock was set, the times
+// in their rows say nothing, and a worker is gone whose row was seen without a change for heartbeat_timeout.
 func (c *Conductor) goneConductors(ctx context.Context) (map[string]store.Conductor, error) {
-	offline, err := c.db.OfflineConductors(ctx, c.cfg.HeartbeatTimeout)
+	step, limit := c.clockStep(), c.cfg.HeartbeatTimeout
+	if step != 0 {
+		limit = -step.Abs() - c.cfg.HeartbeatTimeout // all of them
+	}
+	offline, err := c.db.OfflineConductors(ctx, limit)
 	gone := map[string]store.Conductor{}
 	for _, o := range offline {
-		if !strings.EqualFold(o.Hostname, c.cfg.Host) {
+		still := c.witness.unchanged(o, c.uptime())
+		if !strings.EqualFold(o.Hostname, c.cfg.Host) && (step == 0 || still >= c.cfg.HeartbeatTimeout) {
 			gone[o.Hostname] = o
 		}
 	}

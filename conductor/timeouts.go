@@ -53,7 +53,7 @@ func (c *Conductor) failSilentDeploys(ctx context.Context) error {
 	}
 	return c.failNodes(ctx, failing{
 		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
-			ProvisionStates: []string{store.DeployWait}, ProvisionedBefore: limit},
+			ProvisionStates: []string{store.DeployWait}, ProvisionedBefore: c.waitLimit(limit)},
 		states: []string{store.DeployWait}, most: c.live().PeriodicMaxWorkers,
 		work: func(ctx context.Context, t *task) {
 			t.deployFailed(ctx, "Timeout reached while waiting for callback for node "+t.Node.UUID, true)
@@ -69,7 +69,7 @@ func (c *Conductor) failSilentCleans(ctx context.Context) error {
 	}
 	return c.failNodes(ctx, failing{
 		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
-			ProvisionStates: []string{store.CleanWait}, ProvisionedBefore: limit},
+			ProvisionStates: []string{store.CleanWait}, ProvisionedBefore: c.waitLimit(limit)},
 		states: []string{store.CleanWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers,
 		work: func(ctx context.Context, t *task) {
 			t.cleanFailed(ctx, cleanFailure{stateIsSet: true, text: fmt.Sprintf("Timeout reached while cleaning the node. "+
