@@ -16,7 +16,9 @@ func newHealthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Tell whether the conductor of this machine can do its work",
-		Long: `Tell whether the conductor of this machine can do its work: whether it is registered and the broker is there.
+		Long: `Tell whether the conductor of this machine can do its work: whether it is registered, and broker and database are
+there. What is away is named, with since when and why: Glance and Keystone too while a deployment waits for them, which is no
+reason for not being ready.
 
 The running conductor is asked at [ironmaster]admin_listen. The exit status is 0 when all is well and 1 when not, as the
 health checks of containers want it.`,

@@ -15,12 +15,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
 	"github.com/ironmaster/ironmaster/conductor"
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
 )
 
 // TestOutages takes away, in the middle of deployments, what the worker stands on.
@@ -33,6 +36,7 @@ func TestOutages(t *testing.T) {
 		{"postgresql", []outageCase{databaseGoes}},
 	} {
 		t.Run(c.database, func(t *testing.T) {
+			t.Parallel()
 			var glance *fickleGlance
 			// Ironic-api waits for what was lost on its way until this time has passed.
 			s := setup{database: c.database, glance: true, extra: options{"DEFAULT": {"rpc_response_timeout": "8"}}}
@@ -204,6 +208,10 @@ var databaseGoes = outageCase{"the database is restarted", func(o *outage, t *te
 	close(g.open)
 	o.awaitAway(t, "database", false)
 	o.awaitLog(t, "The database is away; waiting for it")
+	if failed := o.call(t, "change_node_power_state", `{"node_id": "`+o.node+`", "new_state": "power off", "timeout": null}`); failed == nil ||
+		failed.Class != "TemporaryFailure" || !strings.Contains(failed.Message, "database") {
+		t.Errorf("a request meanwhile is answered with %+v", failed)
+	}
 	must(t, o.w.lab.Database.Start(t.Context()))
 	o.awaitLog(t, "The database is back")
 	// Ironic-api finds its own connections broken, one request after the other.
@@ -212,6 +220,43 @@ var databaseGoes = outageCase{"the database is restarted", func(o *outage, t *te
 		return err
 	})
 }}
+
+// channel speaks to the broker past everybody.
+func (o *outage) channel(t *testing.T) *amqp.Channel {
+	t.Helper()
+	connection, err := amqp.Dial(strings.Replace(o.w.lab.RabbitMQ.TransportURL, "rabbit", "amqp", 1))
+	must(t, err)
+	t.Cleanup(func() { connection.Close() })
+	ch, err := connection.Channel()
+	must(t, err)
+	return ch
+}
+
+// call asks the worker past ironic-api, which needs the database too, and returns how it failed.
+func (o *outage) call(t *testing.T, method, args string) *oslo.Failure {
+	t.Helper()
+	ch := o.channel(t)
+	id := strings.ReplaceAll(uuid.NewString(), "-", "")
+	queue, err := ch.QueueDeclare("reply_"+id, false, true, true, false, nil)
+	must(t, err)
+	replies, err := ch.Consume(queue.Name, "", true, true, false, false, nil)
+	must(t, err)
+	inner, err := json.Marshal(fmt.Sprintf(`{"method": %q, "version": "1.55", "args": %s, "_msg_id": %q, "_reply_q": %q, "_unique_id": %q}`,
+		method, args, id, queue.Name, id))
+	must(t, err)
+	must(t, ch.PublishWithContext(t.Context(), "ironic", "ironic.conductor_manager."+o.w.host, false, false, amqp.Publishing{
+		ContentType: "application/json", ContentEncoding: "utf-8",
+		Body: fmt.Appendf(nil, `{"oslo.version": "2.0", "oslo.message": %s}`, inner)}))
+	select {
+	case d := <-replies:
+		reply, err := oslo.DecodeReply(d.Body)
+		must(t, err)
+		return reply.Failure
+	case <-time.After(settleTime):
+		t.Fatal("the request was not answered")
+	}
+	return nil
+}
 
 // The broker goes while the machine writes the image. What the agent has to say then reaches ironic-api, and nobody else.
 var brokerGoes = outageCase{"the broker is restarted", func(o *outage, t *testing.T) {
@@ -231,11 +276,7 @@ var brokerGoes = outageCase{"the broker is restarted", func(o *outage, t *testin
 // Queues and exchanges go, and nobody is told.
 var queuesGo = outageCase{"queues and exchanges are deleted", func(o *outage, t *testing.T) {
 	g := o.orderGated(t, nil)
-	connection, err := amqp.Dial(strings.Replace(o.w.lab.RabbitMQ.TransportURL, "rabbit", "amqp", 1))
-	must(t, err)
-	defer connection.Close()
-	ch, err := connection.Channel()
-	must(t, err)
+	ch := o.channel(t)
 	for _, name := range []string{"ironic.conductor_manager." + o.w.host, "ironic_versioned_notifications.info"} {
 		_, err := ch.QueueDelete(name, false, false, false)
 		must(t, err)
