@@ -167,7 +167,6 @@ func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
 		}
 		return
 	}
-	// gofail: var cleanListed struct{}
 	t.flowBegan(ctx, drivers.CleanStep)
 	t.runCleanSteps(ctx, 0, false)
 }

@@ -187,6 +187,7 @@ func (t *task) firstCleanStep(ctx context.Context, agent drivers.Agent) error {
 	if err := t.setCleanSteps(ctx, false); err != nil {
 		return err
 	}
+	// gofail: var cleanListed struct{}
 	t.continueClean(ctx)
 	return nil
 }
