@@ -83,10 +83,3 @@ func markedBy(n *store.Node, host string) bool {
 	h := mark(n).String(markHost)
 	return h != "" && strings.EqualFold(h, host)
 }
-
-// fenced tells that a node's flow belongs to a later run of this same worker: this one is a ghost, whose reservations the
-// later one can't tell from its own, and must leave the node alone. Epochs of different hosts say nothing about each other.
-func (c *Conductor) fenced(n *store.Node) bool {
-	number, known, err := mark(n).Int(markNumber)
-	return err == nil && known && markedBy(n, c.cfg.Host) && number > int64(c.local.Epoch())
-}

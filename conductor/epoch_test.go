@@ -5,12 +5,10 @@ import (
 	"testing"
 
 	"github.com/ironmaster/ironmaster/drivers"
-	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// A flow that waits is gone on with by whoever gets its next heartbeat, except by a ghost: an earlier run of the worker
-// that has taken the flow over.
+// A flow that waits is gone on with by whoever gets its next heartbeat, whoever began it.
 func TestWhoGoesOnWithAFlow(t *testing.T) {
 	r := newRig(t, nil)
 	earlier := idleOn(t, r)
@@ -19,16 +17,16 @@ func TestWhoGoesOnWithAFlow(t *testing.T) {
 	w := r.start(t)
 	now := int64(w.local.Epoch())
 	for _, c := range []struct {
-		name   string
-		mark   any
-		fenced bool
+		name string
+		mark any
 	}{
-		{"its own", store.Dict{"host": "worker-1", "number": now}, false},
-		{"an earlier run's", store.Dict{"host": "worker-1", "number": epoch}, false},
-		{"a later run's", store.Dict{"host": "Worker-1", "number": now + 1}, true},
-		{"another host's, whatever its number", store.Dict{"host": "worker-2", "number": now + 1}, false},
-		{"a Python conductor's", nil, false},
-		{"a mark that is none", "hello", false},
+		{"its own", store.Dict{"host": "worker-1", "number": now}},
+		{"an earlier run's", store.Dict{"host": "worker-1", "number": epoch}},
+		// Its number is from before the file was lost, when the clock was ahead. Ghosts are known by the registration.
+		{"an earlier run's with a larger number", store.Dict{"host": "Worker-1", "number": now + 1}},
+		{"another host's, whatever its number", store.Dict{"host": "worker-2", "number": now + 1}},
+		{"a Python conductor's", nil},
+		{"a mark that is none", "hello"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.script.use(behaviour{steps: cleanSteps(), status: func() (drivers.StepStatus, error) {
@@ -44,15 +42,7 @@ func TestWhoGoesOnWithAFlow(t *testing.T) {
 			})
 			w.must(t, "heartbeat", beatArgs(n))
 			w.unlocked(t)
-			if !c.fenced {
-				w.settled(t, n.UUID, store.Available)
-				return
-			}
-			got := w.settled(t, n.UUID, store.CleanWait)
-			equal(t, "agent known", got.DriverInternalInfo["agent_url"] != nil, false)
-			_, err := w.lockExclusive(t.Context(), oslo.AdminContext(), n.UUID, lockMode{purpose: "a test"})
-			equal(t, "kind", store.KindOf(err), store.TemporaryFailure)
-			equal(t, "reservation", w.row(t, n.UUID).Reservation, "")
+			w.settled(t, n.UUID, store.Available)
 		})
 	}
 }

@@ -167,10 +167,6 @@ func (t *task) tryReserve(ctx context.Context) error {
 	if store.KindOf(err) == store.NodeLocked && t.freeOwn(ctx) {
 		node, err = t.c.reservations.Reserve(ctx, t.Node.UUID, t.c.cfg.Host)
 	}
-	if err == nil && t.c.fenced(node) {
-		err = errors.Join(store.Errorf(store.TemporaryFailure, "Conductor %s was started anew, and this run of it lets go of "+
-			"node %s", t.c.cfg.Host, node.UUID), t.c.reservations.Release(ctx, node.ID, t.c.cfg.Host))
-	}
 	if err == nil && t.c.lease.lapses.Load() != lapses {
 		// The lease lapsed meanwhile and was renewed: a peer may have taken the node over in between.
 		err = errors.Join(store.NodeLockedBy(t.Node.UUID, t.c.cfg.Host), t.c.reservations.Release(ctx, node.ID, t.c.cfg.Host))
