@@ -226,7 +226,9 @@ func withoutSecrets(ctx context.Context, t *drivers.Task, text string) string {
 
 // stepStatus tells from an agent's commands, oldest first, how the step that the node's row names stands.
 func stepStatus(n *store.Node, kind drivers.StepKind, commands []command, current store.Dict) (drivers.StepStatus, error) {
-	if len(commands) == 0 || len(commands) == 1 && commands[0].Name == fmt.Sprintf("get_%s_steps", kind) {
+	// A worker that was interrupted asks for the steps again.
+	listing := fmt.Sprintf("get_%s_steps", kind)
+	if !slices.ContainsFunc(commands, func(c command) bool { return c.Name != listing }) {
 		return drivers.StepStatus{State: drivers.StepNotStarted}, nil
 	}
 	newest := commands[len(commands)-1]

@@ -23,6 +23,7 @@ func TestStepStatus(t *testing.T) {
 	}{
 		"rebooted":            {nil, drivers.StepNotStarted, ""},
 		"first boot":          {[]command{{Name: "get_clean_steps", Status: statusSucceeded}}, drivers.StepNotStarted, ""},
+		"listed again":        {[]command{{Name: "get_clean_steps"}, {Name: "get_clean_steps"}}, drivers.StepNotStarted, ""},
 		"steps of other kind": {[]command{{Name: "get_deploy_steps", Status: statusSucceeded}}, drivers.StepUnknown, ""},
 		"something else":      {[]command{ended(statusSucceeded, own, nil), {Name: "sync"}}, drivers.StepUnknown, ""},
 		"running":             {[]command{ended(statusRunning, nil, nil)}, drivers.StepRunning, ""},
