@@ -213,7 +213,7 @@ func (c *Conductor) start(ctx context.Context) error {
 	if err := c.resumeOwn(ctx); err != nil {
 		return fmt.Errorf("resuming flows from before the restart: %w", err)
 	}
-	if err := c.settleClaimed(ctx, claimed); err != nil {
+	if err := errors.Join(c.settleClaimed(ctx, claimed), c.settleLeft(ctx)); err != nil {
 		return fmt.Errorf("announcing what was left unannounced before the restart: %w", err)
 	}
 	if err := c.failLeftovers(ctx, claimed); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -64,6 +65,22 @@ func (c *Conductor) settleClaimed(ctx context.Context, claimed []string) error {
 	}
 	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid",
 		"provision_state", "driver_internal_info", "deploy_step", "clean_step"}})
+	if err != nil {
+		return err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !unsettled(n) })
+	c.eachLocked(ctx, nodes, 0, "settling", settleNode)
+	return nil
+}
+
+// owedSpacing is how often is looked for announcements that nobody is left to make.
+const owedSpacing = 10 * time.Second
+
+// settleLeft announces what is owed of nodes that nobody holds: a row that says so is held for as long as its worker lives, and
+// one that was killed again, before it came to what it had claimed, does not know of it any more.
+func (c *Conductor) settleLeft(ctx context.Context) error {
+	nodes, err := c.owned(ctx, sql.Filter{Reserved: pointer(false), InfoHas: keyOwed}, "provision_state", "driver_internal_info",
+		"deploy_step", "clean_step")
 	if err != nil {
 		return err
 	}

@@ -354,27 +354,34 @@ func TestAnAgentThatCouldNotBeAskedIsAskedAgain(t *testing.T) {
 
 // A move that was saved and not announced is announced by whoever holds the node next, under its own message id, once.
 func TestAMoveThatIsOwedIsAnnounced(t *testing.T) {
-	r := newRig(t, nil)
-	before := idleOn(t, r)
-	const id = "6e0a4fd2-7a0e-4f0c-9d5b-1c3c2f6d1a00"
-	n := before.enroll(t, func(n *store.Node) {
-		n.ProvisionState = store.Active
-		n.DriverInternalInfo = store.Dict{keyOwed: store.Dict{"id": id, "event": "done", "status": "end", "state": store.Deploying,
-			"target": store.Active, "flow": flowDeploy}}
-	})
-	if _, err := before.db.Reserve(t.Context(), n.UUID, "worker-1"); err != nil {
-		t.Fatal(err)
-	}
-	before.closeMemory()
-	w := r.start(t)
-	w.announced(t, n.UUID, "provision_set.end")
-	w.bus.waitFor(t, func(types []string) bool { return slices.Contains(types, "baremetal.node.deploy_progress.end") })
-	w.unlocked(t)
-	got := w.settled(t, n.UUID, store.Active)
-	_, owes := got.DriverInternalInfo[keyOwed]
-	equal(t, "still owed", owes, false)
-	if !w.bus.sentID(id) {
-		t.Error("the announcement has another message id than the row")
+	// One that was killed again before it came to it has given the node back.
+	for name, holder := range map[string]string{"held": "worker-1", "given back": ""} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			before := idleOn(t, r)
+			const id = "6e0a4fd2-7a0e-4f0c-9d5b-1c3c2f6d1a00"
+			n := before.enroll(t, func(n *store.Node) {
+				n.ProvisionState = store.Active
+				n.DriverInternalInfo = store.Dict{keyOwed: store.Dict{"id": id, "event": "done", "status": "end",
+					"state": store.Deploying, "target": store.Active, "flow": flowDeploy}}
+			})
+			if holder != "" {
+				if _, err := before.db.Reserve(t.Context(), n.UUID, holder); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before.closeMemory()
+			w := r.start(t)
+			w.announced(t, n.UUID, "provision_set.end")
+			w.bus.waitFor(t, func(types []string) bool { return slices.Contains(types, "baremetal.node.deploy_progress.end") })
+			w.unlocked(t)
+			got := w.settled(t, n.UUID, store.Active)
+			_, owes := got.DriverInternalInfo[keyOwed]
+			equal(t, "still owed", owes, false)
+			if !w.bus.sentID(id) {
+				t.Error("the announcement has another message id than the row")
+			}
+		})
 	}
 }
 

@@ -26,6 +26,8 @@ type Filter struct {
 	ConductorGroup  *string
 	// ReservedByAnyOf chooses nodes held by any of the hosts.
 	ReservedByAnyOf []string
+	// InfoHas chooses nodes whose driver_internal_info may have the key: the text is looked for, wherever it stands.
+	InfoHas string
 	// ProvisionedBefore chooses nodes whose provision_updated_at is older than this; InspectionStartedBefore likewise.
 	ProvisionedBefore, InspectionStartedBefore time.Duration
 	IncludeChildren                            bool
@@ -153,6 +155,9 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 	c.text("name", f.Name)
 	c.in("provision_state", f.ProvisionStates)
 	c.in("reservation", f.ReservedByAnyOf)
+	if f.InfoHas != "" {
+		c.add("driver_internal_info LIKE ?", `%"`+f.InfoHas+`"%`)
+	}
 	c.text("driver", f.Driver)
 	c.text("fault", f.Fault)
 	if f.ConductorGroup != nil {

@@ -16,7 +16,8 @@ func TestFilters(t *testing.T) {
 			{Name: new("a"), Driver: "redfish", ProvisionState: store.Active, InstanceUUID: "6817d0ab-bb5c-516f-b9c3-dbc072bbc98a"},
 			{Name: new("b"), Driver: "redfish", ProvisionState: store.DeployWait, Maintenance: true, Fault: store.FaultPower},
 			{Name: new("c"), Driver: "ipmi", ProvisionState: store.CleanWait, ConductorGroup: "rack1"},
-			{Name: new("d"), Driver: "ipmi", ProvisionState: store.Enroll, Retired: new(true), ConsoleEnabled: true},
+			{Name: new("d"), Driver: "ipmi", ProvisionState: store.Enroll, Retired: new(true), ConsoleEnabled: true,
+				DriverInternalInfo: store.Dict{"kept": store.Dict{"id": 1}}},
 		} {
 			createNode(t, db, func(row *store.Node) { *row = n })
 		}
@@ -48,6 +49,7 @@ func TestFilters(t *testing.T) {
 			{"name", sql.Filter{Name: "b"}, []string{"b"}},
 			{"driver and group", sql.Filter{Driver: "ipmi", ConductorGroup: new("")}, []string{"d"}},
 			{"fault", sql.Filter{Fault: store.FaultPower}, []string{"b"}},
+			{"with a key", sql.Filter{InfoHas: "kept"}, []string{"d"}},
 			{"held by", sql.Filter{ReservedByAnyOf: []string{"worker-1", "worker-2"}}, []string{"c"}},
 			{"retired", sql.Filter{Retired: new(true)}, []string{"d"}},
 			{"console", sql.Filter{ConsoleEnabled: new(true)}, []string{"d"}},
