@@ -63,6 +63,9 @@ func (r row) moving() bool {
 	return r.holder != "" || slices.Contains(underWay, r.state) || slices.Contains(waiting, r.state)
 }
 
+// at tells that the node stands where it stood in another row.
+func (r row) at(other row) bool { return r.state == other.state && r.step == other.step }
+
 // failed tells that the last flow came to nothing.
 func (r row) failed() bool { return strings.HasSuffix(r.state, "failed") || r.state == "error" }
 

@@ -36,7 +36,9 @@ func settings() options {
 			// How long ironic-api waits for a conductor that is dead and not known to be.
 			"rpc_response_timeout": "15"},
 		"conductor": {"heartbeat_interval": "1", "heartbeat_timeout": fmt.Sprint(deadAfter.Seconds()),
-			"check_provision_state_interval": "2"},
+			"check_provision_state_interval": "2",
+			// A sixth of it is how long a machine may take to boot after its worker has come back.
+			"deploy_callback_timeout": "120"},
 		"agent": {"command_wait_interval": "1", "post_deploy_get_power_state_retry_interval": "1"},
 		"redfish": {"connection_attempts": "2", "connection_retry_interval": "1", "connect_timeout": "10", "read_timeout": "10",
 			"use_swift": "false"},

@@ -289,7 +289,7 @@ func (s *storm) awaitRest(ctx context.Context, node string) (row, error) {
 			since = time.Now()
 		case !now.moving():
 			return now, nil
-		case now != last:
+		case !now.at(last):
 			last, since = now, time.Now()
 		case time.Since(since) > quietTime:
 			return now, nil
