@@ -24,7 +24,7 @@ func (c *Conductor) periodics() []periodic {
 		{"power failure recovery", func(o *Live) time.Duration { return o.PowerFailureRecoveryInterval }, c.recoverPowerFailures},
 		{"orphaned nodes", orphans, c.adoptOrphans},
 		{"flows that nobody runs", orphans, c.takeOverFlows},
-		{"announcements left behind", min(c.cfg.CheckProvisionStateInterval, owedSpacing), c.settleLeft},
+		{"announcements left behind", func(o *Live) time.Duration { return min(o.CheckProvisionStateInterval, owedSpacing) }, c.settleLeft},
 		{"reservations left behind", orphans, c.freeLeftBehind},
 		{"requests that were cut short", orphans, c.runCutCalls},
 		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
