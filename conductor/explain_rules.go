@@ -103,17 +103,20 @@ var workRules = []rule{
 			"nothing, or a larger image_download_concurrency"}
 	}},
 	{"image stalled", func(s *situation) bool {
-		return s.held() && s.doing("downloading the image") && s.now.Sub(s.newest(momentProgress).Last) > stalled
+		m := s.fetching()
+		return s.held() && m != nil && s.now.Sub(m.Last) > stalled
 	}, func(s *situation) Reason {
-		m := s.newest(momentProgress)
+		m := s.fetching()
 		return Reason{"", "its image", fmt.Sprintf("nothing has arrived for %s; %s are here", Span(s.now.Sub(m.Last)),
 			cmp.Or(m.Result, "no bytes")), "look at Glance or the web server that the image comes from"}
 	}},
-	{"image", func(s *situation) bool {
-		return s.held() && s.doing("downloading the image", "converting the image to raw", "computing the image's checksum")
-	}, func(s *situation) Reason {
-		m := s.newest(momentProgress)
-		return Reason{"", "its image", fmt.Sprintf("the conductor is %s: %s", m.Text, cmp.Or(m.Result, "just begun")),
+	{"image", func(s *situation) bool { return s.held() && s.fetching() != nil }, func(s *situation) Reason {
+		m := s.fetching()
+		doing := "fetching it"
+		if m.Kind == momentProgress {
+			doing = m.Text
+		}
+		return Reason{"", "its image", fmt.Sprintf("the conductor is %s: %s", doing, cmp.Or(m.Result, "just begun")),
 			"nothing; a network or disk that is too slow shows in `ironmaster events`"}
 	}},
 	{"power", func(s *situation) bool { return s.held() && s.node.TargetPowerState != "" }, func(s *situation) Reason {

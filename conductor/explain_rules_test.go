@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
 )
@@ -54,6 +55,7 @@ func TestReasons(t *testing.T) {
 	progress := func(text, result string, age time.Duration) local.Moment {
 		return local.Moment{Kind: momentProgress, Text: text, Result: result, Last: before(age)}
 	}
+	begun := local.Moment{Kind: "image", Text: drivers.FetchBegun, Last: before(2 * time.Minute)}
 	bmc := local.Moment{Kind: "bmc", Text: "POST /redfish/v1/Systems/1/Actions", Result: "no answer within 1m0s", Failed: true}
 	for _, c := range []struct {
 		rule string
@@ -78,9 +80,12 @@ func TestReasons(t *testing.T) {
 		{"maintenance", func(s *situation) { s.node.Maintenance, s.node.Fault = true, store.FaultPower }, "comes out of maintenance by itself"},
 		{"BMC", deploying(moments(bmc)), "POST /redfish/v1/Systems/1/Actions failed 40 s ago: no answer within 1m0s; see whether the BMC"},
 		{"other images", deploying(moments(progress("waiting for other images", "", time.Second))), "image_download_concurrency"},
-		{"image", deploying(moments(progress("downloading the image", "3.0 MiB of 9.0 MiB", time.Second))),
+		{"image", deploying(moments(local.Moment{Kind: "image", Text: drivers.FetchBegun, Last: before(time.Second)})), "the conductor is fetching it: just begun"},
+		{"image", deploying(moments(begun, progress("downloading the image", "3.0 MiB of 9.0 MiB", time.Second))),
 			"downloading the image: 3.0 MiB of 9.0 MiB"},
-		{"image stalled", deploying(moments(progress("downloading the image", "3.0 MiB of 9.0 MiB", time.Minute))),
+		{"step", deploying(moments(begun, local.Moment{Kind: "image", Text: drivers.FetchEnded, Last: before(time.Second)},
+			progress("downloading the image", "9.0 MiB of 9.0 MiB", 2*time.Second))), "at work"},
+		{"image stalled", deploying(moments(begun, progress("downloading the image", "3.0 MiB of 9.0 MiB", time.Minute))),
 			"nothing has arrived for 1 min 00 s; 3.0 MiB of 9.0 MiB are here; look at Glance"},
 		{"power", deploying(func(s *situation) { s.node.TargetPowerState, s.node.PowerState = store.PowerOff, store.PowerOn }),
 			"told to bring it to power off, and reports power on"},

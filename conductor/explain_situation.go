@@ -53,7 +53,7 @@ func (s *situation) newest(kind string) *local.Moment {
 		switch {
 		case m.Kind == momentState:
 			newest = nil
-		case m.Kind == kind && (newest == nil || m.Last.After(newest.Last)):
+		case m.Kind == kind && (newest == nil || !m.Last.Before(newest.Last)):
 			newest = m
 		}
 	}
@@ -72,6 +72,18 @@ func (s *situation) failing(peer string) *local.Moment {
 func (s *situation) doing(what ...string) bool {
 	m := s.newest(momentProgress)
 	return m != nil && slices.Contains(what, m.Text)
+}
+
+// fetching is where the fetch of the node's image stands, nil when none is under way.
+func (s *situation) fetching() *local.Moment {
+	begun := s.newest(string(drivers.WithImages))
+	if begun == nil || begun.Text != drivers.FetchBegun {
+		return nil
+	}
+	if m := s.newest(momentProgress); m != nil && m.Last.After(begun.Last) {
+		return m
+	}
+	return begun
 }
 
 // refused tells that the latest request, since the node came into its state, was refused with a text like this.

@@ -80,8 +80,23 @@ func (t *task) overheard(ctx context.Context) context.Context {
 		if e.Err == nil && slices.Contains(quietPurposes, t.purpose) {
 			return
 		}
-		t.noteResult(string(e.With), e.Asked, fmt.Sprintf("%s, %s", e.Answer, e.Took.Round(time.Millisecond)), e.Err)
+		result := e.Answer
+		if result != "" {
+			result += ", " + took(e.Took)
+		}
+		t.noteResult(string(e.With), e.Asked, result, e.Err)
 	})
+}
+
+// took is a short time as people read it.
+func took(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "<1 ms"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return Span(d)
 }
 
 // noteProgress notes what a step does; of bytes only where they stand.

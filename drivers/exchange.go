@@ -8,7 +8,7 @@ import (
 // Exchange is one request to a machine and what came of it, for the node's timeline. It holds neither bodies nor
 // credentials.
 type Exchange struct {
-	// With is whom was asked: WithBMC or WithAgent.
+	// With is whom was asked: WithBMC, WithAgent, or WithImages for what was fetched for the machine.
 	With Peer
 	// Asked is a method and a path, or the name of a command; Answer is a status.
 	Asked, Answer string
@@ -20,10 +20,18 @@ type Exchange struct {
 // Peer is a part of a machine that answers requests.
 type Peer string
 
-// The peers of a conductor on a machine.
+// The peers of a conductor on a machine, and what it fetches images from.
 const (
 	WithBMC   Peer = "bmc"
 	WithAgent Peer = "agent"
+
+	WithImages Peer = "image"
+)
+
+// What is told of an image: FetchBegun at once, FetchEnded with the size or why there is none.
+const (
+	FetchBegun = "fetch begun"
+	FetchEnded = "fetch ended"
 )
 
 type listenerKey struct{}

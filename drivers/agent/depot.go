@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/image"
@@ -37,7 +39,11 @@ func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (S
 			return Served{}, err
 		}
 	}
+	began := time.Now()
+	drivers.Overhear(ctx, drivers.Exchange{With: drivers.WithImages, Asked: drivers.FetchBegun})
 	supply, err := d.images.Provide(ctx, req, "", watch.taken)
+	drivers.Overhear(ctx, drivers.Exchange{With: drivers.WithImages, Asked: drivers.FetchEnded, Took: time.Since(began), Err: err,
+		Answer: fmt.Sprintf("%.1f MiB, %s", float64(supply.Size)/(1<<20), supply.Format)})
 	if err != nil {
 		return Served{}, err
 	}
