@@ -22,7 +22,7 @@ const (
 )
 
 // takeoverShare is the part of all kills after which the killed worker stays away.
-const takeoverShare = 0.2
+const takeoverShare = 0.15
 
 // kills is the command of that name.
 func kills(ctx context.Context, args []string) error {
@@ -45,7 +45,7 @@ func kills(ctx context.Context, args []string) error {
 		{program: ours, mode: comesBack, kills: *count - takeovers},
 		{program: ours, mode: staysAway, kills: takeovers},
 	}
-	d := diary{os.Stdout, time.Now()}
+	d := &diary{out: os.Stdout, began: time.Now()}
 	results := map[string]*figures{}
 	for _, t := range trials {
 		if *only != "" && *only != t.program.name || t.kills == 0 {
@@ -68,7 +68,7 @@ func kills(ctx context.Context, args []string) error {
 
 // trial kills one program in one mode.
 type trial struct {
-	diary
+	*diary
 	*figures
 	program program
 	mode    mode

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -74,13 +75,16 @@ func (f *flags) prepare() (program, error) {
 	return program{name: ironmaster, path: path, args: []string{"conductor"}}, os.RemoveAll(f.dir)
 }
 
-// diary prints what happens, with the time since the beginning.
+// diary prints what happens, with the time since the beginning. Many may write into it at a time.
 type diary struct {
+	mu    sync.Mutex
 	out   io.Writer
 	began time.Time
 }
 
-func (d diary) say(format string, args ...any) {
+func (d *diary) say(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	fmt.Fprintf(d.out, "%6.1f s  %s\n", time.Since(d.began).Seconds(), fmt.Sprintf(format, args...))
 }
 

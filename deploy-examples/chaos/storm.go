@@ -33,13 +33,13 @@ func runStorm(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &storm{diary: diary{os.Stdout, time.Now()}, program: p, dir: f.dir, machines: f.machines, seed: f.seed, length: *length}
+	s := &storm{diary: &diary{out: os.Stdout, began: time.Now()}, program: p, dir: f.dir, machines: f.machines, seed: f.seed, length: *length}
 	return s.run(ctx)
 }
 
 // storm lets workers deploy while a plan befalls them.
 type storm struct {
-	diary
+	*diary
 	program  program
 	dir      string
 	machines int
