@@ -378,6 +378,20 @@ func TestAHeartbeatDoesNotOutliveItsAgent(t *testing.T) {
 	}
 }
 
+// What comes while another worker holds the node is not kept: the agent may be gone when the node is free.
+func TestAHeartbeatIsLeftToAnotherHolder(t *testing.T) {
+	w := startWorker(t, nil)
+	n := w.waiting(t, store.Deploying, nil)
+	if _, err := w.db.Reserve(t.Context(), n.UUID, "worker-2"); err != nil {
+		t.Fatal(err)
+	}
+	w.must(t, "heartbeat", beatArgs(n))
+	w.unlocked(t)
+	waitUntil(t, "the heartbeat is dealt with", func() bool { return w.pool.Busy() == 0 })
+	_, waits := w.postponed.take(n.UUID)
+	equal(t, "the heartbeat waits", waits, false)
+}
+
 // A worker that stops leaves a flow that waits as it is: the agent's next heartbeat goes on with it.
 func TestAHeartbeatThatIsCutShortFailsNothing(t *testing.T) {
 	w := startWorker(t, func(c *Config) { c.GracefulShutdownTimeout = 0 })

@@ -32,18 +32,26 @@ func (p *postponed) take(node string) (h heartbeat, ok bool) {
 // drop forgets the heartbeat of an agent whose power is cut: nobody answers at its address any more.
 func (p *postponed) drop(node string) { _, _ = p.take(node) }
 
-// lockForHeartbeat takes the node for a heartbeat. When somebody holds it, the heartbeat is kept until this worker lets
-// the node go; if that is another worker, the agent's next one comes to it.
+// lockForHeartbeat takes the node for a heartbeat. When this worker holds it, the heartbeat is kept until it lets the node go.
+// When another worker does, it is not: that one may be about to cut the agent's power, and the next heartbeat comes to it.
 func (t *task) lockForHeartbeat(ctx context.Context, h heartbeat) bool {
 	err := t.upgrade(ctx, "heartbeat", 1)
 	if err == nil {
 		return true
 	}
-	t.c.postponed.put(t.Node.UUID, h)
+	kept := t.c.atWorkOn(t.Node.UUID)
+	if kept {
+		t.c.postponed.put(t.Node.UUID, h)
+	}
 	// The holder may have let go between the attempt and the note, and would not have seen it.
 	if t.upgrade(ctx, "heartbeat", 1) == nil {
-		_, _ = t.c.postponed.take(t.Node.UUID)
+		t.c.postponed.drop(t.Node.UUID)
 		return true
+	}
+	if !kept {
+		t.noteResult(momentHeartbeat, "left to the worker that holds the node", "", nil)
+		t.Log.Debug().Err(err).Msg("Heartbeat left to the holder of the node")
+		return false
 	}
 	t.noteResult(momentHeartbeat, "kept until the node is free", "", nil)
 	t.Log.Debug().Err(err).Msg("Heartbeat postponed until the node is free")
