@@ -13,7 +13,7 @@ import (
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
 )
 
-var wholeMatrix = flag.Bool("crash-matrix", false, "run every cell of the crash matrix, which takes hours; without it a part of them")
+var wholeMatrix = flag.Bool("crash-matrix", false, "run every cell of the crash matrix, which takes about an hour; without it a part of them")
 
 // crashSlots is how many cells run at once.
 const crashSlots = 8
