@@ -172,6 +172,11 @@ func (t *task) goOn(ctx context.Context, kind string) {
 	}
 	t.Log.Info().Str("kind", kind).Str("state", t.Node.ProvisionState).Str("step", stepID(step)).
 		Str("was", mark(t.Node).String(markHost)).Msg("Resuming a flow")
+	if t.Foreign {
+		t.turn(momentWorker, "goes on with the flow of "+mark(t.Node).String(markHost)+", which is gone")
+	} else {
+		t.turn(momentWorker, "goes on with its flow, which was cut short")
+	}
 	t.Node.TargetPowerState = ""
 	t.note(store.Dict{markHost: t.c.cfg.Host, markNumber: int64(t.c.local.Epoch())})
 	if t.saveOrLose(ctx) != nil {

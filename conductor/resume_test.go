@@ -177,6 +177,10 @@ func TestFlowsOfLostWorkersAreTakenOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.checkResumed(t, n, c)
+			x, _, _ := w.explain(t, n.UUID)
+			if missing := inOrder(x.lines(), []string{"worker goes on with the flow of worker-0, which is gone"}); missing != "" {
+				t.Errorf("%q is missing in %q", missing, x.lines())
+			}
 		})
 	}
 }
