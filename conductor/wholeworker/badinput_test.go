@@ -12,6 +12,8 @@ import (
 func TestBadInput(t *testing.T) {
 	w := start(t, setup{database: "sqlite", glance: true, extra: options{
 		"conductor": {"deploy_callback_timeout": "20", "power_state_change_timeout": "5"},
+		// A server that stays broken ends a deployment, once the time for outages is over.
+		"ironmaster": {"image_outage_limit": "3"},
 	}})
 	img := makeImage(t, w.wares, 12, 1)
 	web := startWebServer(t)
