@@ -2,18 +2,20 @@ package conductor
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql"
 )
 
 // acceptedCall is the entry of the inbox that a request runs for.
 type acceptedCall struct {
 	id string
-	// again tells that the request was accepted before the worker's last start.
-	again bool
+	// begun tells that the request began its flow before the worker's last start.
+	begun bool
 	// handed tells that the task which does the request's work in the background sees to the end of the entry.
 	handed atomic.Bool
 }
@@ -39,14 +41,26 @@ func (t *task) markRequest(ctx context.Context) {
 	}
 }
 
-// done tells that a request which runs again has begun its flow already.
-func (c *Conductor) done(ctx context.Context, ident string) (bool, error) {
-	call := callOf(ctx)
-	if call == nil || !call.again {
-		return false, nil
+// begunCalls are the requests that had begun a flow when the worker stopped: by their ids. It is asked before anything goes on,
+// since a flow that ends takes the mark with it.
+func (c *Conductor) begunCalls(ctx context.Context) (map[string]bool, error) {
+	nodes, err := c.db.Nodes(ctx, sql.Filter{Columns: []string{"uuid", "driver_internal_info"}})
+	if err != nil {
+		return nil, err
 	}
-	node, err := c.db.Peek(ctx, ident)
-	return err == nil && mark(node).String(markCall) == call.id, err
+	begun := map[string]bool{}
+	for _, n := range nodes {
+		if call := mark(n).String(markCall); call != "" && strings.EqualFold(mark(n).String(markOrigin), c.cfg.Host) {
+			begun[call] = true
+		}
+	}
+	return begun, nil
+}
+
+// hasBegun tells that the request which ctx is of has begun its flow already.
+func hasBegun(ctx context.Context) bool {
+	call := callOf(ctx)
+	return call != nil && call.begun
 }
 
 // cutCalls are requests whose background work was cut short while the process lives on.
@@ -115,5 +129,5 @@ func (c *Conductor) runCutCalls(ctx context.Context) error {
 			}
 		}
 	}
-	return c.replay(ctx, again)
+	return c.replay(ctx, again, nil)
 }

@@ -205,10 +205,16 @@ func (c *Conductor) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading requests from before the restart: %w", err)
 	}
+	var begun map[string]bool
+	if len(left) > 0 {
+		if begun, err = c.begunCalls(ctx); err != nil {
+			return fmt.Errorf("looking which requests had begun a flow before the restart: %w", err)
+		}
+	}
 	close(c.registered)
 	c.background.Go(func() { c.keepAlive(c.workCtx) })
 	c.background.Go(func() { c.watchLease(c.workCtx) })
-	if err := c.replay(c.workCtx, left); err != nil {
+	if err := c.replay(c.workCtx, left, begun); err != nil {
 		return fmt.Errorf("running requests from before the restart: %w", err)
 	}
 	if err := c.resumeOwn(ctx); err != nil {

@@ -88,9 +88,9 @@ func (c *Conductor) run(ctx context.Context, m Message, r *oslo.Request) {
 	c.answer(ctx, m, r, result, err)
 }
 
-// runAccepted runs what the inbox holds under id; again tells that it was accepted before the worker's last start.
-func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, id string, again bool) {
-	call := &acceptedCall{id: id, again: again}
+// runAccepted runs what the inbox holds under id; begun tells that it began its flow before the worker's last start.
+func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, id string, begun bool) {
+	call := &acceptedCall{id: id, begun: begun}
 	result, err := c.execute(withCall(ctx, call), m, r)
 	if ctx.Err() != nil && err != nil {
 		// The worker is stopping and the request may have been cut short: the next start runs it.
@@ -127,7 +127,9 @@ func (c *Conductor) execute(ctx context.Context, m Message, r *oslo.Request) (an
 
 // replay runs what an earlier life of this worker accepted and did not finish. Each method takes the node's lock and
 // looks at its state first, so that work which was done already is refused by the state machine.
-func (c *Conductor) replay(ctx context.Context, calls []local.Call) error {
+//
+// begun are those whose flow goes on by itself; of them only the caller is answered.
+func (c *Conductor) replay(ctx context.Context, calls []local.Call, begun map[string]bool) error {
 	for _, call := range calls {
 		m, err := c.again(call)
 		var r *oslo.Request
@@ -142,7 +144,7 @@ func (c *Conductor) replay(ctx context.Context, calls []local.Call) error {
 			continue
 		}
 		c.log.Info().Str("method", r.Method).Time("accepted", call.At).Msg("Running a request from before the restart")
-		c.background.Go(func() { c.runAccepted(ctx, m, r, call.ID, true) })
+		c.background.Go(func() { c.runAccepted(ctx, m, r, call.ID, begun[call.ID]) })
 	}
 	return nil
 }

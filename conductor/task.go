@@ -333,8 +333,8 @@ func (t *task) runBackground(ctx context.Context, work func(context.Context, *ta
 // withNode runs fn on an exclusively locked node and releases or hands on the lock.
 func (c *Conductor) withNode(ctx context.Context, rq oslo.Context, ident string, mode lockMode,
 	fn func(context.Context, *task) error) error {
-	if done, err := c.done(ctx, ident); done || err != nil {
-		return err
+	if hasBegun(ctx) {
+		return nil
 	}
 	t, err := c.lockExclusive(ctx, rq, ident, mode)
 	if err != nil {
