@@ -80,8 +80,11 @@ func (c *Conductor) adoptOrphan(ctx context.Context, n *store.Node, gone store.C
 		return err
 	}
 	states := []string{store.Deploying, store.Cleaning}
-	return c.failNodes(ctx, failing{filter: sql.Filter{UUIDs: []string{n.UUID}}, states: states,
-		work: func(ctx context.Context, t *task) { t.abortOnTakeOver(ctx) }})
+	// Not by failNodes: the rings that others go by may still have the node with the conductor that is gone.
+	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "node state check"},
+		func(ctx context.Context, t *task) error {
+			return t.failStuck(ctx, failing{states: states, work: func(ctx context.Context, t *task) { t.abortOnTakeOver(ctx) }})
+		})
 }
 
 // takeOverNodes prepares this worker for active nodes that the ring has moved to it.
