@@ -117,7 +117,8 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 	}
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool {
 		host := mark(n).String(markHost)
-		if n.Reservation != "" && !strings.EqualFold(n.Reservation, host) {
+		if host == "" || n.Reservation != "" && !strings.EqualFold(n.Reservation, host) {
+			// A Python conductor's: it lets go of a node between two parts of its flow, and takes it again.
 			return true
 		}
 		if markedBy(n, c.cfg.Host) {

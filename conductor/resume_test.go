@@ -206,6 +206,21 @@ func TestFlowsOfAWorkerThatStoppedAreTakenOverAtOnce(t *testing.T) {
 	}
 }
 
+// A Python conductor marks nothing, and lets go of a node between two parts of its flow.
+func TestFlowsOfPythonConductorsAreNotTakenOver(t *testing.T) {
+	w := startWorker(t, nil)
+	for _, c := range interruptedFlows() {
+		n := (idleWorker{worker: w}).crashed(t, c, "")
+		if err := errors.Join(w.db.Release(t.Context(), n.ID, ""), w.takeOverFlows(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		w.unlocked(t)
+		got := w.row(t, n.UUID)
+		equal(t, c.name, got.ProvisionState, c.node.ProvisionState)
+		equal(t, "marked", mark(got).String(markHost), "")
+	}
+}
+
 // A worker whose flow is under way elsewhere is left alone, whoever the ring says should have the node.
 func TestFlowsOfLivingWorkersAreLeftToThem(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.HashRingResetInterval = 0 })
