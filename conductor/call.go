@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,7 @@ func (t *task) markRequest(ctx context.Context) {
 // begunCalls are the requests that had begun a flow when the worker stopped: by their ids. It is asked before anything goes on,
 // since a flow that ends takes the mark with it.
 func (c *Conductor) begunCalls(ctx context.Context) (map[string]bool, error) {
-	nodes, err := c.db.Nodes(ctx, sql.Filter{Columns: []string{"uuid", "driver_internal_info"}})
+	nodes, err := c.db.Nodes(ctx, sql.Filter{InfoHas: markCall, Columns: []string{"uuid", "driver_internal_info"}})
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +122,6 @@ func (c *Conductor) runCutCalls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var again []local.Call
-	for _, call := range pending {
-		for _, id := range ids {
-			if call.ID == id {
-				again = append(again, call)
-			}
-		}
-	}
-	return c.replay(ctx, again, nil)
+	pending = slices.DeleteFunc(pending, func(call local.Call) bool { return !slices.Contains(ids, call.ID) })
+	return c.replay(ctx, pending, nil)
 }

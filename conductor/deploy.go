@@ -49,6 +49,7 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 	if !emptyConfigDrive(r.configDrive) {
 		node.InstanceInfo["configdrive"] = r.configDrive
 	}
+	delete(node.DriverInternalInfo, keyUserSteps)
 	if len(r.steps) > 0 {
 		node.DriverInternalInfo[keyUserSteps] = anyList(r.steps)
 	}

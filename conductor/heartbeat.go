@@ -269,26 +269,22 @@ func (t *task) agentBooted(ctx context.Context, kind drivers.StepKind) error {
 // agentRunsStep tells that the row's step is one that runs in the agent while the flow waits. What a Python conductor has begun
 // goes on as that would: it takes such a step for done.
 func (t *task) agentRunsStep(kind drivers.StepKind) bool {
-	step := *stepColumn(t.Node, kind)
-	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
-	if len(step) == 0 || iface == nil || mark(t.Node).String(markStep) == "" {
+	if t.stepBegunBy() == "" || len(*stepColumn(t.Node, kind)) == 0 {
 		return false
 	}
-	s := offered(iface, kind, step)
+	s := t.offeredStep(kind, *stepColumn(t.Node, kind))
 	return s == nil || s.Run == nil || s.ReadsFromWorker
 }
 
 // workerWasAway tells that the row's step may have failed for no other reason than that the worker which it read from went
 // away: another run began it.
 func (t *task) workerWasAway(kind drivers.StepKind) bool {
-	step := *stepColumn(t.Node, kind)
-	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
-	if iface == nil {
-		return false
-	}
-	s, began := offered(iface, kind, step), mark(t.Node).String(markStep)
+	s, began := t.offeredStep(kind, *stepColumn(t.Node, kind)), t.stepBegunBy()
 	return s != nil && s.ReadsFromWorker && began != "" && began != t.c.runName()
 }
+
+// stepBegunBy is the run that began the row's step, "" for a Python conductor and for a step that is to be sent.
+func (t *task) stepBegunBy() string { return mark(t.Node).String(markStep) }
 
 // maxTries is how often a step is begun anew at most.
 const maxTries = 3

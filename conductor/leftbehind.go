@@ -75,5 +75,5 @@ func (t *task) freeOwn(ctx context.Context) bool {
 		return false
 	}
 	t.Log.Warn().Msg("Freeing a reservation of this worker's own that was left behind")
-	return t.c.db.Release(ctx, node.ID, t.c.cfg.Host) == nil
+	return t.c.reservations.Release(ctx, node.ID, t.c.cfg.Host) == nil
 }

@@ -33,7 +33,7 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 	reg.MustRegister(m.rpcs, m.flows, m.resumes,
 		gauge("ironmaster_workers_busy", "Background workers at work.", func() float64 { return float64(c.pool.Busy()) }),
 		gauge("ironmaster_workers_limit", "Background workers at most.", func() float64 { return float64(c.live().WorkersPoolSize) }),
-		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(c.locksHeld()) }),
+		gauge("ironmaster_locks_held", "Nodes locked by this worker.", func() float64 { return float64(len(c.heldNodes())) }),
 		gauge("ironmaster_controllers_asked", "BMCs that periodic work has asked and not heard yet.",
 			func() float64 { return float64(c.controllers.asked()) }),
 		gauge("ironmaster_outbox_events", "Events that wait for the broker.", func() float64 {
@@ -49,12 +49,12 @@ func newMetrics(c *Conductor, reg prometheus.Registerer) metrics {
 	return m
 }
 
-// locksHeld counts the nodes that this worker changes; readers hinder nobody.
-func (c *Conductor) locksHeld() int {
-	held := 0
+// heldNodes are the nodes that this worker changes; readers hinder nobody.
+func (c *Conductor) heldNodes() map[string]bool {
+	held := map[string]bool{}
 	for _, l := range c.local.Locks() {
 		if !l.Shared {
-			held++
+			held[l.Node] = true
 		}
 	}
 	return held

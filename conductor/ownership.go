@@ -27,7 +27,7 @@ func (c *Conductor) rings(ctx context.Context) (*ring.Set, error) {
 	if o.set != nil && c.now().Sub(o.read) < c.cfg.HashRingResetInterval {
 		return o.set, nil
 	}
-	_, set, err := c.ringsNow(ctx)
+	set, err := c.ringsNow(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -35,15 +35,14 @@ func (c *Conductor) rings(ctx context.Context) (*ring.Set, error) {
 	return set, nil
 }
 
-// ringsNow are the rings as they are at this moment, and who is in them. A worker that is gone stays in those that others have
-// read for hash_ring_reset_interval, for which its flows need not wait.
-func (c *Conductor) ringsNow(ctx context.Context) ([]ring.Member, *ring.Set, error) {
+// ringsNow are the rings as they are at this moment. A worker that is gone stays in those that others have read for
+// hash_ring_reset_interval, for which its flows need not wait.
+func (c *Conductor) ringsNow(ctx context.Context) (*ring.Set, error) {
 	members, err := c.db.OnlineConductors(ctx, c.cfg.HeartbeatTimeout)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	set, err := ring.NewSet(ring.Config{Exponent: c.cfg.HashPartitionExponent, Algorithm: c.cfg.HashRingAlgorithm}, members)
-	return members, set, err
+	return ring.NewSet(ring.Config{Exponent: c.cfg.HashPartitionExponent, Algorithm: c.cfg.HashRingAlgorithm}, members)
 }
 
 // owned lists the nodes of a filter that the ring maps to this worker. Only the columns named are read.

@@ -39,7 +39,7 @@ func (t *task) lockForHeartbeat(ctx context.Context, h heartbeat) bool {
 	if err == nil {
 		return true
 	}
-	kept := t.c.atWorkOn(t.Node.UUID)
+	kept := t.c.heldNodes()[t.Node.UUID]
 	if kept {
 		t.c.postponed.put(t.Node.UUID, h)
 	}

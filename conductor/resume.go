@@ -13,8 +13,6 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
-	"github.com/ironmaster/ironmaster/store/local"
-	"github.com/ironmaster/ironmaster/store/ring"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
@@ -59,7 +57,7 @@ func (c *Conductor) resumeOwn(ctx context.Context) error {
 		if slices.Contains(awaiting, n.ProvisionState) {
 			return errors.Join(c.serveAgain(ctx, n), c.awaitAgain(ctx, n))
 		}
-		return c.resumeNode(ctx, n, "own")
+		return c.resumeNode(ctx, n)
 	})
 	return nil
 }
@@ -111,10 +109,11 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	members, set, err := c.ringsNow(ctx)
+	set, err := c.ringsNow(ctx)
 	if err != nil {
 		return err
 	}
+	held := c.heldNodes()
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool {
 		host := mark(n).String(markHost)
 		if host == "" || n.Reservation != "" && !strings.EqualFold(n.Reservation, host) {
@@ -122,37 +121,24 @@ func (c *Conductor) takeOverFlows(ctx context.Context) error {
 			return true
 		}
 		if markedBy(n, c.cfg.Host) {
-			return slices.Contains(awaiting, n.ProvisionState) || c.atWorkOn(n.UUID)
+			return slices.Contains(awaiting, n.ProvisionState) || held[n.UUID]
 		}
 		_, isGone := gone[host]
-		if !isGone && n.Reservation == "" && slices.Contains(resumable, n.ProvisionState) {
-			// It has deregistered and let go. For nodes that wait it may still serve what they read.
-			isGone = !slices.ContainsFunc(members, func(m ring.Member) bool { return strings.EqualFold(m.Hostname, host) })
-		}
 		return !isGone || set.Host(n.Driver, n.ConductorGroup, n.UUID) != c.cfg.Host
 	})
 	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {
-		if markedBy(n, c.cfg.Host) {
-			return c.resumeNode(ctx, n, "own")
-		}
-		if n.Reservation != "" {
+		if n.Reservation != "" && !markedBy(n, c.cfg.Host) {
 			if taken, err := c.db.TakeOver(ctx, n.ID, gone[n.Reservation], ""); err != nil || !taken {
 				return err
 			}
 		}
-		return c.resumeNode(ctx, n, "takeover")
+		return c.resumeNode(ctx, n)
 	})
 	return nil
 }
 
-// atWorkOn tells that something of this process holds the node.
-func (c *Conductor) atWorkOn(node string) bool {
-	return slices.ContainsFunc(c.local.Locks(), func(l local.Lock) bool { return l.Node == node && !l.Shared })
-}
-
-// resumeNode locks a node whose flow was cut short and goes on with it in the background. kind says whose flow it was: own
-// or takeover.
-func (c *Conductor) resumeNode(ctx context.Context, n *store.Node, kind string) error {
+// resumeNode locks a node whose flow was cut short and goes on with it in the background.
+func (c *Conductor) resumeNode(ctx context.Context, n *store.Node) error {
 	before := mark(n)
 	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
 		func(_ context.Context, t *task) error {
@@ -160,24 +146,24 @@ func (c *Conductor) resumeNode(ctx context.Context, n *store.Node, kind string) 
 				return nil
 			}
 			t.Foreign = !markedBy(t.Node, c.cfg.Host)
-			t.after(func(ctx context.Context, t *task) { t.goOn(ctx, kind) }, nil)
+			t.after(func(ctx context.Context, t *task) { t.goOn(ctx) }, nil)
 			return nil
 		})
 }
 
 // goOn goes on with the flow that the row tells of.
-func (t *task) goOn(ctx context.Context, kind string) {
+func (t *task) goOn(ctx context.Context) {
+	kind, text := "own", "goes on with its flow, which was cut short"
+	if t.Foreign {
+		kind, text = "takeover", "goes on with the flow of "+mark(t.Node).String(markHost)+", which is gone"
+	}
 	step := t.Node.DeployStep
 	if len(t.Node.CleanStep) > 0 {
 		step = t.Node.CleanStep
 	}
 	t.Log.Info().Str("kind", kind).Str("state", t.Node.ProvisionState).Str("step", stepID(step)).
 		Str("was", mark(t.Node).String(markHost)).Msg("Resuming a flow")
-	if t.Foreign {
-		t.turn(momentWorker, "goes on with the flow of "+mark(t.Node).String(markHost)+", which is gone")
-	} else {
-		t.turn(momentWorker, "goes on with its flow, which was cut short")
-	}
+	t.turn(momentWorker, text)
 	t.Node.TargetPowerState = ""
 	t.note(store.Dict{markHost: t.c.cfg.Host, markNumber: int64(t.c.local.Epoch())})
 	if t.saveOrLose(ctx) != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
+	"github.com/ironmaster/ironmaster/store/sql/sqltest"
 )
 
 // noting is a step that notes how it was carried out.
@@ -185,24 +186,42 @@ func TestFlowsOfLostWorkersAreTakenOver(t *testing.T) {
 	}
 }
 
-// A worker that has deregistered in order lets its flows go at once, but may still serve nodes that wait.
+// A worker that has stopped in order lets its flows go at once. One that has left the ring and drains keeps them.
 func TestFlowsOfAWorkerThatStoppedAreTakenOverAtOnce(t *testing.T) {
 	r := newRig(t, nil)
 	r.script.use(r.script.usualSteps())
 	w := r.start(t)
-	w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-0', 0, ?)",
-		time.Now().UTC().Format(time.DateTime))
+	other := r.peer(t, "worker-0")
+	other.db = sqltest.OpenAt(t, r.url, nil)
+	if _, err := other.db.Register(t.Context(), &store.Conductor{Hostname: "worker-0"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.db.Unregister(t.Context(), "worker-0"); err != nil {
+		t.Fatal(err)
+	}
+	var left []*store.Node
 	for _, c := range interruptedFlows() {
 		n := (idleWorker{worker: w}).crashed(t, c, "worker-0")
-		if err := errors.Join(w.db.Release(t.Context(), n.ID, "worker-0"), w.takeOverFlows(t.Context())); err != nil {
+		if err := w.db.Release(t.Context(), n.ID, "worker-0"); err != nil {
 			t.Fatal(err)
 		}
-		if c.takeover {
-			w.unlocked(t)
-			equal(t, c.name+" is left", markedBy(w.row(t, n.UUID), "worker-0"), true)
-			continue
-		}
-		w.settled(t, n.UUID, c.state)
+		left = append(left, n)
+	}
+	if err := w.takeOverFlows(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.unlocked(t)
+	for i, c := range interruptedFlows() {
+		equal(t, c.name+" is left", markedBy(w.row(t, left[i].UUID), "worker-0"), true)
+	}
+	if err := errors.Join(other.db.Retire(t.Context(), "worker-0", r.cfg.HeartbeatTimeout), w.takeOverFlows(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range interruptedFlows() {
+		waitUntil(t, c.name+" goes on", func() bool {
+			n := w.row(t, left[i].UUID)
+			return n.Reservation == "" && n.ProvisionState == c.state && !markedBy(n, "worker-0")
+		})
 	}
 }
 

@@ -11,12 +11,11 @@ import (
 // runStep carries out one step as the row names it: through the interface that offers it, else through the agent. again tells
 // that it may have begun before.
 func (t *task) runStep(ctx context.Context, kind drivers.StepKind, step store.Dict, again bool) (drivers.Outcome, error) {
-	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
-	if iface == nil {
+	if t.Hardware.Get(drivers.InterfaceType(step.String("interface"))) == nil {
 		return drivers.Done, fmt.Errorf("the node has no %s interface", step.String("interface"))
 	}
 	args := step.Dict("args")
-	if s := offered(iface, kind, step); s != nil && s.Run != nil {
+	if s := t.offeredStep(kind, step); s != nil && s.Run != nil {
 		if again && s.Resume != nil {
 			return s.Resume(ctx, t.Task, args)
 		}
@@ -31,8 +30,12 @@ func (t *task) runStep(ctx context.Context, kind drivers.StepKind, step store.Di
 	return drivers.Done, fmt.Errorf("no interface of the node carries out the %s step %s", kind, stepID(step))
 }
 
-// offered is the step of an interface that a row's step names, nil when the interface has none of that name.
-func offered(iface drivers.Interface, kind drivers.StepKind, step store.Dict) *drivers.Step {
+// offeredStep is the step that the node's interfaces carry out themselves under the names in step, nil when there is none.
+func (t *task) offeredStep(kind drivers.StepKind, step store.Dict) *drivers.Step {
+	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
+	if iface == nil {
+		return nil
+	}
 	for _, s := range iface.Steps(kind) {
 		if s.Name == step.String("step") {
 			return &s
@@ -100,5 +103,5 @@ func (t *task) nextIndex(kind drivers.StepKind) (index int, again, ok bool) {
 	if skip {
 		current++
 	}
-	return int(current), !skip && mark(t.Node).String(markStep) != "", int(current) < len(t.flowSteps(kind))
+	return int(current), !skip && t.stepBegunBy() != "", int(current) < len(t.flowSteps(kind))
 }

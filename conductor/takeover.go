@@ -19,7 +19,7 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 		return err
 	}
 	hosts := slices.Collect(maps.Keys(gone))
-	_, set, err := c.ringsNow(ctx)
+	set, err := c.ringsNow(ctx)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (c *cluster) host(t *testing.T, name, group string, more options) *worker {
 	// Python's conductor publishes files, and leaves it to a web server to serve them.
 	web := httptest.NewServer(http.FileServer(http.Dir(published)))
 	t.Cleanup(web.Close)
-	must(t, c.lab.WriteConf(w.conf, name, merge(options{
+	must(t, c.lab.WriteConf(w.conf, name, lab.Merge(options{
 		"DEFAULT":    {"state_path": filepath.Join(own, "state")},
 		"ironmaster": {"admin_listen": admin},
 		"conductor":  {"conductor_group": group},

@@ -61,20 +61,6 @@ func quick(dir string) options {
 	}
 }
 
-// merge lays options over others.
-func merge(all ...options) options {
-	merged := options{}
-	for _, o := range all {
-		for group, values := range o {
-			if merged[group] == nil {
-				merged[group] = map[string]string{}
-			}
-			maps.Copy(merged[group], values)
-		}
-	}
-	return merged
-}
-
 type setup struct {
 	database string
 	// transport is oslo (also when empty) or json-rpc, which runs without a broker.
@@ -100,7 +86,7 @@ func start(t *testing.T, s setup) *world {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	w := &world{wares: filepath.Join(dir, "wares"), host: hostname}
 	w.lab = lab.ForTest(t, lab.Options{Dir: filepath.Join(dir, "lab"), Database: s.database, Transport: s.transport,
-		Glance: s.glance, Keystone: s.keystone, Extra: merge(quick(dir), s.extra)})
+		Glance: s.glance, Keystone: s.keystone, Extra: lab.Merge(quick(dir), s.extra)})
 	w.api = newAPI(w.lab.IronicURL)
 	t.Cleanup(w.api.client.CloseIdleConnections)
 	w.ramdisk, err = lab.MakeRamdisk(t.Context(), w.wares)
@@ -154,7 +140,7 @@ func (w *world) startConductor(t *testing.T, own options) {
 	admin := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
 	w.admin = "http://" + admin
 	w.conf = filepath.Join(w.lab.Dir, "conductor.conf")
-	must(t, w.lab.WriteConf(w.conf, w.host, merge(options{"ironmaster": {"admin_listen": admin}}, own)))
+	must(t, w.lab.WriteConf(w.conf, w.host, lab.Merge(options{"ironmaster": {"admin_listen": admin}}, own)))
 	w.conductor, err = w.lab.StartConductor(w.host, w.conf, program, "conductor")
 	must(t, err)
 }

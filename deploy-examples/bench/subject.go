@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -32,7 +31,7 @@ func (s *subject) host() string { return "bench-" + s.conductor.name }
 // a call. The call waits in the conductor's queue already, so it is answered as soon as anything is.
 func (s *subject) start(ctx context.Context, options map[string]map[string]string) (time.Duration, error) {
 	file := filepath.Join(s.bench.lab.Dir, s.conductor.name+"-"+s.part+".conf")
-	if err := s.bench.lab.WriteConf(file, s.host(), merged(options)); err != nil {
+	if err := s.bench.lab.WriteConf(file, s.host(), lab.Merge(settings, options)); err != nil {
 		return 0, err
 	}
 	if err := s.bench.caller.declare(s.host()); err != nil {
@@ -65,20 +64,6 @@ func (s *subject) start(ctx context.Context, options map[string]map[string]strin
 		return 0, fmt.Errorf("waiting for the first answer (the log is %s): %w", s.service.LogFile(), err)
 	}
 	return time.Since(began), nil
-}
-
-// merged replaces whole options, not groups, of those that hold for all parts.
-func merged(options map[string]map[string]string) map[string]map[string]string {
-	all := map[string]map[string]string{}
-	for _, from := range []map[string]map[string]string{settings, options} {
-		for group, values := range from {
-			if all[group] == nil {
-				all[group] = map[string]string{}
-			}
-			maps.Copy(all[group], values)
-		}
-	}
-	return all
 }
 
 // stop ends the conductor in order, so that its row does not look alive to the next.

@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/noauth"
-	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/v1/drivers"
+	baremetal "github.com/gophercloud/gophercloud/v2/openstack/baremetal/v1/drivers"
 	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/v1/nodes"
 	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/v1/ports"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 const (
-	apiVersion = "1.81" // the newest of ironic 21.4
 	// pollPause is how often is looked whether something is so already.
 	pollPause = 150 * time.Millisecond
 	// retryPause and orderTimeout are how a patient user orders from conductors that come and go.
@@ -29,18 +29,17 @@ const (
 type cloud struct{ ironic *gophercloud.ServiceClient }
 
 func newCloud(url string) (*cloud, error) {
-	client, err := noauth.NewBareMetalNoAuth(noauth.EndpointOpts{IronicEndpoint: url + "/v1"})
+	client, err := lab.BareMetalClient(url)
 	if err != nil {
-		return nil, fmt.Errorf("making a client of ironic: %w", err)
+		return nil, err
 	}
-	client.Microversion = apiVersion
 	client.HTTPClient = http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	return &cloud{client}, nil
 }
 
 // conductors returns the hosts that serve redfish.
 func (c *cloud) conductors(ctx context.Context) ([]string, error) {
-	driver, err := drivers.GetDriverDetails(ctx, c.ironic, "redfish").Extract()
+	driver, err := baremetal.GetDriverDetails(ctx, c.ironic, "redfish").Extract()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +114,7 @@ func patiently(ctx context.Context, what string, try func() error) error {
 		if err == nil {
 			return nil
 		}
-		if pause(ctx, retryPause) != nil {
+		if drivers.Pause(ctx, retryPause) != nil {
 			return fmt.Errorf("%s: %w", what, shortened(err))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // program is one that plays the conductor.
@@ -132,7 +133,7 @@ const restartPause = time.Second
 // supervise starts the conductor again when it ended by itself, as systemd does, until ctx ends. A conductor does so when its
 // database is not there at its start.
 func (h *host) supervise(ctx context.Context) {
-	for pause(ctx, restartPause) == nil {
+	for drivers.Pause(ctx, restartPause) == nil {
 		h.running.Lock()
 		gone := h.wanted && h.service.PID() == 0
 		h.running.Unlock()
@@ -152,7 +153,7 @@ func (h *host) awaitRegistered(ctx context.Context) error {
 		if err == nil && slices.Contains(hosts, h.name) {
 			return nil
 		}
-		if pause(ctx, pollPause) != nil {
+		if drivers.Pause(ctx, pollPause) != nil {
 			return fmt.Errorf("%s was not registered within %s; its log is %s (%v)", h.name, registerTimeout, h.service.LogFile(), err)
 		}
 	}

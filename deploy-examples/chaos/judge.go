@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // tally counts what came of deployments.
@@ -108,7 +109,7 @@ func (s *site) judgeActive(ctx context.Context, i int, node string, sum *tally) 
 		problem = "the disk is not the image"
 	}
 	for end := time.Now().Add(noticeTime); s.notices.count(node) == 0 && time.Now().Before(end); {
-		if pause(ctx, pollPause) != nil {
+		if drivers.Pause(ctx, pollPause) != nil {
 			return problem
 		}
 	}
@@ -146,7 +147,7 @@ func (s *site) locksLeft(ctx context.Context, rows map[string]row) (count int, e
 				count += len(held)
 				break
 			}
-			if err := pause(ctx, pollPause); err != nil {
+			if err := drivers.Pause(ctx, pollPause); err != nil {
 				return count, err
 			}
 		}

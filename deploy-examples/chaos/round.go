@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 const (
@@ -85,7 +86,7 @@ func (s *site) settle(ctx context.Context) (map[string]row, error) {
 		if time.Since(since) > quietTime {
 			return now, nil
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := drivers.Pause(ctx, pollPause); err != nil {
 			return nil, err
 		}
 	}
@@ -192,7 +193,7 @@ func (t *trial) killWhile(ctx context.Context, ordered <-chan struct{}) error {
 	}
 	for n := 0; t.done < t.kills && n < most; n++ {
 		life := min(longestLife, time.Duration(t.dice.ExpFloat64()*float64(meanLife)))
-		if err := pause(ctx, life); err != nil {
+		if err := drivers.Pause(ctx, life); err != nil {
 			return err
 		}
 		if over, err := t.awaitWork(ctx, ordered); err != nil || over {
@@ -227,7 +228,7 @@ func (t *trial) awaitWork(ctx context.Context, ordered <-chan struct{}) (over bo
 		if all {
 			return true, nil
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := drivers.Pause(ctx, pollPause); err != nil {
 			return false, err
 		}
 	}
@@ -272,7 +273,7 @@ func (t *trial) awaitTakeover(ctx context.Context, dead string, k *kill) error {
 		if left == 0 && (len(k.interrupted) > 0 || since > deadAfter+2*time.Second) || since > takeoverLimit {
 			return nil
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := drivers.Pause(ctx, pollPause); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -72,7 +71,7 @@ func openSite(ctx context.Context, dir string, machines int, seed uint64, extra 
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if s.lab, err = lab.Start(ctx, lab.Options{Dir: dir, Database: "mariadb", Extra: merge(settings(), extra)}); err != nil {
+	if s.lab, err = lab.Start(ctx, lab.Options{Dir: dir, Database: "mariadb", Extra: lab.Merge(settings(), extra)}); err != nil {
 		return s, err
 	}
 	if s.database, err = s.lab.Database.OpenMariaDB(); err != nil {
@@ -152,29 +151,4 @@ func (s *site) close() error {
 		h.closePaths()
 	}
 	return errors.Join(failed...)
-}
-
-// merge lays options over others.
-func merge(all ...options) options {
-	merged := options{}
-	for _, o := range all {
-		for group, values := range o {
-			if merged[group] == nil {
-				merged[group] = map[string]string{}
-			}
-			maps.Copy(merged[group], values)
-		}
-	}
-	return merged
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

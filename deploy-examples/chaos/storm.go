@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 const (
@@ -137,7 +138,7 @@ func (s *storm) rage(ctx context.Context) error {
 func (s *storm) strikeAll(ctx context.Context, began time.Time) error {
 	all, raging := errgroup.WithContext(ctx)
 	for _, strike := range plan(s.seed, s.length, workers) {
-		if pause(raging, time.Until(began.Add(strike.at))) != nil {
+		if drivers.Pause(raging, time.Until(began.Add(strike.at))) != nil {
 			break
 		}
 		s.say("%s", strike)
@@ -150,7 +151,7 @@ func (s *storm) strikeAll(ctx context.Context, began time.Time) error {
 	}
 	err := all.Wait()
 	if err == nil {
-		err = pause(ctx, time.Until(began.Add(s.length)))
+		err = drivers.Pause(ctx, time.Until(began.Add(s.length)))
 	}
 	s.say("all is mended")
 	return err
@@ -196,7 +197,7 @@ func (s *storm) strike(ctx context.Context, what strike) error {
 	if err := begin(); err != nil {
 		return err
 	}
-	if err := pause(ctx, what.last); err != nil {
+	if err := drivers.Pause(ctx, what.last); err != nil {
 		return err
 	}
 	return end()
@@ -280,7 +281,7 @@ func (s *storm) awaitRest(ctx context.Context, node string) (row, error) {
 	var last row
 	since := time.Now()
 	for {
-		if err := pause(ctx, pollPause); err != nil {
+		if err := drivers.Pause(ctx, pollPause); err != nil {
 			return last, err
 		}
 		now, err := s.site.row(ctx, node)

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/noauth"
 	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/v1/nodes"
 	"github.com/gophercloud/gophercloud/v2/openstack/baremetal/v1/ports"
+
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
 const (
-	apiVersion = "1.81" // the newest of ironic 21.4
-	statePoll  = 500 * time.Millisecond
+	statePoll = 500 * time.Millisecond
 	// stateTimeout bounds how long a node may take from one stable state to the next.
 	stateTimeout = 30 * time.Minute
 	powerTimeout = 2 * time.Minute
@@ -31,11 +31,10 @@ const agentParameters = "nofb vga=normal console=ttyS0 mitigations=off"
 type cloud struct{ ironic *gophercloud.ServiceClient }
 
 func newCloud(url string) (*cloud, error) {
-	client, err := noauth.NewBareMetalNoAuth(noauth.EndpointOpts{IronicEndpoint: url + "/v1"})
+	client, err := lab.BareMetalClient(url)
 	if err != nil {
-		return nil, fmt.Errorf("making a client of ironic: %w", err)
+		return nil, err
 	}
-	client.Microversion = apiVersion
 	return &cloud{client}, nil
 }
 

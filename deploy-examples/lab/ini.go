@@ -11,17 +11,24 @@ import (
 // ini is a configuration file in oslo.config's syntax: group, option, value.
 type ini map[string]map[string]string
 
+// Merge lays options over others, option by option: what is named later wins.
+func Merge(all ...map[string]map[string]string) map[string]map[string]string {
+	merged := map[string]map[string]string{}
+	for _, options := range all {
+		for group, values := range options {
+			if merged[group] == nil {
+				merged[group] = map[string]string{}
+			}
+			maps.Copy(merged[group], values)
+		}
+	}
+	return merged
+}
+
 // with returns a copy in which the options of over replace those of the same name; an empty value takes the option out.
 func (c ini) with(over map[string]map[string]string) ini {
-	merged := ini{}
-	for group, options := range c {
-		merged[group] = maps.Clone(options)
-	}
-	for group, options := range over {
-		if merged[group] == nil {
-			merged[group] = map[string]string{}
-		}
-		maps.Copy(merged[group], options)
+	merged := ini(Merge(c, over))
+	for group := range over {
 		maps.DeleteFunc(merged[group], func(_, value string) bool { return value == "" })
 	}
 	return merged
