@@ -9,9 +9,9 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/messaging"
-	"github.com/rs/zerolog"
 )
 
 // ServerConfig says which requests a Server takes.
@@ -43,7 +43,8 @@ type Delivery struct {
 // Ack tells the broker to forget the message. An error means that the connection went away: the message will come again.
 func (d *Delivery) Ack() error { return d.message.Ack(false) }
 
-// Handler takes one delivery; it may stand aside (messaging.StandAside). Its context is not cancelled when the server stops, so that it can finish accepting.
+// Handler takes one delivery; it may stand aside (messaging.StandAside). Its context is not cancelled when the server stops,
+// so that it can finish accepting.
 type Handler func(ctx context.Context, d *Delivery)
 
 // Server takes the requests for one worker from its three queues.
