@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/bmc"
 )
 
 // sessionKey is what two nodes must agree in to share a session. The password is in it as a keyed hash, so that a changed
@@ -29,20 +30,20 @@ type Client struct {
 	cfg  Config
 	log  zerolog.Logger
 	seed [32]byte
+	// lines are the ways to BMCs.
+	lines *bmc.Lines
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*session
-	// lines are the ways to BMCs by their address; swept is when they were last looked through.
-	lines  map[string]*line
-	swept  time.Time
-	closed bool
+	closed   bool
 	// farewells are the logouts under way in the background.
 	farewells sync.WaitGroup
 }
 
 // New returns a Client that knows no BMC yet.
 func New(cfg Config, log zerolog.Logger) *Client {
-	c := &Client{cfg: cfg, log: log, sessions: map[sessionKey]*session{}, lines: map[string]*line{}, swept: time.Now()}
+	c := &Client{cfg: cfg, log: log, sessions: map[sessionKey]*session{},
+		lines: bmc.NewLines(cfg.ProbePause, cfg.LongestProbePause, log)}
 	_, _ = rand.Read(c.seed[:]) // crypto/rand.Read never fails
 	return c
 }
@@ -52,6 +53,9 @@ var errClosed = errors.New("the sessions with the BMCs are closed")
 
 // maxFarewells bounds how many BMCs are logged out of at once.
 const maxFarewells = 50
+
+// Silent is how many BMCs do not answer at the moment.
+func (c *Client) Silent() int { return c.lines.Silent() }
 
 // Close logs out of every BMC, many at once, and returns when all is done or ctx is over. No work may be under way.
 func (c *Client) Close(ctx context.Context) error {
@@ -67,7 +71,7 @@ func (c *Client) Close(ctx context.Context) error {
 	for _, s := range open {
 		slots <- struct{}{}
 		c.farewells.Go(func() {
-			defer leave(slots)
+			defer bmc.Leave(slots)
 			c.farewell(ctx, s)
 		})
 	}
@@ -78,7 +82,7 @@ func (c *Client) Close(ctx context.Context) error {
 // farewell is the end of a session: it logs out. A BMC that does not listen keeps its session until that expires, which is no
 // reason to fail.
 func (c *Client) farewell(ctx context.Context, s *session) {
-	defer c.unline(s)
+	defer c.lines.Drop(s.line)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogoutTimeout)
 	defer cancel()
 	if err := s.logout(ctx); err != nil {
@@ -108,7 +112,7 @@ func (c *Client) acquire(t target) (*session, error) {
 		if s, err = newSession(t, c.cfg); err != nil {
 			return nil, err
 		}
-		s.line = c.lineTo(t.address)
+		s.line = c.lines.To(t.address)
 		c.sessions[key] = s
 	}
 	s.users++
@@ -161,7 +165,7 @@ func (c *Client) onSystem(ctx context.Context, t *drivers.Task, do func(*system)
 	if err != nil {
 		return err
 	}
-	ctx = withAsking(ctx, asking{routine: t.Routine})
+	ctx = bmc.WithAsking(ctx, bmc.Asking{Routine: t.Routine})
 	sys, err := c.open(ctx, where)
 	if untrusted(err) {
 		// The file of trusted certificates may have been replaced since the session read it.

@@ -17,10 +17,10 @@ import (
 
 // authenticate prepares the credentials for the requests to come.
 func (s *session) authenticate(ctx context.Context) error {
-	if err := s.line.enter(ctx); err != nil {
+	if err := s.line.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.line.leave()
+	defer s.line.Leave()
 	return s.login(ctx)
 }
 
@@ -113,13 +113,13 @@ func (s *session) request(ctx context.Context, method, path string, payload []by
 // silent is not asked.
 func (s *session) logout(ctx context.Context) error {
 	defer s.http.CloseIdleConnections()
-	if s.line.circuit.silent() {
+	if s.line.Silent() {
 		return nil
 	}
-	if err := s.line.enter(ctx); err != nil {
+	if err := s.line.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.line.leave()
+	defer s.line.Leave()
 	return s.end(ctx)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/stmcginnis/gofish/schemas"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/bmc"
 )
 
 // maxAnswer bounds what a BMC may send in one answer. Real resources are below 100 KiB.
@@ -30,7 +31,7 @@ type session struct {
 	target
 	cfg  Config
 	http *http.Transport
-	line *line
+	line *bmc.Line
 
 	// The line's turn guards these.
 	token      string
@@ -82,11 +83,11 @@ func newSession(t target, cfg Config) (*session, error) {
 // connect reads the service root and logs in, once for all users of the session, and returns a client for ctx.
 func (s *session) connect(ctx context.Context) (*gofish.APIClient, error) {
 	// Those who wait here for one who finds out that the BMC is silent need not find out again.
-	first := withAsking(ctx, asking{askingOf(ctx).routine, time.Now()})
-	if err := enter(ctx, s.connecting); err != nil {
+	first := bmc.WithAsking(ctx, bmc.Asking{Routine: bmc.AskingOf(ctx).Routine, Since: time.Now()})
+	if err := bmc.Enter(ctx, s.connecting); err != nil {
 		return nil, err
 	}
-	defer leave(s.connecting)
+	defer bmc.Leave(s.connecting)
 	if s.api == nil {
 		api, err := gofish.ConnectContext(first, gofish.ClientConfig{
 			Endpoint:          s.address,
@@ -121,10 +122,10 @@ const maxRenewals = 3
 // asked twice, is tried again.
 func (s *session) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if err := s.line.enter(ctx); err != nil {
+	if err := s.line.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.line.leave()
+	defer s.line.Leave()
 	answer, err := s.persist(req)
 	for renewal := 0; renewal < maxRenewals; renewal++ {
 		if err != nil || answer.StatusCode != http.StatusUnauthorized || s.token == "" {
@@ -163,7 +164,7 @@ func (s *session) persist(req *http.Request) (*http.Response, error) {
 			again = req.Method == http.MethodGet && answer.StatusCode >= http.StatusInternalServerError &&
 				answer.StatusCode != http.StatusNotImplemented
 		}
-		brief := askingOf(req.Context()).routine || s.line.circuit.silent()
+		brief := bmc.AskingOf(req.Context()).Routine || s.line.Silent()
 		if !again || attempt >= s.cfg.ConnectionAttempts || brief && time.Since(began) >= bridge {
 			return answer, err
 		}
@@ -184,7 +185,11 @@ func (s *session) send(req *http.Request) (*http.Response, error) {
 	began := time.Now()
 	answer, err := s.exchange(req)
 	if req.Context().Err() == nil {
-		s.line.note(err)
+		if err != nil && unanswered(err) {
+			s.line.Unanswered(err)
+		} else {
+			s.line.Answered()
+		}
 	}
 	heard := drivers.Exchange{With: drivers.WithBMC, Asked: req.Method + " " + quietPath(req.URL.Path), Took: time.Since(began)}
 	switch {
