@@ -44,6 +44,7 @@ type option struct {
 var (
 	durationType     = reflect.TypeFor[time.Duration]()
 	verificationType = reflect.TypeFor[Verification]()
+	fileModeType     = reflect.TypeFor[FileMode]()
 )
 
 // describe lists the options of a struct like Settings. Groups are its fields with a group tag; structs embedded in a
@@ -220,6 +221,10 @@ func (o *option) convertOne(typ reflect.Type, text string) (reflect.Value, error
 	case typ == verificationType:
 		value.Set(reflect.ValueOf(parseVerification(text)))
 		return value, nil
+	case typ == fileModeType:
+		mode, err := parseFileMode(text)
+		value.SetUint(uint64(mode))
+		return value, err
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:

@@ -209,7 +209,7 @@ pybasedir = /opt
 my_own_thing = 1
 debug = yes
 [pxe]
-tftp_root = /tftpboot
+boot_retry_timeout = 90
 [api]
 port = 6385
 `, environ("OS_DEFAULT__USE_SYSLOG=1", "PATH=/bin"))
@@ -218,7 +218,7 @@ port = 6385
 	}
 	want := []string{
 		"option [neutron]cleaning_network is set but not honoured by ironmaster",
-		"option [pxe]tftp_root is set but not honoured by ironmaster",
+		"option [pxe]boot_retry_timeout is set but not honoured by ironmaster",
 		"option [DEFAULT]use_syslog is set but not honoured by ironmaster",
 	}
 	if !reflect.DeepEqual(warnings, want) {

@@ -13,6 +13,9 @@ type Settings struct {
 	Deploy        Deploy        `group:"deploy"`
 	Agent         Agent         `group:"agent"`
 	PXE           PXE           `group:"pxe"`
+	DHCP          DHCP          `group:"dhcp"`
+	Dnsmasq       Dnsmasq       `group:"dnsmasq"`
+	Neutron       Neutron       `group:"neutron"`
 	Redfish       Redfish       `group:"redfish"`
 	Fake          Fake          `group:"fake"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
@@ -32,6 +35,8 @@ type Settings struct {
 type Default struct {
 	Host string `opt:"host"` // the conductor's identity; Load computes the default
 	MyIP string `opt:"my_ip"`
+	// MyIPv6 is what machines that boot over IPv6 reach this host by.
+	MyIPv6 string `opt:"my_ipv6"`
 
 	RPCTransport       string        `opt:"rpc_transport" default:"oslo" choices:"oslo|json-rpc|none"`
 	AuthStrategy       string        `opt:"auth_strategy" default:"keystone" choices:"noauth|keystone|http_basic"` // unless [json_rpc] has its own

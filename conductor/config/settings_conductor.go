@@ -64,6 +64,10 @@ type Conductor struct {
 type Deploy struct {
 	ExternalCallbackURL string `opt:"external_callback_url"`
 
+	// What machines read over HTTP while they boot from the network: the folder, and how they reach it.
+	HTTPRoot string `opt:"http_root" default:"/httpboot"`
+	HTTPURL  string `opt:"http_url"`
+
 	DefaultBootMode            string        `opt:"default_boot_mode" default:"uefi" choices:"uefi|bios"`
 	FastTrack                  bool          `opt:"fast_track" default:"false"`
 	FastTrackTimeout           time.Duration `opt:"fast_track_timeout" default:"300" min:"0" max:"300"`
@@ -106,15 +110,6 @@ type Agent struct {
 	PostDeployPowerStateRetryDelay time.Duration `opt:"post_deploy_get_power_state_retry_interval" default:"5"`
 	ManageAgentBoot                bool          `opt:"manage_agent_boot" default:"true"`
 	AllowMD5Checksum               bool          `opt:"allow_md5_checksum" default:"true"`
-}
-
-// PXE is what boot over virtual media and the image cache read of [pxe].
-type PXE struct {
-	ImagesPath             string        `opt:"images_path" default:"/var/lib/ironic/images/"`
-	InstanceMasterPath     string        `opt:"instance_master_path" default:"/var/lib/ironic/master_images"` // empty: no cache
-	ImageCacheSize         int           `opt:"image_cache_size" default:"20480"`                             // MiB
-	ImageCacheTTL          time.Duration `opt:"image_cache_ttl" default:"10080" unit:"m"`                     // minutes in the file
-	DefaultEphemeralFormat string        `opt:"default_ephemeral_format" default:"ext4"`
 }
 
 // Redfish is [redfish].

@@ -15,11 +15,16 @@ type Verification struct {
 	CAFile  string // empty: the system's certificate authorities
 }
 
+// FileMode is the permission bits of a file. The file has a decimal number, as oslo.config reads it (420 is rw-r--r--), or an
+// octal one with 0 or 0o before it, as ironic's own help has it.
+type FileMode uint32
+
 // The texts of these errors must not repeat the value: the caller adds it unless the option is secret.
 var (
 	errBool     = errors.New("must be one of true, 1, on, yes, false, 0, off, no")
 	errInt      = errors.New("must be an integer")
 	errIntRange = errors.New("is out of the range of integers")
+	errFileMode = errors.New("must be permission bits, such as 0644 or 420")
 	errFloat    = errors.New("must be a number")
 	errDuration = errors.New("must be a number of seconds, less than 292 years")
 	errDict     = errors.New("must be NAME:VALUE pairs separated by ','")
@@ -76,6 +81,19 @@ func parseInt(text string) (int64, error) {
 		return 0, errInt
 	}
 	return n, nil
+}
+
+func parseFileMode(text string) (FileMode, error) {
+	text, ok := digits(text)
+	base := 10
+	if octal, found := strings.CutPrefix(text, "0"); found && octal != "" {
+		text, base = strings.TrimPrefix(strings.ToLower(octal), "o"), 8
+	}
+	n, err := strconv.ParseUint(text, base, 32)
+	if !ok || err != nil || n > 0o7777 {
+		return 0, errFileMode
+	}
+	return FileMode(n), nil
 }
 
 func parseFloat(text string) (float64, error) {
