@@ -117,30 +117,6 @@ func TestPrepareCopiesWhatGlanceSays(t *testing.T) {
 	}
 }
 
-func TestPrepareLaysOutAPartitionImage(t *testing.T) {
-	n := deployNode()
-	n.DriverInternalInfo["is_whole_disk_image"] = false
-	n.InstanceInfo["root_gb"], n.InstanceInfo["swap_mb"], n.InstanceInfo["ephemeral_gb"] = "10", "512", 2
-	g := newRig(t, quick(), n)
-	if err := g.deploy.Prepare(t.Context(), g.task); err != nil {
-		t.Fatal(err)
-	}
-	info, err := g.deploy.imageInfo(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, want := range map[string]string{"root_mb": "10240", "swap_mb": "512", "ephemeral_mb": "2048", "ephemeral_format": "ext4",
-		"image_type": "partition", "deploy_boot_mode": "uefi", "disk_label": "gpt", "preserve_ephemeral": "False"} {
-		if info.String(key) != want {
-			t.Errorf("%s: %v, want %s", key, info[key], want)
-		}
-	}
-	delete(n.InstanceInfo, "root_gb")
-	if err := g.deploy.Prepare(t.Context(), g.task); store.KindOf(err) != store.MissingParameterValue {
-		t.Errorf("without root_gb: %v", err)
-	}
-}
-
 func TestImageLargerThanMemory(t *testing.T) {
 	n := deployNode()
 	n.Properties["memory_mb"] = "4"
@@ -274,80 +250,6 @@ func TestRefusedWriteImageIsSentAgain(t *testing.T) {
 	busy = false
 	if outcome, err := g.deploy.writeImage(t.Context(), g.task, nil); outcome != drivers.Waiting || err != nil || a.gets != 0 {
 		t.Errorf("an idle agent: %v, %v, %d gets", outcome, err, a.gets)
-	}
-}
-
-func bootloaderAgent(t *testing.T, ended store.Dict) *agentServer {
-	return newAgent(t, func(r *http.Request, body store.Dict) (int, any) {
-		if r.Method == http.MethodGet {
-			return 200, commandList(ended)
-		}
-		return 200, cmd(shortName(body.String("name")), "RUNNING")
-	})
-}
-
-func TestBootloaderFailureKeepsTheLogs(t *testing.T) {
-	failed := cmd("install_bootloader", "FAILED")
-	failed["command_error"] = store.Dict{"message": "no ESP"}
-	a := bootloaderAgent(t, failed)
-	n := deployNode()
-	a.adopt(t, n)
-	g := newRig(t, quick(), n)
-	_, err := g.deploy.prepareInstanceBoot(t.Context(), g.task, nil)
-	want := "Failed to install a bootloader when deploying node n1: no ESP"
-	if store.KindOf(err) != store.InstanceDeployFailure || err.Error() != want {
-		t.Error(err)
-	}
-	if last := a.posts[len(a.posts)-1]; last.String("name") != "log.collect_system_logs" {
-		t.Errorf("last command %v", last)
-	}
-}
-
-func TestOldAgentsInstallTheBootloaderWithoutABootMode(t *testing.T) {
-	a := newAgent(t, func(r *http.Request, body store.Dict) (int, any) {
-		if r.Method == http.MethodGet {
-			return 200, commandList(cmd("install_bootloader", "SUCCEEDED"))
-		}
-		if _, ok := body.Dict("params")["target_boot_mode"]; ok {
-			return 200, store.Dict{"command_status": "FAILED", "command_error": store.Dict{"type": "TypeError", "message": "m"}}
-		}
-		return 200, cmd(shortName(body.String("name")), "RUNNING")
-	})
-	n := deployNode()
-	a.adopt(t, n)
-	g := newRig(t, quick(), n)
-	if _, err := g.deploy.prepareInstanceBoot(t.Context(), g.task, nil); err != nil {
-		t.Error(err)
-	}
-	if !slices.Equal(g.publisher.withdrawn, []string{"n1"}) {
-		t.Errorf("withdrawn %v", g.publisher.withdrawn)
-	}
-}
-
-func TestBootDeviceAfterDeployment(t *testing.T) {
-	for name, c := range map[string]struct {
-		change     func(*store.Node)
-		device     string
-		persistent bool
-	}{
-		"default": {func(*store.Node) {}, "disk", true},
-		"never":   {func(n *store.Node) { n.DriverInfo["force_persistent_boot_device"] = "Never" }, "disk", false},
-		"lenovo":  {func(n *store.Node) { n.Properties["vendor"] = "Lenovo" }, "", false},
-		"lenovo by BIOS": {func(n *store.Node) {
-			n.Properties["vendor"], n.Properties["capabilities"] = "Lenovo", "boot_mode:bios"
-		}, "disk", true},
-	} {
-		a := bootloaderAgent(t, cmd("install_bootloader", "SUCCEEDED"))
-		n := deployNode()
-		c.change(n)
-		a.adopt(t, n)
-		g := newRig(t, quick(), n)
-		if _, err := g.deploy.prepareInstanceBoot(t.Context(), g.task, nil); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if g.management.device != c.device || g.management.persistent != c.persistent {
-			t.Errorf("%s: %s, persistent %v", name, g.management.device, g.management.persistent)
-		}
 	}
 }
 

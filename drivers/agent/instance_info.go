@@ -3,11 +3,11 @@ package agent
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/partition"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -31,7 +31,7 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 		t.Node.InstanceInfo["image_type"] = string(image.WholeDisk)
 	} else {
 		t.Node.InstanceInfo["image_type"] = string(image.Partition)
-		if err := d.layPartitions(t.Node, t.Node.InstanceInfo); err != nil {
+		if err := d.layPartitions(t.Node, size); err != nil {
 			return err
 		}
 	}
@@ -166,58 +166,34 @@ func (d *Deploy) checkMemory(n *store.Node, size int64) error {
 		"%d MiB.", size/image.MiB, memory, d.cfg.ReservedMemory)
 }
 
-// layPartitions computes the layout that an agent makes around a partition image.
-func (d *Deploy) layPartitions(n *store.Node, info store.Dict) error {
-	if info.String("root_gb") == "" {
-		return store.Errorf(store.MissingParameterValue,
-			"Some parameters were missing in node's instance_info. Missing are: ['root_gb']")
+// layPartitions records the layout that an agent makes around a partition image of so many bytes.
+func (d *Deploy) layPartitions(n *store.Node, size int64) error {
+	request, err := d.partitionRequest(n)
+	if err != nil {
+		return err
 	}
-	preserve, known := parseBool(cmp.Or(info.String("preserve_ephemeral"), "False"))
-	if !known {
-		return store.Errorf(store.InvalidParameterValue, "Invalid parameter preserve_ephemeral: Unrecognized value '%s', "+
-			"acceptable values are: '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'",
-			info.String("preserve_ephemeral"))
-	}
-	info["preserve_ephemeral"] = preserve
-	sizes := map[string]int64{}
-	for _, key := range []string{"root_gb", "swap_mb", "ephemeral_gb"} {
-		size, _, err := info.Int(key)
-		if err != nil {
-			return store.Errorf(store.InvalidParameterValue, "Invalid parameter %s: %v is not an integer value.", key, info[key])
-		}
-		sizes[key] = size
-		if info[key] == nil {
-			info[key] = 0
+	if n.InstanceInfo.String("image_disk_format") == string(image.FormatRaw) {
+		if err := request.CheckImage(size); err != nil {
+			return err
 		}
 	}
-	info["root_mb"], info["swap_mb"], info["ephemeral_mb"] = 1024*sizes["root_gb"], sizes["swap_mb"], 1024*sizes["ephemeral_gb"]
-	if _, given := info["ephemeral_format"]; !given {
-		info["ephemeral_format"] = nil
-	}
-	if sizes["ephemeral_gb"] != 0 && info.String("ephemeral_format") == "" {
-		info["ephemeral_format"] = d.cfg.EphemeralFormat
-	}
-	if _, given := info[keyConfigDrive]; !given {
-		info[keyConfigDrive] = nil
-	}
-	if !preserve {
-		return nil
-	}
-	return checkLayoutUnchanged(n, sizes)
+	request.Record(n.InstanceInfo, d.cfg.EphemeralFormat)
+	return nil
 }
 
-// checkLayoutUnchanged keeps a rebuild that preserves the ephemeral partition from moving it.
-func checkLayoutUnchanged(n *store.Node, wanted map[string]int64) error {
-	before := n.DriverInternalInfo.Dict("instance")
-	var changes strings.Builder
-	for _, key := range []string{"root_gb", "swap_mb", "ephemeral_gb"} {
-		if old, known, err := before.Int(key); err == nil && known && old != wanted[key] {
-			fmt.Fprintf(&changes, " Deployed value of %s was %d but requested value is %d.", key, old, wanted[key])
-		}
+// partitionRequest is the layout that a node's instance asks for. Ironic finds out what is wrong with one when it prepares
+// the deployment, or when the agent does; here it is refused before.
+func (d *Deploy) partitionRequest(n *store.Node) (partition.Request, error) {
+	request, err := partition.ParseRequest(n.InstanceInfo)
+	if err != nil {
+		return request, err
 	}
-	if changes.Len() == 0 {
-		return nil
+	mode, err := drivers.BootMode(n, d.cfg.BootMode)
+	if err != nil {
+		return request, err
 	}
-	return store.Errorf(store.InvalidParameterValue,
-		"The following parameters have different values from previous deployment:%s", changes.String())
+	if _, err := request.Plan(n, mode, 0); err != nil {
+		return request, err
+	}
+	return request, request.CheckUnchanged(n.DriverInternalInfo)
 }

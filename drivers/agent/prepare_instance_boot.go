@@ -5,8 +5,13 @@ import (
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/partition"
 	"github.com/ironmaster/ironmaster/store"
 )
+
+// keyRootUUID holds the UUID of the root file system, or a whole disk's identifier, in driver_internal_info.
+const keyRootUUID = "root_uuid_or_disk_id"
 
 // prepareInstanceBoot is the step deploy.prepare_instance_boot: what was written is made bootable, and the node is made to
 // boot it.
@@ -21,7 +26,10 @@ func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ sto
 	ids := answer.result()
 	root := ids.String("root uuid")
 	if root != "" {
-		internalInfo(t.Node)["root_uuid_or_disk_id"] = root
+		internalInfo(t.Node)[keyRootUUID] = root
+		if err := d.rememberLayout(t.Node); err != nil {
+			return drivers.Done, err
+		}
 		if err := t.Worker.Save(ctx, t); err != nil {
 			return drivers.Done, err
 		}
@@ -43,6 +51,19 @@ func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ sto
 	return drivers.Done, d.serve.Withdraw(ctx, t)
 }
 
+// rememberLayout writes down the layout of a partition image that is on the disk.
+func (d *Deploy) rememberLayout(n *store.Node) error {
+	if wholeDisk(n) {
+		return nil
+	}
+	request, err := partition.ParseRequest(n.InstanceInfo)
+	if err != nil {
+		return err
+	}
+	request.Remember(internalInfo(n))
+	return nil
+}
+
 // failed keeps the ramdisk's logs before the step ends in err: afterwards the node is switched off.
 func (d *Deploy) failed(ctx context.Context, t *drivers.Task, err error) error {
 	d.CollectLogs(ctx, t, "", true)
@@ -55,9 +76,12 @@ func (d *Deploy) configureLocalBoot(ctx context.Context, t *drivers.Task, root s
 	if err != nil {
 		return err
 	}
-	whole := wholeDisk(t.Node)
-	if root != "" && !whole || whole && mode == store.BootModeUEFI {
-		if err := d.installBootloader(ctx, t, bootloader{root: root, mode: mode, ids: ids, whole: whole}); err != nil {
+	b := bootloader{root: root, mode: mode, ids: ids, whole: wholeDisk(t.Node), softwareRAID: onSoftwareRAID(t.Node)}
+	if b.softwareRAID {
+		b.root = d.rootOnRAID(ctx, t)
+	}
+	if b.needed() {
+		if err := d.installBootloader(ctx, t, b); err != nil {
 			return err
 		}
 	}
@@ -73,13 +97,51 @@ func (d *Deploy) configureLocalBoot(ctx context.Context, t *drivers.Task, root s
 	return nil
 }
 
+// bootloader is what has to boot. A whole-disk image brings its own loader, of which a UEFI firmware must be told, and which
+// must be on each disk of a software RAID.
 type bootloader struct {
-	root, mode string
-	ids        store.Dict
-	whole      bool
+	root, mode          string
+	ids                 store.Dict
+	whole, softwareRAID bool
 }
 
-// installBootloader runs image.install_bootloader. An agent that is too old to know target_boot_mode is asked without.
+func (b bootloader) needed() bool {
+	if b.softwareRAID {
+		return true
+	}
+	if b.whole {
+		return b.mode == store.BootModeUEFI
+	}
+	return b.root != ""
+}
+
+func onSoftwareRAID(n *store.Node) bool {
+	for _, disk := range n.TargetRAIDConfig.List("logical_disks") {
+		if (store.Dict{"disk": disk}).Dict("disk").String("controller") == "software" {
+			return true
+		}
+	}
+	return false
+}
+
+// rootOnRAID is the UUID of the root file system in an image that was written onto a software RAID: an agent finds the
+// array's identifier at best, so the image's owner says it, and what the agent found counts only when nobody did.
+func (d *Deploy) rootOnRAID(ctx context.Context, t *drivers.Task) string {
+	if root := t.Node.InstanceInfo.String("image_rootfs_uuid"); root != "" {
+		return root
+	}
+	if source := t.Node.InstanceInfo.String("image_source"); image.IsGlance(source) {
+		meta, err := d.images.Show(ctx, image.Ref{Href: source, Requester: requester(t)})
+		if root := meta.Properties.String("rootfs_uuid"); err == nil && root != "" {
+			return root
+		}
+		t.Log.Warn().Err(err).Msg("the Glance image has no property rootfs_uuid that could be read")
+	}
+	return t.Node.DriverInternalInfo.String(keyRootUUID)
+}
+
+// installBootloader runs image.install_bootloader. An agent that is too old to know target_boot_mode is asked without, unless
+// it would then make a software RAID boot by BIOS that is to boot by UEFI.
 func (d *Deploy) installBootloader(ctx context.Context, t *drivers.Task, b bootloader) error {
 	params := store.Dict{"root_uuid": nullable(b.root), "efi_system_part_uuid": nil, "prep_boot_part_uuid": nil,
 		"target_boot_mode": b.mode}
@@ -91,7 +153,7 @@ func (d *Deploy) installBootloader(ctx context.Context, t *drivers.Task, b bootl
 	}
 	t.Worker.Report(t, drivers.Progress{Doing: "installing the bootloader", Waiting: true})
 	answer, err := d.client.poll(ctx, t.Node, request{method: "image.install_bootloader", params: params})
-	if store.KindOf(err) == store.AgentAPIError {
+	if store.KindOf(err) == store.AgentAPIError && !(b.softwareRAID && b.mode == store.BootModeUEFI) {
 		t.Log.Warn().Err(err).Msg("installing the bootloader again without target_boot_mode")
 		delete(params, "target_boot_mode")
 		answer, err = d.client.poll(ctx, t.Node, request{method: "image.install_bootloader", params: params})

@@ -28,7 +28,11 @@ func (d *Deploy) Validate(ctx context.Context, t *drivers.Task) error {
 	if !t.Hardware.Storage.ShouldWriteImage(t) {
 		return nil
 	}
-	return d.validateImage(t.Node)
+	if err := d.validateImage(t.Node); err != nil {
+		return err
+	}
+	warnOfBootOption(t)
+	return nil
 }
 
 func (d *Deploy) validateImage(n *store.Node) error {
@@ -49,11 +53,30 @@ func (d *Deploy) validateImage(n *store.Node) error {
 	if err := validateProxies(n); err != nil {
 		return err
 	}
-	kind := image.Partition
+	return d.validateKind(n)
+}
+
+// validateKind checks what an image of its kind needs. An image whose kind is not known yet is looked at again when the
+// deployment is prepared.
+func (d *Deploy) validateKind(n *store.Node) error {
 	if wholeDisk(n) {
-		kind = image.WholeDisk
+		return d.images.ValidateRootOnly(image.WholeDisk, n.InstanceInfo)
 	}
-	return d.images.ValidateRootOnly(kind, n.InstanceInfo)
+	if n.DriverInternalInfo[keyWholeDisk] == nil {
+		return nil
+	}
+	_, err := d.partitionRequest(n)
+	return err
+}
+
+// warnOfBootOption tells that an instance asks for network boot, which ironic gave up in Zed: instances boot from their disk.
+func warnOfBootOption(t *drivers.Task) {
+	capabilities, err := drivers.InstanceCapabilities(t.Node)
+	if err != nil || capabilities["boot_option"] == nil {
+		return
+	}
+	t.Log.Warn().Str("boot_option", capabilities.String("boot_option")).
+		Msg("The boot_option capability has been deprecated and is ignored, please unset it")
 }
 
 func wholeDisk(n *store.Node) bool { return n.DriverInternalInfo.Bool(keyWholeDisk, false) }

@@ -47,7 +47,19 @@ func TestValidate(t *testing.T) {
 		"good hints": {func(n *store.Node) {
 			n.InstanceInfo["root_device"] = map[string]any{"size": ">= 10", "rotational": "false", "name": "s== /dev/sda"}
 		}, "", ""},
-		"scheme": {func(n *store.Node) { n.InstanceInfo["image_source"] = "ftp://x/y" }, store.InvalidParameterValue, "ftp"},
+		"partition without root": {func(n *store.Node) { asPartition(n); delete(n.InstanceInfo, "root_gb") }, store.MissingParameterValue,
+			"Some parameters were missing in node's instance_info. Missing are: ['root_gb']"},
+		"partition with swap": {func(n *store.Node) { asPartition(n); n.InstanceInfo["swap_mb"] = 1024 }, "", ""},
+		"negative swap": {func(n *store.Node) { asPartition(n); n.InstanceInfo["swap_mb"] = -1 }, store.InvalidParameterValue,
+			"Invalid parameter swap_mb: -1 is negative."},
+		"too many for an MBR": {func(n *store.Node) {
+			asPartition(n)
+			n.InstanceInfo["swap_mb"], n.InstanceInfo["ephemeral_gb"] = 1, 3000
+			n.InstanceInfo["capabilities"] = map[string]any{"disk_label": "msdos"}
+		}, store.InvalidParameterValue, "The disk label msdos ends at 2 TiB"},
+		"kind not known yet": {func(n *store.Node) { n.DriverInternalInfo = nil; n.InstanceInfo["swap_mb"] = 1 }, "", ""},
+		"boot_option":        {func(n *store.Node) { n.InstanceInfo["capabilities"] = map[string]any{"boot_option": "netboot"} }, "", ""},
+		"scheme":             {func(n *store.Node) { n.InstanceInfo["image_source"] = "ftp://x/y" }, store.InvalidParameterValue, "ftp"},
 	} {
 		n := deployNode()
 		c.change(n)
@@ -57,4 +69,10 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: %v, want %s %s", name, err, c.kind, c.text)
 		}
 	}
+}
+
+// asPartition makes a node's image a partition's.
+func asPartition(n *store.Node) {
+	n.DriverInternalInfo["is_whole_disk_image"] = false
+	n.InstanceInfo["root_gb"] = 10
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/partition"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -115,15 +116,14 @@ func (d *Deploy) addPartitions(n *store.Node, info store.Dict) error {
 	if err != nil {
 		return err
 	}
+	// Nothing else is left: ironic gave up network boot of partition images in Zed.
 	info["deploy_boot_mode"], info["boot_option"] = mode, "local"
-	capabilities, err := drivers.InstanceCapabilities(n)
+	label, err := partition.LabelOf(n, mode)
 	if err != nil {
 		return err
 	}
-	if label := capabilities.String("disk_label"); label != "" {
-		info["disk_label"] = label
-	} else if mode == store.BootModeUEFI {
-		info["disk_label"] = "gpt"
+	if label != "" {
+		info["disk_label"] = string(label)
 	}
 	return nil
 }
