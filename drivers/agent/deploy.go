@@ -113,9 +113,14 @@ func (d *Deploy) Steps(kind drivers.StepKind) []drivers.Step {
 // Prepare makes everything ready for the agent: the node off and on the provisioning network, the image where the agent
 // will find it, the ramdisk to be booted next.
 func (d *Deploy) Prepare(ctx context.Context, t *drivers.Task) error {
+	return d.PrepareWith(ctx, t, d.buildInstanceInfo)
+}
+
+// PrepareWith is Prepare for a deploy interface whose image comes to the node by another way, for which supply cares.
+func (d *Deploy) PrepareWith(ctx context.Context, t *drivers.Task, supply func(context.Context, *drivers.Task) error) error {
 	switch t.Node.ProvisionState {
 	case store.Deploying:
-		return d.prepareDeploying(ctx, t)
+		return d.prepareDeploying(ctx, t, supply)
 	case store.Active, store.Unrescuing:
 		return t.Hardware.Boot.PrepareInstance(ctx, t)
 	case store.Adopting:
@@ -123,13 +128,13 @@ func (d *Deploy) Prepare(ctx context.Context, t *drivers.Task) error {
 	case store.Rescuing, store.RescueWait, store.Rescue, store.RescueFail:
 		return d.prepareRamdisk(ctx, t)
 	}
-	if err := d.buildInstanceInfo(ctx, t); err != nil {
+	if err := supply(ctx, t); err != nil {
 		return err
 	}
 	return d.prepareRamdisk(ctx, t)
 }
 
-func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task) error {
+func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task, supply func(context.Context, *drivers.Task) error) error {
 	if err := t.Hardware.Network.Validate(ctx, t); err != nil {
 		return err
 	}
@@ -152,7 +157,7 @@ func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task) error {
 	if err := t.Hardware.Network.AddProvisioningNetwork(ctx, t); err != nil {
 		return err
 	}
-	if err := d.buildInstanceInfo(ctx, t); err != nil || running {
+	if err := supply(ctx, t); err != nil || running {
 		return err
 	}
 	return d.prepareRamdisk(ctx, t)

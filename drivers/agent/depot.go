@@ -29,21 +29,11 @@ var _ Publisher = Depot{}
 // Serve fetches, checks, converts and publishes. The URL's secret goes to the journal before the node can know it, so that
 // the URL outlives a restart of this worker.
 func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (Served, error) {
-	watch := watching(t)
-	req := image.FetchRequest{Ref: wish.Ref, Owner: t.Node.UUID, Name: diskName, ForceRaw: wish.Raw,
-		DeclaredFormat: wish.DeclaredFormat, OnProgress: watch.fetched}
-	if !image.IsGlance(wish.Ref.Href) {
-		patient := image.Patient{Service: d.images.Service}
-		var err error
-		if req.Checksum, err = patient.Checksum(ctx, wish.Instance); err != nil {
-			return Served{}, err
-		}
-	}
-	began := time.Now()
-	drivers.Overhear(ctx, drivers.Exchange{With: drivers.WithImages, Asked: drivers.FetchBegun})
-	supply, err := d.images.Provide(ctx, req, "", watch.taken)
-	drivers.Overhear(ctx, drivers.Exchange{With: drivers.WithImages, Asked: drivers.FetchEnded, Took: time.Since(began), Err: err,
-		Answer: fmt.Sprintf("%.1f MiB, %s", float64(supply.Size)/(1<<20), supply.Format)})
+	var supply image.Supply
+	err := d.order(ctx, t, wish, func(req image.FetchRequest) (_ image.Cached, err error) {
+		supply, err = d.images.Provide(ctx, req, "", watching(t).taken)
+		return supply.Cached, err
+	})
 	if err != nil {
 		return Served{}, err
 	}
@@ -54,6 +44,36 @@ func (d Depot) Serve(ctx context.Context, t *drivers.Task, wish ServeRequest) (S
 	// gofail: var imagePromised struct{}
 	return Served{URL: supply.URL, Format: supply.Format, HashAlgo: supply.HashAlgo, HashValue: supply.HashValue,
 		Size: supply.Size}, nil
+}
+
+// Hold fetches, checks and converts an image and keeps it for the node until Withdraw. It gives it to nobody.
+func (d Depot) Hold(ctx context.Context, t *drivers.Task, wish ServeRequest) (cached image.Cached, err error) {
+	return cached, d.order(ctx, t, wish, func(req image.FetchRequest) (image.Cached, error) {
+		cached, err = d.images.Cache.Fetch(ctx, req)
+		return cached, err
+	})
+}
+
+// Held is what Hold keeps for a node, also after this worker was restarted.
+func (d Depot) Held(n *store.Node) (image.Cached, bool) { return d.images.Cache.Held(n.UUID, diskName) }
+
+// order words a wish as a request, and tells of the fetch.
+func (d Depot) order(ctx context.Context, t *drivers.Task, wish ServeRequest, fetch func(image.FetchRequest) (image.Cached, error)) error {
+	req := image.FetchRequest{Ref: wish.Ref, Owner: t.Node.UUID, Name: diskName, ForceRaw: wish.Raw,
+		DeclaredFormat: wish.DeclaredFormat, OnProgress: watching(t).fetched}
+	if !image.IsGlance(wish.Ref.Href) {
+		patient := image.Patient{Service: d.images.Service}
+		var err error
+		if req.Checksum, err = patient.Checksum(ctx, wish.Instance); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	drivers.Overhear(ctx, drivers.Exchange{With: drivers.WithImages, Asked: drivers.FetchBegun})
+	cached, err := fetch(req)
+	drivers.Overhear(ctx, drivers.Exchange{With: drivers.WithImages, Asked: drivers.FetchEnded, Took: time.Since(began), Err: err,
+		Answer: fmt.Sprintf("%.1f MiB, %s", float64(cached.Size)/(1<<20), cached.Format)})
+	return err
 }
 
 // Resume publishes again what the node held, under the token that its URL has. A node whose image comes from elsewhere

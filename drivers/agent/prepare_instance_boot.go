@@ -23,7 +23,12 @@ func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ sto
 	if err != nil {
 		return drivers.Done, err
 	}
-	ids := answer.result()
+	return drivers.Done, d.PrepareInstanceBoot(ctx, t, answer.result())
+}
+
+// PrepareInstanceBoot has the node boot what was written onto its disk. ids are the UUIDs of partitions, under the names that
+// agents give them: root uuid, efi system partition uuid, PReP Boot partition uuid. Those that there are not are left out.
+func (d *Deploy) PrepareInstanceBoot(ctx context.Context, t *drivers.Task, ids store.Dict) error {
 	root := ids.String("root uuid")
 	if root != "" {
 		internalInfo(t.Node)[keyRootUUID] = root
@@ -31,24 +36,24 @@ func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ sto
 			return drivers.Done, err
 		}
 		if err := t.Worker.Save(ctx, t); err != nil {
-			return drivers.Done, err
+			return err
 		}
 	} else if !wholeDisk(t.Node) {
 		t.Log.Error().Msg("the agent told no root UUID; the deployment will likely fail")
 	}
 	if !d.cfg.ManageBoot {
-		return drivers.Done, drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true)
+		return drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true)
 	}
 	if err := d.configureLocalBoot(ctx, t, root, ids); err != nil {
-		return drivers.Done, d.failed(ctx, t, err)
+		return d.failed(ctx, t, err)
 	}
 	if err := t.Hardware.Boot.PrepareInstance(ctx, t); err != nil {
 		t.Log.Error().Err(err).Msg("preparing the instance for booting")
-		return drivers.Done, d.failed(ctx, t, store.Errorf(store.InstanceDeployFailure,
+		return d.failed(ctx, t, store.Errorf(store.InstanceDeployFailure,
 			"Failed to prepare instance for booting: %w", err))
 	}
 	// The image has been taken. What stays published until tear-down would only be in somebody's way.
-	return drivers.Done, d.serve.Withdraw(ctx, t)
+	return d.serve.Withdraw(ctx, t)
 }
 
 // rememberLayout writes down the layout of a partition image that is on the disk.
