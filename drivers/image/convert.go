@@ -1,14 +1,9 @@
 package image
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,8 +98,7 @@ func lacksMemory(err error) bool {
 	return strings.Contains(text, "Resource temporarily unavailable") || strings.Contains(text, "Cannot allocate memory")
 }
 
-// run executes qemu-img once. It locks its thread because the kernel's parent-death signal is tied to the thread that
-// started a child: if this worker is killed, the qemu-img that it started ends too.
+// run executes qemu-img once.
 func (c *converter) run(ctx context.Context, format string, size int64, from, to string, progress *Progress) error {
 	if c.cfg.TimeLimit > 0 {
 		var cancel context.CancelFunc
@@ -112,74 +106,15 @@ func (c *converter) run(ctx context.Context, format string, size int64, from, to
 			fmt.Errorf("qemu-img did not finish within %s", c.cfg.TimeLimit))
 		defer cancel()
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
-	args := []string{"--as=" + strconv.FormatInt(c.cfg.MemoryLimit, 10)}
+	var limits []string
 	if c.cfg.CPULimit > 0 {
-		args = append(args, "--cpu="+strconv.FormatInt(int64(c.cfg.CPULimit/time.Second), 10))
+		limits = append(limits, "--cpu="+strconv.FormatInt(int64(c.cfg.CPULimit/time.Second), 10))
 	}
 	if size > 0 {
-		args = append(args, "--fsize="+strconv.FormatInt(size+MiB, 10))
+		limits = append(limits, "--fsize="+strconv.FormatInt(size+MiB, 10))
 	}
-	args = append(args, "--", c.cfg.QemuImg, "convert", "-p", "-f", format, "-O", "raw", from, to)
-	cmd := exec.CommandContext(ctx, c.cfg.Prlimit, args...)
-	// Each malloc arena counts against the address space; ironic found three to be enough.
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "MALLOC_ARENA_MAX=3")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	var complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &percentParser{progress: progress, total: size}, &limitedWriter{w: &complaint, left: 4096}
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("%w (install qemu-utils and util-linux)", err)
-	}
-	if text := strings.TrimSpace(complaint.String()); text != "" {
-		return fmt.Errorf("%s (%w)", text, err)
-	}
-	return fmt.Errorf("qemu-img: %w", err)
-}
-
-// percentParser reads the "(12.34/100%)\r" that qemu-img -p prints and counts it as bytes of the disk.
-type percentParser struct {
-	progress *Progress
-	total    int64 // bytes of the disk
-	line     []byte
-}
-
-func (p *percentParser) Write(b []byte) (int, error) {
-	for _, c := range b {
-		if c != '\r' && c != '\n' {
-			if len(p.line) < 64 {
-				p.line = append(p.line, c)
-			}
-			continue
-		}
-		text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(p.line)), "("), "/100%)")
-		if percent, err := strconv.ParseFloat(text, 64); err == nil {
-			p.progress.Set(int64(percent / 100 * float64(p.total)))
-		}
-		p.line = p.line[:0]
-	}
-	return len(b), nil
-}
-
-// limitedWriter keeps the first bytes and swallows the rest.
-type limitedWriter struct {
-	w    io.Writer
-	left int
-}
-
-func (l *limitedWriter) Write(b []byte) (int, error) {
-	keep := b[:min(len(b), l.left)]
-	l.left -= len(keep)
-	if _, err := l.w.Write(keep); err != nil {
-		return 0, err
-	}
-	return len(b), nil
+	_, err := NewQemuImg(c.cfg).Run(ctx, QemuImgRun{Limits: limits,
+		Arguments: []string{"convert", "-p", "-f", format, "-O", "raw", from, to},
+		OnPercent: func(percent float64) { progress.Set(int64(percent / 100 * float64(size))) }})
+	return err
 }

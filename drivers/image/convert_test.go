@@ -148,17 +148,3 @@ func TestConvertIsCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-func TestPercentParser(t *testing.T) {
-	var progress Progress
-	progress.Begin(PhaseConvert, 2000)
-	p := percentParser{progress: &progress, total: 2000}
-	for _, part := range []string{"    (0.00/100%)\r    (12.", "50/100%)\r", strings.Repeat("x", 1000), "\nnonsense\r"} {
-		if _, err := p.Write([]byte(part)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := progress.Snapshot().Done; got != 250 {
-		t.Errorf("done %d", got)
-	}
-}
