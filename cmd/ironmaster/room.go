@@ -33,7 +33,11 @@ func newRoomCommand() *cobra.Command {
 		Use:   "room --count N --dir DIR --inventory FILE",
 		Short: "Simulate a machine room: Redfish BMCs and deploy agents",
 		Long: `Simulate a machine room: Redfish BMCs over HTTPS, and deploy agents that boot from the virtual media
-which a conductor inserts, look themselves up in ironic-api, and write images onto disk files.
+which a conductor inserts or from the network, look themselves up in ironic-api, and write images onto disk files.
+
+Machines that boot from the network are answered as dnsmasq would, out of the files that a conductor with [dhcp]dhcp_provider
+= dnsmasq writes. They fetch what the answer names over TFTP and HTTP, and do what PXELINUX, GRUB (with shim) and iPXE would: a
+loader's configuration that these would not understand is an error in the room's log, and the machine stands still.
 
 With --qemu the machines behind the BMCs are QEMU's (Debian's qemu-system-x86 and ovmf), which boot for real, by UEFI or BIOS:
 what they run is up to the images. Their serial consoles are written to DIR/qemu/MACHINE/console.log.
@@ -58,6 +62,10 @@ machines and the same faults.`,
 	flags.IntVar(&cfg.MemoryMB, "memory-mb", 4096, "memory that each machine claims to have, in `MiB`")
 	flags.DurationVar(&cfg.PowerDelay, "power-delay", 0, "from a power request until the power changes")
 	flags.DurationVar(&cfg.BootDelay, "boot-delay", 0, "from power on until the agent starts")
+	flags.StringVar(&cfg.DHCP.HostsDir, "dhcp-hostsdir", "", "`folder` of dnsmasq's hosts ([dnsmasq]dhcp_hostsdir), which decides who may boot from the network")
+	flags.StringVar(&cfg.DHCP.OptsDir, "dhcp-optsdir", "", "`folder` of dnsmasq's options ([dnsmasq]dhcp_optsdir)")
+	flags.StringVar(&cfg.DHCP.LeaseFile, "dhcp-leasefile", "", "note leases in this `file` ([dnsmasq]dhcp_leasefile)")
+	flags.IntVar(&cfg.TFTPPort, "tftp-port", 0, "`port` of TFTP servers (default 69)")
 	flags.BoolVar(&verbose, "debug", false, "log everything that the machines do")
 	flags.StringVar(&machines.Accel, "qemu", "", "real virtual machines, run by `kvm` or emulated by tcg")
 	flags.StringVar(&machines.Bridge, "qemu-bridge", "", "`bridge` that the virtual machines are plugged into (default: each has "+
@@ -67,6 +75,9 @@ machines and the same faults.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if cfg.Count == 0 || cfg.Dir == "" || inventory == "" {
 			return errors.New("a room needs --count, --dir and --inventory")
+		}
+		if machines.Accel != "" && (cfg.DHCP.HostsDir != "" || cfg.TFTPPort != 0) {
+			return errors.New("--dhcp-hostsdir and --tftp-port are not for the machines of --qemu, whose network brings its own DHCP")
 		}
 		if machines.Bridge != "" && machines.Accel == "" {
 			return errors.New("--qemu-bridge is for the machines of --qemu")

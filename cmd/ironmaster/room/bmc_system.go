@@ -42,7 +42,7 @@ var systemRoutes = []route{
 }
 
 var (
-	overrideTargets = []string{"None", SourceNetwork, SourceCD, SourceDisk}
+	overrideTargets = []string{"None", SourceNetwork, SourceHTTP, SourceCD, SourceDisk}
 	overrideEnabled = []string{"Disabled", "Once", "Continuous"}
 	overrideModes   = []string{ModeUEFI, ModeLegacy}
 )

@@ -28,6 +28,8 @@ const (
 	SourceDisk    = "Hdd"
 	SourceCD      = "Cd"
 	SourceNetwork = "Pxe"
+	// SourceHTTP is a boot over HTTP, which UEFI knows and a BIOS does not.
+	SourceHTTP = "UefiHttp"
 )
 
 // The modes of a boot (Redfish ComputerSystem, BootSourceOverrideMode).

@@ -173,13 +173,18 @@ func parseBootConfig(config []byte, words []string) (map[string]string, bool) {
 			if !strings.EqualFold(fields[0], word) {
 				continue
 			}
-			parameters := map[string]string{}
-			for _, field := range fields[1:] {
-				name, value, _ := strings.Cut(strings.Trim(field, `"'`), "=")
-				parameters[name] = strings.Trim(value, `"'`)
-			}
-			return parameters, true
+			return parameters(fields[1:]), true
 		}
 	}
 	return nil, false
+}
+
+// parameters takes the words of a kernel command line apart.
+func parameters(words []string) map[string]string {
+	taken := map[string]string{}
+	for _, word := range words {
+		name, value, _ := strings.Cut(strings.Trim(word, `"'`), "=")
+		taken[name] = strings.Trim(value, `"'`)
+	}
+	return taken
 }

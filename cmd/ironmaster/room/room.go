@@ -2,8 +2,8 @@
 // ironic-python-agent, thousands of machines in one process.
 //
 // Nothing in it knows the worker. A machine is told what to do only through its BMC; its agent starts only when the
-// machine was powered on with a boot ISO inserted and the boot override set, reads its parameters from that ISO, and
-// finds ironic, the image and the way back over the network, as a real one does.
+// machine was powered on with the boot override set, and a boot ISO inserted or a boot loader on the network, reads its
+// parameters from what it boots, and finds ironic, the image and the way back over the network, as a real one does.
 package room
 
 import (
@@ -25,6 +25,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
+
+	"github.com/ironmaster/ironmaster/cmd/ironmaster/room/netboot"
 )
 
 // Config describes a room. Count and Dir are required; zero values elsewhere mean the stated defaults.
@@ -64,6 +66,10 @@ type Config struct {
 	DownloadPause time.Duration
 	// DownloadRate is how many bytes a second an agent takes of an image; 0 is no limit.
 	DownloadRate int64
+	// DHCP answers simulated machines that boot from the network. Nobody answers them when it is empty.
+	DHCP netboot.Dnsmasq
+	// TFTPPort is where TFTP servers are asked; 0 means 69.
+	TFTPPort int
 	// Roots are the authorities that agents trust for https URLs when their ISO does not say ipa-insecure; nil means
 	// the system's.
 	Roots *x509.CertPool
@@ -105,6 +111,7 @@ type Room struct {
 	converting chan struct{}
 	// verified and insecure are shared by all agents and BMCs, to keep the number of descriptors low.
 	verified, insecure *http.Client
+	network            *netboot.Network
 }
 
 // Open starts a room. Its listeners, goroutines and descriptors live until Close or until ctx ends and Close is called.
@@ -138,6 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 		verified:   newHTTPClient(&tls.Config{RootCAs: cfg.Roots}),
 		insecure:   newHTTPClient(&tls.Config{InsecureSkipVerify: true}),
 	}
+	r.network = &netboot.Network{DHCP: cfg.DHCP, TFTPPort: cfg.TFTPPort, Client: r.verified}
 	for i := range cfg.Count {
 		m, err := r.addMachine(ctx, ca, i)
 		if err != nil {
@@ -275,6 +283,12 @@ func (c *Config) complete() error {
 	}
 	if c.NICs < 0 || c.NICs > 1<<8 {
 		return fmt.Errorf("a machine has 1 to 256 network interfaces, not %d", c.NICs)
+	}
+	if (c.DHCP.HostsDir == "") != (c.DHCP.OptsDir == "") {
+		return errors.New("DHCP needs both the folder of hosts and that of options")
+	}
+	if c.TFTPPort < 0 || c.TFTPPort >= 1<<16 {
+		return fmt.Errorf("there is no TFTP port %d", c.TFTPPort)
 	}
 	if err := c.Faults.check(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -51,22 +52,33 @@ func (m *Machine) boot(ctx context.Context, plan BootPlan) {
 	if !pause(ctx, m.room.cfg.BootDelay) {
 		return
 	}
-	if plan.Source == SourceCD && plan.Image != "" {
-		if err := m.bootMedia(ctx, plan); err != nil && ctx.Err() == nil {
-			m.log.Warn().Err(err).Msg("booting from virtual media")
-			m.change(func(s *state) { s.booted, s.bootError = BootFailed, err.Error() })
-		}
-		return
+	var err error
+	switch {
+	case plan.Source == SourceCD && plan.Image != "":
+		err = m.bootMedia(ctx, plan)
+	case plan.Source == SourceNetwork || plan.Source == SourceHTTP:
+		err = m.bootNetwork(ctx, plan)
+	default:
+		m.bootDisk("")
 	}
+	if err != nil && ctx.Err() == nil {
+		m.log.Warn().Err(err).Str("source", plan.Source).Msg("booting")
+		m.change(func(s *state) { s.booted, s.bootError = BootFailed, err.Error() })
+	}
+}
+
+// bootDisk runs what is on the disk, in name. What was tried before is told with the reason that it cannot.
+func (m *Machine) bootDisk(before string) {
 	bootable, err := m.disk.bootable()
+	if err == nil && !bootable {
+		err = errors.New("the disk has no partition table")
+	}
+	if err != nil && before != "" {
+		err = fmt.Errorf("%s; then %w", before, err)
+	}
 	m.change(func(s *state) {
-		switch {
-		case err != nil:
+		if s.booted = BootDisk; err != nil {
 			s.booted, s.bootError = BootFailed, err.Error()
-		case bootable:
-			s.booted = BootDisk
-		default:
-			s.booted, s.bootError = BootFailed, "the disk has no partition table"
 		}
 	})
 }
@@ -77,6 +89,10 @@ func (m *Machine) bootMedia(ctx context.Context, plan BootPlan) error {
 	if err != nil {
 		return fmt.Errorf("reading the boot ISO: %w", err)
 	}
+	return m.bootAgent(ctx, parameters)
+}
+
+func (m *Machine) bootAgent(ctx context.Context, parameters map[string]string) error {
 	a, err := newAgent(m, parameters)
 	if err != nil {
 		return fmt.Errorf("starting the agent: %w", err)

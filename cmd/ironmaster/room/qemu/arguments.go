@@ -34,7 +34,7 @@ func bootIndexes(source string) map[string]int {
 	switch source {
 	case room.SourceCD:
 		order[deviceCD] = 0
-	case room.SourceNetwork:
+	case room.SourceNetwork, room.SourceHTTP:
 		order[deviceNIC] = 0
 	}
 	return order
