@@ -150,10 +150,17 @@ func newProgress(host string, n *store.Node, flow string) ProgressPayload {
 // Report is drivers.Worker: a driver tells how far its step is. Bytes are told at most once in ProgressInterval, and
 // always when they are complete.
 func (c *Conductor) Report(dt *drivers.Task, p drivers.Progress) {
-	n, now := dt.Node, c.now()
-	c.noteProgress(n, p)
-	var payload *ProgressPayload
-	c.progress.with(n.UUID, func(f *flowProgress) {
+	c.noteProgress(dt.Node, p)
+	if event := c.progressEvent(dt.Node.UUID, p); event != nil {
+		c.tellProgress(dt.Node, event)
+	}
+}
+
+// progressEvent says what is to be told of a node's flow, without what is the node's; nil when it is too early, or no
+// flow of that node runs here.
+func (c *Conductor) progressEvent(node string, p drivers.Progress) (event *ProgressPayload) {
+	now := c.now()
+	c.progress.with(node, func(f *flowProgress) {
 		complete := p.Total > 0 && p.Bytes >= p.Total && f.done < p.Total
 		moved := p.Bytes > 0
 		if moved && (f.began.IsZero() || p.Bytes < f.done) {
@@ -165,20 +172,24 @@ func (c *Conductor) Report(dt *drivers.Task, p drivers.Progress) {
 			return
 		}
 		f.sent, f.done = now, p.Bytes
-		event := newProgress(c.cfg.Host, n, f.flow)
+		event = &ProgressPayload{Flow: f.flow, Waiting: p.Waiting, Reason: optional(p.Doing)}
 		if f.step != "" {
 			step, index, total := f.step, f.index, f.total
 			event.Step, event.Index, event.Total = &step, &index, &total
 		}
-		event.Waiting, event.Reason = p.Waiting, optional(p.Doing)
 		if moved {
-			f.measure(&event, p, now)
+			f.measure(event, p, now)
 		}
-		payload = &event
 	})
-	if payload != nil {
-		c.postProgress(uuid.NewString(), n, flowUpdate, *payload, oslo.AdminContext())
-	}
+	return event
+}
+
+// tellProgress completes an event with what is the node's, and posts it.
+func (c *Conductor) tellProgress(n *store.Node, event *ProgressPayload) {
+	whole := newProgress(c.cfg.Host, n, event.Flow)
+	event.NodeUUID, event.NodeName, event.InstanceUUID = whole.NodeUUID, whole.NodeName, whole.InstanceUUID
+	event.Conductor, event.ProvisionState = whole.Conductor, whole.ProvisionState
+	c.postProgress(uuid.NewString(), n, flowUpdate, *event, oslo.AdminContext())
 }
 
 // measure fills in percent, rate and ETA from what flowed since the step's first byte.

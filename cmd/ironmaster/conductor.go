@@ -124,6 +124,9 @@ func (p *workerProcess) run(ctx context.Context) error {
 	}
 	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Transport: wires.transport, Notifier: wires.notifier,
 		Hardware: hw.enabled, Images: hw.images, Codec: codec, Metrics: registry, Log: p.log})
+	if err := hw.boot.begin(ctx, worker.NoteTransfer); err != nil {
+		return err
+	}
 	return p.serve(ctx, worker, registry, wires.senders)
 }
 

@@ -27,6 +27,7 @@ type hardware struct {
 	enabled *catalog.Enabled
 	images  *imageKinds
 	depot   *image.Depot
+	boot    *bootServers
 	redfish *redfish.Client
 	log     zerolog.Logger
 }
@@ -34,11 +35,13 @@ type hardware struct {
 // openHardware builds every driver of this build and enables those that the settings name.
 func openHardware(ctx context.Context, s *config.Settings, release messaging.Release, db *sql.DB, log zerolog.Logger) (
 	*hardware, error) {
-	depot, err := image.OpenDepot(ctx, imageConfig(s), log)
+	boot, images := openBootServers(s, log), imageConfig(s)
+	images.Server.Plain = boot.plain(s, log)
+	depot, err := image.OpenDepot(ctx, images, log)
 	if err != nil {
 		return nil, fmt.Errorf("opening the image service: %w", err)
 	}
-	h := &hardware{depot: depot, redfish: redfish.New(redfishConfig(s), log), log: log}
+	h := &hardware{depot: depot, boot: boot, redfish: redfish.New(redfishConfig(s), log), log: log}
 	if err := h.enable(ctx, s, release, db); err != nil {
 		h.close()
 		return nil, err
@@ -84,9 +87,13 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 
 // collectors tell what the drivers know of the machines as a whole.
 func (h *hardware) collectors() []prometheus.Collector {
-	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	all := []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ironmaster_bmcs_silent", Help: "Redfish BMCs that have not answered for several requests in a row.",
 	}, func() float64 { return float64(h.redfish.Silent()) })}
+	if h.boot.tftp != nil {
+		all = append(all, h.boot.tftp.Collectors()...)
+	}
+	return all
 }
 
 // apiURL is where ramdisks reach ironic-api: as configured, else as the catalogue has it.
@@ -112,6 +119,9 @@ const closeTimeout = 10 * time.Second
 func (h *hardware) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	if err := h.boot.close(ctx); err != nil {
+		h.log.Warn().Err(err).Msg("The TFTP server was cut off")
+	}
 	if err := h.depot.Close(ctx); err != nil {
 		h.log.Error().Err(err).Msg("Closing the image service failed")
 	}

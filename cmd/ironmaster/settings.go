@@ -16,6 +16,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/fake"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/tftp"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/messaging/rabbit"
@@ -176,6 +177,13 @@ func imageConfig(s *config.Settings) image.Config {
 	}
 	c.OutageLimit = s.Ironmaster.ImageOutageLimit
 	c.WholeDiskRootOnly = s.Ironmaster.WholeDiskRootOnly
+	return c
+}
+
+func tftpConfig(s *config.Settings) tftp.Config {
+	c := tftp.DefaultConfig()
+	c.Listen, c.Root = s.Ironmaster.TFTPListen, s.PXE.TFTPRoot
+	c.MaxTransfers, c.RateLimit = s.Ironmaster.TFTPMaxTransfers, s.Ironmaster.TFTPRateLimit<<10
 	return c
 }
 

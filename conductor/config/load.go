@@ -131,6 +131,9 @@ func (d *decoder) applyQuery() error {
 	return nil
 }
 
+// slowestTransfer is the lowest tftp_rate_limit, in KiB a second: the largest block of TFTP takes a second then.
+const slowestTransfer = 64
+
 // complete checks what depends on several options and fills in what is derived from others.
 func (s *Settings) complete() error {
 	var problems []error
@@ -158,6 +161,14 @@ func (s *Settings) complete() error {
 	_, port, err := net.SplitHostPort(s.Ironmaster.ImageServerListen)
 	if err != nil {
 		problem("[ironmaster]image_server_listen = %q: must be host:port", s.Ironmaster.ImageServerListen)
+	}
+	if listen := s.Ironmaster.TFTPListen; listen != "" {
+		if _, _, err := net.SplitHostPort(listen); err != nil {
+			problem("[ironmaster]tftp_listen = %q: must be host:port", listen)
+		}
+	}
+	if r := s.Ironmaster.TFTPRateLimit; r != 0 && r < slowestTransfer {
+		problem("[ironmaster]tftp_rate_limit = %d: must be 0 or at least %d, or firmware gives up between two blocks", r, slowestTransfer)
 	}
 	if s.Ironmaster.ImageServerURL == "" {
 		s.Ironmaster.ImageServerURL = "http://" + net.JoinHostPort(s.Default.MyIP, port)

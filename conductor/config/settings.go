@@ -131,5 +131,8 @@ type Ironmaster struct {
 	ImageConvertTimeLimit time.Duration `opt:"image_convert_time_limit" default:"600" min:"1"`                 // of one qemu-img run
 	ImageOutageLimit      time.Duration `opt:"image_outage_limit" default:"1800" min:"0"`                      // of Glance, Keystone or a web server, within a flow
 	MaxImageSize          int64         `opt:"max_image_size" default:"1048576" min:"1" max:"8388608"`         // MiB of virtual size, at most 8 TiB
+	TFTPListen            string        `opt:"tftp_listen"`                                                    // [pxe]tftp_root by TFTP; empty serves nothing
+	TFTPMaxTransfers      int           `opt:"tftp_max_transfers" default:"1000" min:"1" max:"10000"`          // at once
+	TFTPRateLimit         int64         `opt:"tftp_rate_limit" default:"0" min:"0" max:"10485760"`             // KiB a second of each transfer; 0: no limit
 	ProgressInterval      time.Duration `opt:"progress_interval" default:"5" min:"1" max:"3600" reload:"true"` // between events while bytes flow
 }

@@ -180,4 +180,6 @@ type ServerConfig struct {
 	// RecallTime is how long after the start a request for something unknown waits, for it may have been published before a
 	// restart and be published again.
 	RecallTime time.Duration
+	// Plain gives out further files, under plain names and to whoever asks; nil gives out none.
+	Plain Plain
 }

@@ -59,7 +59,7 @@ func (Publication) String() string { return "image.Publication{secret}" }
 func (p Publication) GoString() string { return p.String() }
 
 // Server serves images, ISOs and config drives to nodes and BMCs, each under a path that nobody can guess, until they
-// are withdrawn. It lists nothing and answers 404 to everything else.
+// are withdrawn, and under all other paths the files of Plain. It lists nothing.
 type Server struct {
 	cfg  ServerConfig
 	log  zerolog.Logger
@@ -81,6 +81,9 @@ type publication struct {
 	etag      string
 	withdrawn context.Context
 	withdraw  context.CancelFunc
+	// plain is the file of a request for a plain name, which ends with that request; modified is its age.
+	plain    *os.File
+	modified time.Time
 
 	mu    sync.Mutex // guards taken against two ranges that end at once
 	taken Progress   // of the latest pass over the file
@@ -266,6 +269,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.log.Debug().Err(err).Msg("setting a deadline for the body of an image request")
 		}
 	}
+	if p == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		p = s.plain(r.URL.Path, r.RemoteAddr)
+	}
 	if p == nil {
 		http.NotFound(w, r)
 		return
@@ -313,6 +319,8 @@ func (bytesContent) Close() error { return nil }
 
 func (p *publication) open() (io.ReadSeekCloser, time.Time, error) {
 	switch {
+	case p.plain != nil:
+		return p.plain, p.modified, nil
 	case p.Path != "":
 	case p.Open != nil:
 		content, err := p.Open()
