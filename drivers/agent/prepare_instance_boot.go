@@ -33,7 +33,7 @@ func (d *Deploy) PrepareInstanceBoot(ctx context.Context, t *drivers.Task, ids s
 	if root != "" {
 		internalInfo(t.Node)[keyRootUUID] = root
 		if err := d.rememberLayout(t.Node); err != nil {
-			return drivers.Done, err
+			return err
 		}
 		if err := t.Worker.Save(ctx, t); err != nil {
 			return err
