@@ -87,6 +87,33 @@ func TestBytesAreToldNowAndThenAndAtTheEnd(t *testing.T) {
 	}
 }
 
+func TestBootFilesAreToldWhileAFlowRunsOnly(t *testing.T) {
+	w := idle(t, nil)
+	n := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.DeployWait })
+	held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+	defer func() { _ = held.release(t.Context()) }()
+	w.clock.stop()
+	file := drivers.Transfer{Node: n.UUID, File: n.UUID + "/deploy_kernel", By: "TFTP", Peer: "192.0.2.7:2070", Bytes: 10, Total: 40}
+	w.NoteTransfer(t.Context(), file)
+	held.reportFlow(t.Context(), flowDeploy, flowStart, "")
+	w.NoteTransfer(t.Context(), file)
+	file.Bytes = 20 // too soon
+	w.NoteTransfer(t.Context(), file)
+	file.Bytes = 40
+	w.NoteTransfer(t.Context(), file)
+	w.NoteTransfer(t.Context(), drivers.Transfer{File: "undionly.kpxe", Bytes: 1, Total: 1})
+
+	status, told := w.told(t, n.UUID)
+	if !slices.Equal(status, []string{"start", "update", "update"}) {
+		t.Fatalf("told %q", status)
+	}
+	equal(t, "percent", *told[1].Percent, 25)
+	equal(t, "percent at the end", *told[2].Percent, 100)
+	equal(t, "state", told[2].ProvisionState, store.DeployWait)
+	equal(t, "waiting", told[2].Waiting, true)
+	equal(t, "reason", *told[2].Reason, "the machine loads "+n.UUID+"/deploy_kernel by TFTP from this conductor")
+}
+
 func TestFlowsTellTheirStepsAndHowTheyEnd(t *testing.T) {
 	w := startWorker(t, nil)
 	w.bus.away.Store(true)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -9,9 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/tftp"
 	"github.com/ironmaster/ironmaster/messaging"
 )
 
@@ -112,6 +116,57 @@ func TestDirectoriesAreTriedWithoutMakingThem(t *testing.T) {
 	}
 	if !strings.Contains(text.String(), "[pxe]images_path: ") || !strings.Contains(text.String(), "[ironmaster]state_file") {
 		t.Errorf("found %s", text.String())
+	}
+}
+
+func TestWhoServesTFTP(t *testing.T) {
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	root := t.TempDir()
+	for _, c := range []struct {
+		name, boot, root, listen string
+		levels                   []level
+		text                     string
+	}{
+		{"not needed", "redfish-virtual-media", "/nowhere", "", nil, ""},
+		{"served here", "ipxe", root, "127.0.0.1:0", []level{levelOK}, root},
+		{"no folder", "pxe", "/nowhere", "127.0.0.1:0", []level{levelWarn, levelOK}, "[pxe]tftp_root: "},
+		{"in use", "pxe", root, free.LocalAddr().String(), []level{levelFail}, "another program"},
+		{"not ours", "pxe", root, "192.0.2.1:69", []level{levelFail}, "192.0.2.1:69"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &config.Settings{}
+			s.Default.EnabledBoot, s.PXE.TFTPRoot = []string{c.boot}, c.root
+			s.Ironmaster = config.Ironmaster{TFTPListen: c.listen, AdminListen: nobody(t)}
+			got := (&checker{first: s}).checkTFTP(t.Context())
+			var levels []level
+			for _, f := range got {
+				levels = append(levels, f.level)
+			}
+			if !slices.Equal(levels, c.levels) || len(got) > 0 && !strings.Contains(got[0].text, c.text) {
+				t.Errorf("found %+v", got)
+			}
+		})
+	}
+}
+
+func TestAnotherTFTPServerIsAsked(t *testing.T) {
+	server := tftp.New(tftp.Config{Listen: "127.0.0.1:0", Root: t.TempDir(), MaxTransfers: 1}, nil, zerolog.Nop())
+	addr, err := server.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := askTFTP(addr.String()); f.level != levelOK {
+		t.Errorf("found %+v", f)
+	}
+	if err := server.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := askTFTP(addr.String()); f.level != levelWarn || f.remedy == "" {
+		t.Errorf("without a server: %+v", f)
 	}
 }
 

@@ -259,7 +259,7 @@ func TestFiveHundredReadersAtOnce(t *testing.T) {
 	cfg := quick(root)
 	cfg.Timeout, cfg.Retries = time.Second, 10
 	_, addr := serve(t, cfg, nil)
-	want := fill(t, root, "ramdisk", 64<<10)
+	want := fill(t, root, "ramdisk", 16<<10)
 	var all sync.WaitGroup
 	errs := make(chan error, 500)
 	for range cap(errs) {
