@@ -22,6 +22,7 @@ import (
 type sessionKey struct {
 	address, prefix, username, auth string
 	verify                          Verify
+	timeout                         time.Duration
 	password                        [sha256.Size]byte
 }
 
@@ -93,7 +94,8 @@ func (c *Client) farewell(ctx context.Context, s *session) {
 func (c *Client) key(t target) sessionKey {
 	mac := hmac.New(sha256.New, c.seed[:])
 	mac.Write([]byte(t.password))
-	key := sessionKey{address: t.address, prefix: t.prefix, username: t.username, auth: t.auth, verify: t.verify}
+	key := sessionKey{address: t.address, prefix: t.prefix, username: t.username, auth: t.auth, verify: t.verify,
+		timeout: t.timeout}
 	mac.Sum(key.password[:0])
 	return key
 }
@@ -165,23 +167,30 @@ func (c *Client) onSystem(ctx context.Context, t *drivers.Task, do func(*system)
 	if err != nil {
 		return err
 	}
+	return c.visit(ctx, t, where, nil, do)
+}
+
+// visit calls do with the ComputerSystem that is found at where. failed words what went wrong; nil stands for the errors of the
+// type redfish.
+func (c *Client) visit(ctx context.Context, t *drivers.Task, where target, failed func(reason string) error,
+	do func(*system) error) error {
 	ctx = bmc.WithAsking(ctx, bmc.Asking{Routine: t.Routine})
 	sys, err := c.open(ctx, where)
 	if untrusted(err) {
 		// The file of trusted certificates may have been replaced since the session read it.
 		sys, err = c.open(ctx, where)
 	}
-	var failed *notOpened
+	var notOpen *notOpened
 	switch {
-	case errors.As(err, &failed):
-		return failed.session.failure(ctx, t.Node.UUID, failed.cause)
+	case errors.As(err, &notOpen):
+		return notOpen.session.failure(ctx, t.Node.UUID, notOpen.cause, failed)
 	case err != nil:
 		return err
 	}
-	sys.task = t
+	sys.task, sys.failed = t, failed
 	err = do(sys)
 	c.release(sys.session, spoils(err))
-	return sys.session.failure(ctx, t.Node.UUID, err)
+	return sys.session.failure(ctx, t.Node.UUID, err, failed)
 }
 
 // notOpened is a BMC that does not show its ComputerSystem.

@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -56,12 +57,21 @@ func (s *system) drives() ([]*drive, error) {
 	return drives, nil
 }
 
-// managers are the BMCs of a system: those that it names, or else all of the service.
+// managers are the BMCs of a system: those that it names, or else all of the service. iLO 4 names them in a way of its own,
+// which reads as a link to nowhere.
 func (s *system) managers() ([]*schemas.Manager, error) {
-	managers, err := s.ManagedBy()
-	if err == nil && len(managers) == 0 {
-		managers, err = s.api.Service.Managers()
+	var named struct {
+		Links struct{ ManagedBy []schemas.Link }
 	}
+	if err := json.Unmarshal(s.RawData, &named); err != nil {
+		return nil, err
+	}
+	links := named.Links.ManagedBy
+	if len(links) == 0 || slices.ContainsFunc(links, func(l schemas.Link) bool { return l == "" }) {
+		managers, err := s.api.Service.Managers()
+		return managers, single(err)
+	}
+	managers, err := s.ManagedBy()
 	return managers, single(err)
 }
 
@@ -109,13 +119,49 @@ func (s *system) ejectAllBut(url string) ([]*drive, error) {
 	return drives, nil
 }
 
-// eject uses the action, or a PATCH where there is none (Lenovo).
+// eject uses the action, the vendor's own where there is none or it is refused (HPE), or a PATCH (Lenovo).
 func (d *drive) eject() error {
+	var err error
 	if d.SupportsMediaEject {
-		_, err := d.EjectMedia()
+		if _, err = d.EjectMedia(); !d.refused(err) {
+			return err
+		}
+	}
+	if own := d.vendorAction("EjectVirtualMedia"); own != "" {
+		d.DisableEtagMatch(true)
+		return d.Post(own, struct{}{})
+	}
+	if d.SupportsMediaEject {
 		return err
 	}
 	return patch(d, map[string]any{"Image": nil, "Inserted": false})
+}
+
+// refused tells that a drive did not take an action, as old iLOs do not take the standard's.
+func (d *drive) refused(err error) bool {
+	status := statusOf(err)
+	return status >= 400 && status < 500 && status != http.StatusUnauthorized && status != http.StatusForbidden
+}
+
+// vendorAction is the target of an action that a vendor had before the standard did, such as HPE's
+// #HpeiLOVirtualMedia.InsertVirtualMedia; "" where there is none.
+func (d *drive) vendorAction(name string) string {
+	var vendors map[string]struct {
+		Actions map[string]struct {
+			Target string `json:"target"`
+		}
+	}
+	if json.Unmarshal(d.OEM, &vendors) != nil {
+		return ""
+	}
+	for _, vendor := range vendors {
+		for action, one := range vendor.Actions {
+			if strings.HasSuffix(action, "."+name) {
+				return one.Target
+			}
+		}
+	}
+	return ""
 }
 
 // insertInto inserts, again after a while when the BMC is still busy with the ejection before, as Dell's are.
@@ -138,10 +184,23 @@ func (s *system) insertInto(d *drive, url string) error {
 // insert sends what BMCs agree on. Inserted and WriteProtected are true by default; Supermicro's refuse them in the action,
 // Lenovo's need them in the PATCH. A BMC that asks for the protocol gets it.
 func (d *drive) insert(url string) error {
-	yes := true
-	if !d.SupportsMediaInsert {
-		return patch(d, map[string]any{"Image": url, "Inserted": yes, "WriteProtected": yes})
+	var err error
+	if d.SupportsMediaInsert {
+		if err = d.insertStandard(url); !d.refused(err) {
+			return err
+		}
 	}
+	if own := d.vendorAction("InsertVirtualMedia"); own != "" {
+		d.DisableEtagMatch(true)
+		return d.Post(own, map[string]string{"Image": url})
+	}
+	if d.SupportsMediaInsert {
+		return err
+	}
+	return patch(d, map[string]any{"Image": url, "Inserted": true, "WriteProtected": true})
+}
+
+func (d *drive) insertStandard(url string) error {
 	parameters := &schemas.VirtualMediaInsertMediaParameters{Image: url}
 	_, err := d.InsertMedia(parameters)
 	if statusOf(err) != http.StatusBadRequest || !strings.Contains(err.Error(), "TransferProtocolType") {

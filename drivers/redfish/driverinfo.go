@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -45,6 +46,8 @@ type target struct {
 	username, password string
 	verify             Verify
 	auth               string
+	// timeout bounds reaching the BMC and each of its answers; 0 stands for the configured ones.
+	timeout time.Duration
 }
 
 // parseDriverInfo reads driver_info with the checks and texts of ironic (ironic/drivers/modules/redfish/utils.py). One
@@ -63,7 +66,7 @@ func parseDriverInfo(n *store.Node, cfg Config) (target, error) {
 	if t.systemID, err = parseSystemID(n); err != nil {
 		return target{}, err
 	}
-	if t.verify, err = parseVerify(n, cfg.VerifyCA); err != nil {
+	if t.verify, err = ParseVerify(n, "redfish_verify_ca", cfg.VerifyCA); err != nil {
 		return target{}, err
 	}
 	t.auth = cfg.AuthType
@@ -140,8 +143,9 @@ func quotePath(path string) string {
 	return b.String()
 }
 
-func parseVerify(n *store.Node, fallback Verify) (Verify, error) {
-	value, given := n.DriverInfo["redfish_verify_ca"]
+// ParseVerify reads how a certificate is checked from a key of driver_info; fallback counts where it is missing.
+func ParseVerify(n *store.Node, key string, fallback Verify) (Verify, error) {
+	value, given := n.DriverInfo[key]
 	if !given {
 		return fallback, nil
 	}
@@ -159,8 +163,8 @@ func parseVerify(n *store.Node, fallback Verify) (Verify, error) {
 			return Verify{Off: true}, nil
 		}
 	}
-	return Verify{}, store.Errorf(store.InvalidParameterValue, "Invalid value type set in driver_info/redfish_verify_ca "+
-		`on node %s. The value should be a Boolean or the path to a file/directory, not "%s"`, n.UUID, pythonText(value))
+	return Verify{}, store.Errorf(store.InvalidParameterValue, "Invalid value type set in driver_info/%s on node %s. The value should "+
+		`be a Boolean or the path to a file/directory, not "%s"`, key, n.UUID, pythonText(value))
 }
 
 // empty is Python's idea of a value that counts as missing.

@@ -181,8 +181,8 @@ func shorten(text string) string {
 }
 
 // failure turns an error into what users of ironic see: RedfishConnectionError when the BMC could not be reached,
-// RedfishError when it did not do what was asked.
-func (s *session) failure(ctx context.Context, node string, err error) error {
+// RedfishError when it did not do what was asked. A vendor's failed words both.
+func (s *session) failure(ctx context.Context, node string, err error, failed func(reason string) error) error {
 	var known *store.Error
 	switch {
 	case err == nil:
@@ -191,6 +191,8 @@ func (s *session) failure(ctx context.Context, node string, err error) error {
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("speaking to the BMC %s: %w", s.address, context.Cause(ctx))
+	case failed != nil:
+		return failed(s.explain(err))
 	case unreachable(err):
 		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", node, s.explain(err))
 	}

@@ -130,11 +130,15 @@ func (s *system) told(err error, preface string, secrets ...string) error {
 	if errors.As(err, &known) || s.ctx.Err() != nil || statusOf(err) == 401 {
 		return err
 	}
-	text := preface + s.session.explain(err)
+	reason := s.session.explain(err)
 	for _, secret := range secrets {
-		text = withoutSecret(text, secret)
+		reason = withoutSecret(reason, secret)
 	}
-	if unreachable(err) {
+	text := preface + reason
+	switch {
+	case s.failed != nil:
+		return s.failed(reason)
+	case unreachable(err):
 		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", s.task.Node.UUID, text)
 	}
 	return redfishError("%s", text)
@@ -153,29 +157,42 @@ func (s *system) change(state string, timeout time.Duration) error {
 	return s.await(plan.end, timeout)
 }
 
-// await polls the power state, quickly first and slower later. A BMC that cannot be asked for a moment, as many cannot
-// while they switch, is asked again until the time is over.
+// await polls the power state until it is the one wanted.
 func (s *system) await(state string, timeout time.Duration) error {
+	reached, err := s.poll(timeout, s.session.cfg.PowerPoll, func() bool { return s.power() == state })
+	if err == nil && !reached {
+		return store.Errorf(store.PowerStateFailure, "Failed to set node power state to %s.", state)
+	}
+	return err
+}
+
+// poll reads the system again until it is as wanted, quickly first and slower later; it tells whether it was in time. A BMC that
+// cannot be asked for a moment, as many cannot while they switch, is asked again until the time is over.
+func (s *system) poll(timeout, pause time.Duration, wanted func() bool) (bool, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
 	const slowest = 5 * time.Second
 	api := s.api
-	defer func() { s.api = api }()
+	// The system that was read last would send what follows with a context that has ended.
+	defer func() {
+		s.api = api
+		s.SetClient(api)
+	}()
 	s.api = api.WithContext(ctx)
 	var last error
-	for wait := s.session.cfg.PowerPoll; ; wait = min(wait*3/2, slowest) {
+	for wait := pause; ; wait = min(wait*3/2, slowest) {
 		if drivers.Pause(ctx, wait) == nil {
 			last = s.refresh()
 		}
 		switch {
 		case s.ctx.Err() != nil:
-			return s.ctx.Err()
-		case last == nil && s.power() == state && ctx.Err() == nil:
-			return nil
+			return false, s.ctx.Err()
+		case last == nil && ctx.Err() == nil && wanted():
+			return true, nil
 		case ctx.Err() != nil:
-			return store.Errorf(store.PowerStateFailure, "Failed to set node power state to %s.", state)
+			return false, nil
 		case last != nil && !unreachable(last) && statusOf(last) < 500:
-			return last
+			return false, last
 		}
 	}
 }

@@ -64,6 +64,9 @@ func newSession(t target, cfg Config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.timeout > 0 {
+		cfg.ConnectTimeout, cfg.ReadTimeout = t.timeout, t.timeout
+	}
 	return &session{
 		target: t,
 		cfg:    cfg,

@@ -19,6 +19,8 @@ type system struct {
 	session *session
 	api     *gofish.APIClient
 	task    *drivers.Task
+	// failed words failures for a vendor's hardware type; nil for redfish itself.
+	failed func(reason string) error
 }
 
 func openSystem(ctx context.Context, s *session, path string) (*system, error) {

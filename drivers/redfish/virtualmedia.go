@@ -40,11 +40,14 @@ type Content interface {
 
 // VirtualMediaConfig holds the options of booting from virtual media.
 type VirtualMediaConfig struct {
+	// Vendor is the word that the vendor's keys of driver_info begin with, which stood before deploy_iso and its like formerly:
+	// redfish by default. Name is what errors call this way of booting.
+	Vendor, Name string
 	// Images are for nodes whose driver_info names none ([conductor]deploy_kernel and so on).
 	Images Images
 	// ImagesByArch win over Images, by properties.cpu_arch ([conductor]deploy_kernel_by_arch and so on).
 	ImagesByArch map[string]Images
-	// KernelAppendParams is [redfish]kernel_append_params.
+	// KernelAppendParams is [redfish]kernel_append_params, or that of the vendor's group.
 	KernelAppendParams string
 	// DefaultBootMode is [deploy]default_boot_mode.
 	DefaultBootMode string
@@ -66,10 +69,10 @@ type Images struct {
 	Bootloader                  string
 }
 
-// VirtualMedia is the boot interface redfish-virtual-media: the ramdisk comes from an ISO that the BMC shows to the machine
-// as a CD. It needs no DHCP and no TFTP, and the agent's token travels on the ISO alone.
+// VirtualMedia is the boot interface redfish-virtual-media, and with the Machine of a vendor that vendor's: the ramdisk comes from an
+// ISO that the BMC shows to the machine as a CD. It needs no DHCP and no TFTP, and the agent's token travels on the ISO alone.
 type VirtualMedia struct {
-	client    *Client
+	machine   Machine
 	cfg       VirtualMediaConfig
 	isos      *bootiso.Builder
 	publisher Publisher
@@ -81,7 +84,15 @@ type VirtualMedia struct {
 
 // NewVirtualMedia returns the boot interface redfish-virtual-media.
 func NewVirtualMedia(c *Client, cfg VirtualMediaConfig, isos *bootiso.Builder, publisher Publisher) *VirtualMedia {
-	return &VirtualMedia{client: c, cfg: cfg, isos: isos, publisher: publisher, published: map[string]*bootiso.Image{}}
+	cfg.Vendor, cfg.Name = "redfish", "Redfish virtual media"
+	standard := NewStandard(c.Plain(), cfg.DefaultBootMode)
+	standard.refuse = (*system).refuseOldDell
+	return NewMedia(standard, cfg, isos, publisher)
+}
+
+// NewMedia returns a boot interface like redfish-virtual-media for another Machine.
+func NewMedia(m Machine, cfg VirtualMediaConfig, isos *bootiso.Builder, publisher Publisher) *VirtualMedia {
+	return &VirtualMedia{machine: m, cfg: cfg, isos: isos, publisher: publisher, published: map[string]*bootiso.Image{}}
 }
 
 // Properties describes the images that a node needs.
@@ -98,12 +109,11 @@ func (*VirtualMedia) Properties() map[string]string {
 func (*VirtualMedia) Steps(drivers.StepKind) []drivers.Step { return nil }
 
 // Validate checks that there is something to boot from and a BMC.
-func (v *VirtualMedia) Validate(_ context.Context, t *drivers.Task) error {
+func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
 	if _, err := v.media(t.Node); err != nil {
 		return err
 	}
-	_, err := parseDriverInfo(t.Node, v.client.cfg)
-	return err
+	return v.machine.Validate(ctx, t)
 }
 
 // bootMedia is what a node boots its ramdisk from: a ready-made ISO, or the parts of one.
@@ -120,13 +130,15 @@ func (v *VirtualMedia) media(n *store.Node) (bootMedia, error) {
 	case store.Rescuing, store.RescueWait, store.RescueFail, store.Unrescuing, store.UnrescueFail:
 		mode = "rescue"
 	}
-	info := n.DriverInfo
-	if iso := cmp.Or(info.String(mode+"_iso"), info.String("redfish_"+mode+"_iso")); iso != "" {
+	own := func(key string) string {
+		return cmp.Or(n.DriverInfo.String(key), n.DriverInfo.String(v.cfg.Vendor+"_"+key))
+	}
+	if iso := own(mode + "_iso"); iso != "" {
 		return bootMedia{iso: iso}, nil
 	}
 	arch := v.cfg.ImagesByArch[n.Properties.String("cpu_arch")]
-	m := bootMedia{kernel: info.String(mode + "_kernel"), ramdisk: info.String(mode + "_ramdisk"),
-		bootloader: cmp.Or(info.String("bootloader"), arch.Bootloader, v.cfg.Images.Bootloader)}
+	m := bootMedia{kernel: own(mode + "_kernel"), ramdisk: own(mode + "_ramdisk"),
+		bootloader: cmp.Or(own("bootloader"), arch.Bootloader, v.cfg.Images.Bootloader)}
 	if m.kernel == "" || m.ramdisk == "" {
 		m.kernel = cmp.Or(arch.DeployKernel, v.cfg.Images.DeployKernel)
 		m.ramdisk = cmp.Or(arch.DeployRamdisk, v.cfg.Images.DeployRamdisk)
@@ -143,8 +155,8 @@ func (v *VirtualMedia) media(n *store.Node) (bootMedia, error) {
 		missing = append(missing, "'"+mode+"_ramdisk'")
 	}
 	if len(missing) > 0 {
-		return bootMedia{}, store.Errorf(store.MissingParameterValue, "Error validating Redfish virtual media. Some "+
-			"parameters were missing in node's driver_info. Missing are: [%s]", strings.Join(missing, ", "))
+		return bootMedia{}, store.Errorf(store.MissingParameterValue, "Error validating %s. Some parameters were missing in "+
+			"node's driver_info. Missing are: [%s]", strings.ReplaceAll(v.cfg.Name, "%s", mode), strings.Join(missing, ", "))
 	}
 	return m, nil
 }
@@ -175,8 +187,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
 		return err
 	}
-	// Before the ISO is made: where nobody asks for a boot mode, the machine's own decides what the ISO must be.
-	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
+	if err := v.machine.Ready(ctx, t); err != nil {
 		return err
 	}
 	url, err := v.provide(ctx, t, media, isoPromise{Parameters: v.parameters(t, params), Publisher: uuid.NewString()})
@@ -184,12 +195,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 		return err
 	}
 	// gofail: var isoPromised struct{}
-	err = v.client.onSystem(ctx, t, func(s *system) error { return s.insert(url) })
-	if err != nil {
-		return err
-	}
-	// gofail: var isoInserted struct{}
-	return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, false)
+	return v.machine.Load(ctx, t, url)
 }
 
 // ramdiskStates are those in which a node is on its way to a ramdisk. In every other, such as a takeover of a running node,
@@ -199,23 +205,13 @@ var ramdiskStates = []string{store.Deploying, store.DeployWait, store.Cleaning, 
 
 // ready refuses machines that cannot boot this way, and tells whether an agent runs already, from an ISO still inserted.
 func (v *VirtualMedia) ready(ctx context.Context, t *drivers.Task) (ready bool, err error) {
-	err = v.client.onSystem(ctx, t, func(s *system) error {
-		if err := s.refuseOldDell(); err != nil {
-			return err
-		}
-		if !v.agentRuns(ctx, t) {
-			return nil
-		}
-		drives, err := s.drives()
-		if err != nil {
-			return err
-		}
-		ready = slices.ContainsFunc(drives, func(d *drive) bool { return d.optical() && d.occupied() })
-		if !ready {
-			t.Log.Warn().Msg("an agent runs but no ISO is inserted; booting anew")
-		}
-		return nil
-	})
+	if err := v.machine.Fit(ctx, t); err != nil || !v.agentRuns(ctx, t) {
+		return false, err
+	}
+	ready, err = v.machine.Loaded(ctx, t)
+	if err == nil && !ready {
+		t.Log.Warn().Msg("an agent runs but no ISO is inserted; booting anew")
+	}
 	return ready, err
 }
 
@@ -388,10 +384,7 @@ func (v *VirtualMedia) CleanUpRamdisk(ctx context.Context, t *drivers.Task) erro
 
 // eject empties the drives. The ISO is withdrawn also when the BMC does not do its part: the token on it has served.
 func (v *VirtualMedia) eject(ctx context.Context, t *drivers.Task) error {
-	err := v.client.onSystem(ctx, t, func(s *system) error {
-		_, err := s.ejectAllBut("")
-		return err
-	})
+	err := v.machine.Unload(ctx, t)
 	// gofail: var isoEjected struct{}
 	withdrawn := v.publisher.WithdrawISO(ctx, t.Node)
 	v.hold(t.Node, nil)
@@ -406,13 +399,7 @@ func (v *VirtualMedia) PrepareInstance(ctx context.Context, t *drivers.Task) err
 	if err := v.eject(ctx, t); err != nil {
 		return err
 	}
-	if err := drivers.SyncBootMode(ctx, t, v.cfg.DefaultBootMode); err != nil {
-		return err
-	}
-	if err := drivers.SetSecureBootIfWanted(ctx, t, true); err != nil {
-		return err
-	}
-	return drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true)
+	return v.machine.BootDisk(ctx, t)
 }
 
 // CleanUpInstance undoes what PrepareInstance did for one instance alone.
@@ -423,7 +410,7 @@ func (v *VirtualMedia) CleanUpInstance(ctx context.Context, t *drivers.Task) err
 	if err := v.eject(ctx, t); err != nil {
 		return err
 	}
-	return drivers.SetSecureBootIfWanted(ctx, t, false)
+	return v.machine.Release(ctx, t)
 }
 
 var _ drivers.Boot = (*VirtualMedia)(nil)
