@@ -29,6 +29,7 @@ type document = map[string]any
 type bmc struct {
 	m        *Machine
 	password string
+	face     *face
 	listener net.Listener
 	server   *http.Server
 	sessions sessions
@@ -54,6 +55,7 @@ func newBMC(m *Machine, ca *authority, number int) (*bmc, error) {
 	b := &bmc{
 		m:        m,
 		password: m.info.Password,
+		face:     m.room.cfg.faceOf(m.info.Name),
 		listener: tls.NewListener(listener, serverTLS(certificate)),
 		sessions: sessions{timeout: m.room.cfg.SessionTimeout},
 		closing:  make(chan struct{}),
@@ -115,7 +117,8 @@ func quietServer(handler http.Handler) *http.Server {
 // BMC does not have.
 type route struct {
 	path   string
-	open   bool // needs no login
+	open   bool   // needs no login
+	vendor string // only this vendor's BMCs have it; empty for all
 	get    func(*bmc, *http.Request) document
 	patch  func(*bmc, *http.Request, document) *redfishError
 	post   func(*bmc, http.ResponseWriter, *http.Request, document) *redfishError
@@ -125,7 +128,7 @@ type route struct {
 // redfishMux returns the router for all BMCs of a room.
 func redfishMux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, routes := range [][]route{serviceRoutes, systemRoutes, managerRoutes, chassisRoutes} {
+	for _, routes := range [][]route{serviceRoutes, systemRoutes, managerRoutes, chassisRoutes, hpeRoutes} {
 		for _, rt := range routes {
 			mux.HandleFunc(rt.path, rt.serve)
 			mux.HandleFunc(rt.path+"/{$}", rt.serve)
@@ -157,7 +160,7 @@ func (rt route) dispatch(b *bmc, w http.ResponseWriter, r *http.Request) *redfis
 	if !(rt.open || rt.openTo(r)) && !b.authorized(r) {
 		return errUnauthorized()
 	}
-	if !b.owns(r) {
+	if !b.owns(r) || rt.vendor != "" && rt.vendor != b.face.vendor {
 		return errNotFound(r.URL.Path)
 	}
 	var current document
@@ -235,7 +238,7 @@ func (rt route) change(b *bmc, w http.ResponseWriter, r *http.Request, current d
 // owns tells whether the members that the path names are this machine's.
 func (b *bmc) owns(r *http.Request) bool {
 	for name, id := range map[string]string{
-		"system": b.systemID(), "manager": managerID, "chassis": chassisID,
+		"system": b.systemID(), "manager": b.face.managerID, "chassis": b.face.chassisID,
 	} {
 		if value := r.PathValue(name); value != "" && value != id {
 			return false

@@ -5,10 +5,9 @@ import (
 	"slices"
 )
 
-const (
-	chassisPath = rootPath + "/Chassis"
-	chassisSelf = chassisPath + "/" + chassisID
-)
+const chassisPath = rootPath + "/Chassis"
+
+func (b *bmc) chassisSelf() string { return chassisPath + "/" + b.face.chassisID }
 
 // The lamps of a machine.
 const (
@@ -20,8 +19,8 @@ const (
 var indicatorStates = []string{"Off", "Lit", "Blinking"}
 
 var chassisRoutes = []route{
-	{path: chassisPath, get: func(*bmc, *http.Request) document {
-		return collection(chassisPath, "Chassis", "Chassis", chassisSelf)
+	{path: chassisPath, get: func(b *bmc, _ *http.Request) document {
+		return collection(chassisPath, "Chassis", "Chassis", b.chassisSelf())
 	}},
 	{path: chassisPath + "/{chassis}", get: chassis, patch: patchChassis},
 }
@@ -33,19 +32,19 @@ func chassis(b *bmc, _ *http.Request) document {
 		power = "On"
 	}
 	return s.lampProperties(indicatorChassis, document{
-		"@odata.id":    chassisSelf,
+		"@odata.id":    b.chassisSelf(),
 		"@odata.type":  "#Chassis.v1_14_0.Chassis",
-		"Id":           chassisID,
+		"Id":           b.face.chassisID,
 		"Name":         "Chassis of " + b.m.info.Name,
 		"ChassisType":  "RackMount",
-		"Manufacturer": "Ironmaster",
-		"Model":        "Room machine",
+		"Manufacturer": b.face.manufacturer,
+		"Model":        b.face.model,
 		"SerialNumber": b.m.info.Name,
 		"PowerState":   power,
 		"Status":       healthy(),
 		"Links": document{
 			"ComputerSystems": links(b.systemPath()),
-			"ManagedBy":       links(managerSelf),
+			"ManagedBy":       links(b.managerSelf()),
 			"Drives":          links(b.systemPath() + "/Storage/1/Drives/1"),
 		},
 	})

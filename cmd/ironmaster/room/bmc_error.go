@@ -126,6 +126,12 @@ func errTransfer(err error) *redfishError {
 		fmt.Sprintf("A general error has occurred: %v.", err), nil}
 }
 
+// errSystemState is what an iLO says to switching on what is on.
+func errSystemState() *redfishError {
+	return &redfishError{http.StatusBadRequest, "InvalidOperationForSystemState",
+		"The operation was not successful due to the current power state (for example, attempting to turn the power off when it is already off).", nil}
+}
+
 func errInUse() *redfishError {
 	return &redfishError{http.StatusConflict, "ResourceInUse",
 		"The change to the requested resource failed because the resource is in use or in transition.", nil}

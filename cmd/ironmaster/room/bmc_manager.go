@@ -10,18 +10,17 @@ import (
 	"strings"
 )
 
-const (
-	managersPath = rootPath + "/Managers"
-	managerSelf  = managersPath + "/" + managerID
-)
+const managersPath = rootPath + "/Managers"
+
+func (b *bmc) managerSelf() string { return managersPath + "/" + b.face.managerID }
 
 var managerRoutes = buildManagerRoutes()
 
 // buildManagerRoutes offers the virtual media at both places that Redfish knows; a BMC has them at one.
 func buildManagerRoutes() []route {
 	routes := []route{
-		{path: managersPath, get: func(*bmc, *http.Request) document {
-			return collection(managersPath, "Manager", "Managers", managerSelf)
+		{path: managersPath, get: func(b *bmc, _ *http.Request) document {
+			return collection(managersPath, "Manager", "Managers", b.managerSelf())
 		}},
 		{path: managersPath + "/{manager}", get: manager},
 		{path: managersPath + "/{manager}/Actions/Manager.Reset", post: resetManager},
@@ -39,27 +38,30 @@ func buildManagerRoutes() []route {
 
 func manager(b *bmc, _ *http.Request) document {
 	resource := document{
-		"@odata.id":       managerSelf,
+		"@odata.id":       b.managerSelf(),
 		"@odata.type":     "#Manager.v1_5_0.Manager",
-		"Id":              managerID,
+		"Id":              b.face.managerID,
 		"Name":            "BMC of " + b.m.info.Name,
 		"ManagerType":     "BMC",
-		"Manufacturer":    "Ironmaster",
-		"Model":           "Room BMC",
-		"FirmwareVersion": "1.0.0",
+		"Manufacturer":    b.face.manufacturer,
+		"Model":           b.face.controller,
+		"FirmwareVersion": b.face.firmware,
 		"PowerState":      "On",
 		"Status":          healthy(),
 		"Links": document{
 			"ManagerForServers": links(b.systemPath()),
-			"ManagerForChassis": links(chassisSelf),
+			"ManagerForChassis": links(b.chassisSelf()),
 		},
 		"Actions": document{"#Manager.Reset": document{
-			"target":                            managerSelf + "/Actions/Manager.Reset",
+			"target":                            b.managerSelf() + "/Actions/Manager.Reset",
 			"ResetType@Redfish.AllowableValues": []string{"ForceRestart", "GracefulRestart"},
 		}},
 	}
 	if !b.m.traits.systemMedia {
-		resource["VirtualMedia"] = link(managerSelf + "/VirtualMedia")
+		resource["VirtualMedia"] = link(b.managerSelf() + "/VirtualMedia")
+	}
+	if b.face.manager != nil {
+		b.face.manager(b, resource)
 	}
 	return resource
 }
@@ -85,21 +87,21 @@ func mediaCollection(b *bmc, r *http.Request) document {
 	}
 	self := strings.TrimSuffix(r.URL.Path, "/")
 	var members []string
-	for _, id := range slices.Sorted(maps.Keys(b.m.view().media)) {
-		members = append(members, self+"/"+id)
+	for _, name := range slices.Sorted(maps.Keys(b.m.view().media)) {
+		members = append(members, self+"/"+b.face.mediaID(name))
 	}
 	return collection(self, "VirtualMedia", "Virtual Media", members...)
 }
 
 func mediaOf(b *bmc, r *http.Request) document {
-	id := r.PathValue("media")
-	one, exists := b.m.view().media[id]
+	name, id := b.face.mediaName(r.PathValue("media")), r.PathValue("media")
+	one, exists := b.m.view().media[name]
 	if !exists || !b.hasMediaAt(r) {
 		return nil
 	}
 	self := strings.TrimSuffix(r.URL.Path, "/")
 	kinds := []string{"CD", "DVD"}
-	if id == mediaFloppy {
+	if name == mediaFloppy {
 		kinds = []string{"Floppy", "USBStick"}
 	}
 	resource := document{
@@ -124,12 +126,15 @@ func mediaOf(b *bmc, r *http.Request) document {
 			"#VirtualMedia.EjectMedia":  document{"target": self + "/Actions/VirtualMedia.EjectMedia"},
 		}
 	}
+	if b.face.medium != nil {
+		b.face.medium(self, resource)
+	}
 	return resource
 }
 
 // mediaActions tells whether the request's virtual media device exists and has actions.
 func (b *bmc) mediaActions(r *http.Request) bool {
-	_, exists := b.m.view().media[r.PathValue("media")]
+	_, exists := b.m.view().media[b.face.mediaName(r.PathValue("media"))]
 	return exists && b.hasMediaAt(r) && !b.m.traits.patchMedia
 }
 
@@ -147,7 +152,7 @@ func insertMedia(b *bmc, w http.ResponseWriter, r *http.Request, body document) 
 		return errActionValue(action, "Image", value)
 	}
 	writeProtected := body["WriteProtected"] != false
-	if failure := b.setMedia(r.Context(), r.PathValue("media"), medium{image, writeProtected}); failure != nil {
+	if failure := b.setMedia(r.Context(), b.face.mediaName(r.PathValue("media")), medium{image, writeProtected}); failure != nil {
 		return failure
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -158,7 +163,7 @@ func ejectMedia(b *bmc, w http.ResponseWriter, r *http.Request, _ document) *red
 	if !b.mediaActions(r) {
 		return errNotFound(r.URL.Path)
 	}
-	if failure := b.setMedia(r.Context(), r.PathValue("media"), medium{WriteProtected: true}); failure != nil {
+	if failure := b.setMedia(r.Context(), b.face.mediaName(r.PathValue("media")), medium{WriteProtected: true}); failure != nil {
 		return failure
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -176,7 +181,7 @@ func patchMedia(b *bmc, r *http.Request, body document) *redfishError {
 	}
 	value, given := body["Image"]
 	if body["Inserted"] == false || given && value == nil {
-		return b.setMedia(r.Context(), r.PathValue("media"), medium{WriteProtected: true})
+		return b.setMedia(r.Context(), b.face.mediaName(r.PathValue("media")), medium{WriteProtected: true})
 	}
 	if !given {
 		return errActionMissing("PATCH", "Image")
@@ -185,7 +190,7 @@ func patchMedia(b *bmc, r *http.Request, body document) *redfishError {
 	if !ok {
 		return errPropertyValue("Image", value)
 	}
-	return b.setMedia(r.Context(), r.PathValue("media"), medium{image, body["WriteProtected"] != false})
+	return b.setMedia(r.Context(), b.face.mediaName(r.PathValue("media")), medium{image, body["WriteProtected"] != false})
 }
 
 // setMedia changes what is in a device. An image on top of another is refused, as the schema advises.

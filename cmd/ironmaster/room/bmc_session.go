@@ -35,7 +35,7 @@ func serviceRoot(b *bmc, _ *http.Request) document {
 		"Id":             "RootService",
 		"Name":           "Ironmaster room BMC",
 		"RedfishVersion": "1.6.0",
-		"UUID":           uuid.NewSHA1(uuid.NameSpaceOID, []byte(b.systemID())).String(),
+		"UUID":           uuid.NewSHA1(uuid.NameSpaceOID, []byte(b.m.uuid)).String(),
 		"ProtocolFeaturesSupported": document{
 			"ExpandQuery":     document{"ExpandAll": false, "Levels": false, "Links": false, "NoLinks": false},
 			"FilterQuery":     false,

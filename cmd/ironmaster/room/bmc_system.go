@@ -10,8 +10,6 @@ import (
 
 const (
 	systemsPath   = rootPath + "/Systems"
-	managerID     = "BMC"
-	chassisID     = "1"
 	systemPattern = systemsPath + "/{system}"
 )
 
@@ -63,10 +61,10 @@ func system(b *bmc, _ *http.Request) document {
 		"@odata.type":  "#ComputerSystem.v1_13_0.ComputerSystem",
 		"Id":           b.systemID(),
 		"Name":         b.m.info.Name,
-		"UUID":         b.systemID(),
+		"UUID":         b.m.uuid,
 		"SystemType":   "Physical",
-		"Manufacturer": "Ironmaster",
-		"Model":        "Room machine",
+		"Manufacturer": b.face.manufacturer,
+		"Model":        b.face.model,
 		"SerialNumber": b.m.info.Name,
 		"Status":       healthy(),
 		"PowerState":   power,
@@ -87,7 +85,7 @@ func system(b *bmc, _ *http.Request) document {
 		"Processors":         link(self + "/Processors"),
 		"Memory":             link(self + "/Memory"),
 		"Storage":            link(self + "/Storage"),
-		"Links":              document{"Chassis": links(chassisSelf), "ManagedBy": links(managerSelf)},
+		"Links":              document{"Chassis": links(b.chassisSelf()), "ManagedBy": links(b.managerSelf())},
 		"Actions": document{"#ComputerSystem.Reset": document{
 			"target":                            self + "/Actions/ComputerSystem.Reset",
 			"ResetType@Redfish.AllowableValues": kinds,
@@ -95,6 +93,9 @@ func system(b *bmc, _ *http.Request) document {
 	}
 	if b.m.traits.systemMedia {
 		resource["VirtualMedia"] = link(self + "/VirtualMedia")
+	}
+	if b.face.system != nil {
+		b.face.system(b, &s, resource)
 	}
 	return s.lampProperties(indicatorSystem, resource)
 }
@@ -109,7 +110,7 @@ func patchSystem(b *bmc, _ *http.Request, body document) *redfishError {
 	var failure *redfishError
 	b.m.change(func(s *state) {
 		override := s.override
-		if failure = mergeOverride(&override, body["Boot"]); failure != nil {
+		if failure = b.mergeOverride(&override, body["Boot"]); failure != nil {
 			return
 		}
 		if failure = s.setIndicator(indicatorSystem, body); failure == nil {
@@ -119,7 +120,7 @@ func patchSystem(b *bmc, _ *http.Request, body document) *redfishError {
 	return failure
 }
 
-func mergeOverride(override *bootOverride, value any) *redfishError {
+func (b *bmc) mergeOverride(override *bootOverride, value any) *redfishError {
 	if value == nil {
 		return nil
 	}
@@ -143,6 +144,9 @@ func mergeOverride(override *bootOverride, value any) *redfishError {
 			}
 			return errPropertyUnknown(name)
 		}
+		if name == "BootSourceOverrideMode" && b.face.modeInBIOS {
+			return errPropertyUnknown(name)
+		}
 		text, ok := value.(string)
 		if !ok {
 			return errPropertyType(name, value)
@@ -163,10 +167,19 @@ func resetSystem(b *bmc, w http.ResponseWriter, _ *http.Request, body document) 
 		return errActionMissing(action, "ResetType")
 	}
 	kind, _ := value.(string)
-	change, known := resetOf(kind, b.m.view().powered)
+	powered := b.m.view().powered
+	change, known := resetOf(kind, powered)
 	if !known {
 		return errActionValue(action, "ResetType", value)
 	}
+	if b.face.vendor == vendorHPE && (change == powerOn && powered || change == powerOff && !powered) {
+		return errSystemState()
+	}
+	return b.switchPower(w, change)
+}
+
+// switchPower queues a power change and answers.
+func (b *bmc) switchPower(w http.ResponseWriter, change powerChange) *redfishError {
 	if !b.m.faults.powerStuck() {
 		if err := b.m.request(change); err != nil {
 			return errUnavailable()

@@ -433,9 +433,9 @@ func TestRedfishErrors(t *testing.T) {
 		{method: "PATCH", path: system, body: `{"Boot":{"BootSourceOverrideTarget":1}}`, match: "*", status: 400, id: "PropertyValueTypeError"},
 		{method: "POST", path: system + "/Actions/ComputerSystem.Reset", body: `{}`, status: 400, id: "ActionParameterMissing"},
 		{method: "POST", path: system + "/Actions/ComputerSystem.Reset", body: `{"ResetType":"Explode"}`, status: 400, id: "ActionParameterValueFormatError"},
-		{method: "POST", path: managerSelf + "/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", body: `{}`, status: 400, id: "ActionParameterMissing"},
-		{method: "POST", path: managerSelf + "/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", body: `{"Image":"cd.iso"}`, status: 400, id: "ActionParameterValueFormatError"},
-		{method: "POST", path: managerSelf + "/VirtualMedia/Tape/Actions/VirtualMedia.InsertMedia", body: `{"Image":"http://a/b"}`, status: 404, id: "ResourceMissingAtURI"},
+		{method: "POST", path: managersPath + "/BMC/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", body: `{}`, status: 400, id: "ActionParameterMissing"},
+		{method: "POST", path: managersPath + "/BMC/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", body: `{"Image":"cd.iso"}`, status: 400, id: "ActionParameterValueFormatError"},
+		{method: "POST", path: managersPath + "/BMC/VirtualMedia/Tape/Actions/VirtualMedia.InsertMedia", body: `{"Image":"http://a/b"}`, status: 404, id: "ResourceMissingAtURI"},
 	} {
 		name := fmt.Sprintf("%s %s %s", test.method, test.path, test.body)
 		request, err := http.NewRequestWithContext(t.Context(), test.method, m.Info().Address+test.path, strings.NewReader(test.body))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"path"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func (m *Machine) bootNetwork(ctx context.Context, plan BootPlan) error {
 // onNetwork is the machine as the network sees it.
 func (m *Machine) onNetwork(plan BootPlan) netboot.Machine {
 	return netboot.Machine{
-		MACs: m.info.MACs, UUID: path.Base(m.info.SystemID), Address: m.address(), UEFI: plan.Mode == ModeUEFI,
+		MACs: m.info.MACs, UUID: m.uuid, Address: m.address(), UEFI: plan.Mode == ModeUEFI,
 		DiskID: m.disk.identifier, DiskBoots: m.disk.bootable, Log: m.log,
 	}
 }

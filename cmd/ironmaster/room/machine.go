@@ -27,6 +27,7 @@ const (
 type Machine struct {
 	room     *Room
 	info     Info
+	uuid     string
 	log      zerolog.Logger
 	disk     disk
 	bmc      *bmc

@@ -143,6 +143,15 @@ func (s *supply) cut() {
 // powerUp applies what waits for the next boot and consumes an override that was meant for one boot (Redfish
 // ComputerSystem, BootSourceOverrideEnabled).
 func (s *state) powerUp() BootPlan {
+	maps.Copy(s.bios, s.biosPending)
+	s.biosPending = nil
+	// HPE's machines have their boot mode among the settings, and nowhere else.
+	switch s.bios[biosBootMode] {
+	case "Uefi":
+		s.override.Mode = ModeUEFI
+	case "LegacyBios":
+		s.override.Mode = ModeLegacy
+	}
 	plan := BootPlan{Source: SourceDisk, Next: SourceDisk, Mode: s.override.Mode, Image: s.media[mediaCD].Image}
 	if s.override.Enabled != "Disabled" && s.override.Target != "None" {
 		plan.Source = s.override.Target
@@ -156,8 +165,6 @@ func (s *state) powerUp() BootPlan {
 	s.powered, s.booted, s.bootError = true, BootNothing, ""
 	s.starts++
 	s.secureBootCurrent = s.secureBoot
-	maps.Copy(s.bios, s.biosPending)
-	s.biosPending = nil
 	return plan
 }
 

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -76,6 +77,10 @@ type Config struct {
 	// Faults are the ills of every machine, FaultsOf those of single machines by name, which replace Faults.
 	Faults   Faults
 	FaultsOf map[string]Faults
+	// BMC is the vendor whose face every BMC has: hpe (iLO 5), hpe-ilo4, dell or fujitsu; empty for one of no vendor. BMCOf are those of
+	// single machines by name, which replace BMC.
+	BMC   string
+	BMCOf map[string]string
 	// Quirks are the shares of machines whose BMC is of a particular kind.
 	Quirks Quirks
 	Log    zerolog.Logger
@@ -96,6 +101,9 @@ type Info struct {
 	CPUArch  string   `json:"cpu_arch"`
 	MemoryMB int      `json:"memory_mb"`
 	LocalGB  int64    `json:"local_gb"`
+	// Driver is the hardware type for the machine, DriverInfo what its node says of the BMC.
+	Driver     string         `json:"driver"`
+	DriverInfo map[string]any `json:"driver_info"`
 }
 
 // Room is an open machine room.
@@ -199,7 +207,7 @@ func (r *Room) Close() error {
 }
 
 func (r *Room) addMachine(ctx context.Context, ca *authority, number int) (*Machine, error) {
-	info := r.cfg.identity(number)
+	info, id := r.cfg.identity(number)
 	faults := r.cfg.Faults
 	if own, ok := r.cfg.FaultsOf[info.Name]; ok {
 		faults = own
@@ -207,6 +215,7 @@ func (r *Room) addMachine(ctx context.Context, ca *authority, number int) (*Mach
 	m := &Machine{
 		room:    r,
 		info:    info,
+		uuid:    id,
 		log:     r.cfg.Log.With().Str("machine", info.Name).Logger(),
 		disk:    disk{path: info.Disk, size: info.DiskSize},
 		faults:  newFaultPlan(faults, r.cfg.Seed, number),
@@ -219,12 +228,14 @@ func (r *Room) addMachine(ctx context.Context, ca *authority, number int) (*Mach
 	if err := m.install(); err != nil {
 		return nil, err
 	}
+	maps.Copy(m.state.bios, r.cfg.faceOf(info.Name).settings)
 	b, err := newBMC(m, ca, number)
 	if err != nil {
 		return nil, err
 	}
 	m.bmc = b
 	m.info.Address = b.address()
+	m.info.Driver, m.info.DriverInfo = b.face.driver, b.face.driverInfo(m.info)
 	r.running.Go(b.serve)
 	r.running.Go(func() { (&supply{m: m}).run(ctx) })
 	return m, nil
@@ -243,23 +254,28 @@ func (m *Machine) install() error {
 }
 
 // identity draws what makes a machine that machine. The address is known only when its BMC listens.
-func (c *Config) identity(number int) Info {
+func (c *Config) identity(number int) (info Info, id string) {
 	draw := func(what string) [sha256.Size]byte {
 		return sha256.Sum256(fmt.Appendf(nil, "%s %d %d", what, c.Seed, number))
 	}
 	room := sha256.Sum256(fmt.Appendf(nil, "room %d", c.Seed))
-	id := draw("system")
+	system := draw("system")
+	id = uuid.NewSHA1(uuid.NameSpaceOID, system[:]).String()
 	password := draw("password")
 	name := fmt.Sprintf("machine-%04d", number)
 	macs := make([]string, c.NICs)
 	for nic := range macs {
 		macs[nic] = fmt.Sprintf("52:54:%02x:%02x:%02x:%02x", room[0], number>>8, number&0xff, nic)
 	}
+	systemID := id
+	if own := c.faceOf(name).systemID; own != "" {
+		systemID = own
+	}
 	return Info{
 		Name:     name,
 		Username: "admin",
 		Password: hex.EncodeToString(password[:8]),
-		SystemID: systemsPath + "/" + uuid.NewSHA1(uuid.NameSpaceOID, id[:]).String(),
+		SystemID: systemsPath + "/" + systemID,
 		CAFile:   c.caFile(),
 		MACs:     macs,
 		Disk:     filepath.Join(c.disks(), name+".raw"),
@@ -267,7 +283,7 @@ func (c *Config) identity(number int) Info {
 		CPUArch:  "x86_64",
 		MemoryMB: c.MemoryMB,
 		LocalGB:  c.DiskSize >> 30,
-	}
+	}, id
 }
 
 func (c *Config) complete() error {
@@ -299,6 +315,9 @@ func (c *Config) complete() error {
 		}
 	}
 	if err := c.Quirks.check(); err != nil {
+		return err
+	}
+	if err := c.checkFaces(); err != nil {
 		return err
 	}
 	dir, err := filepath.Abs(c.Dir)

@@ -86,7 +86,8 @@ func TestInventory(t *testing.T) {
 func TestIdentityDependsOnSeedAndNumber(t *testing.T) {
 	identity := func(seed uint64, number int) Info {
 		c := Config{Seed: seed, Dir: "/room", DiskSize: minDiskSize, NICs: 2}
-		return c.identity(number)
+		info, _ := c.identity(number)
+		return info
 	}
 	first := identity(1, 0)
 	if again := identity(1, 0); again.SystemID != first.SystemID || again.Password != first.Password ||
