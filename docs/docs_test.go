@@ -20,6 +20,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/ilo"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 )
 
@@ -124,7 +125,8 @@ func codeSpans(text string) []string {
 
 func TestReadmeNamesEveryInterface(t *testing.T) {
 	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
-		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true})
+		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
+		Vendors: ilo.Interfaces(nil, ilo.Config{}, redfish.VirtualMediaConfig{}, nil, nil)})
 	readme := read(t, "README.md")
 	documented := map[drivers.InterfaceType][]string{}
 	for _, row := range table(t, readme, "| type | names |") {

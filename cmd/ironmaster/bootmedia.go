@@ -17,16 +17,21 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// openVirtualMedia builds the boot interface redfish-virtual-media: boot ISOs come from the builder and reach BMCs through
-// the image server.
-func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.Depot,
-	running func(context.Context, *drivers.Task) bool, log zerolog.Logger) (*redfish.VirtualMedia, error) {
+// ramdisks is what all ways of booting an ISO share: boot ISOs come from one builder and reach BMCs through the image server.
+type ramdisks struct {
+	config    redfish.VirtualMediaConfig
+	isos      *bootiso.Builder
+	publisher redfish.Publisher
+}
+
+func openRamdisks(s *config.Settings, depot *image.Depot, running func(context.Context, *drivers.Task) bool,
+	log zerolog.Logger) (ramdisks, error) {
 	isos, err := bootiso.Open(bootiso.Config{
 		Dir: filepath.Join(s.Deploy.ISOMasterPath, "ironmaster"), Keep: keptTemplates, GrubConfigPath: s.Default.GrubConfigPath,
 		IsolinuxBin: s.Default.IsolinuxBin, LdlinuxC32: s.Default.Ldlinux, AgentCAFile: s.Agent.APICAFile,
 	}, bootFiles{image.Patient{Service: depot.Service}}, log)
 	if err != nil {
-		return nil, err
+		return ramdisks{}, err
 	}
 	c, byArch := s.Conductor, map[string]redfish.Images{}
 	for _, arch := range architectures(c) {
@@ -34,13 +39,13 @@ func openVirtualMedia(client *redfish.Client, s *config.Settings, depot *image.D
 			RescueKernel: c.RescueKernelByArch[arch], RescueRamdisk: c.RescueRamdiskByArch[arch],
 			Bootloader: c.BootloaderByArch[arch]}
 	}
-	return redfish.NewVirtualMedia(client, redfish.VirtualMediaConfig{
+	return ramdisks{isos: isos, publisher: isoPublisher{depot.Server}, config: redfish.VirtualMediaConfig{
 		Images: redfish.Images{DeployKernel: c.DeployKernel, DeployRamdisk: c.DeployRamdisk, RescueKernel: c.RescueKernel,
 			RescueRamdisk: c.RescueRamdisk, Bootloader: firstOf(c.Bootloader, s.Default.ESPImage)},
 		ImagesByArch: byArch, KernelAppendParams: s.Redfish.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
 		DownloadSource: s.Deploy.RamdiskImageDownloadSource, CallbackURL: s.Deploy.ExternalCallbackURL, Debug: s.Log.Debug,
 		AgentRuns: running,
-	}, isos, isoPublisher{depot.Server}), nil
+	}}, nil
 }
 
 // keptTemplates is how many boot ISO templates stay for nodes to come; each is as large as a ramdisk.

@@ -57,7 +57,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
 	agentCfg.TokenOnReads = release >= messaging.V2025_1
 	direct := agent.New(agentCfg, image.Patient{Service: h.depot.Service}, agent.NewDepot(h.depot))
-	media, err := openVirtualMedia(h.redfish, s, h.depot, direct.Running, h.log)
+	isos, err := openRamdisks(s, h.depot, direct.Running, h.log)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,8 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		AgentPower:        agent.NewPower(agentCfg),
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
-		VirtualMedia:      media,
+		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
+		Vendors:           openVendors(h.redfish, s, release, isos),
 		Firmware:          release >= messaging.V22_1,
 	})
 	wanted, err := explicitLists(s)

@@ -18,6 +18,7 @@ type Settings struct {
 	Neutron       Neutron       `group:"neutron"`
 	Redfish       Redfish       `group:"redfish"`
 	Fake          Fake          `group:"fake"`
+	ILO           ILO           `group:"ilo"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
 	API           API           `group:"api"`
 	Glance        Glance        `group:"glance"`

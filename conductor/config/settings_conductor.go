@@ -132,3 +132,20 @@ type Fake struct {
 	ManagementDelay string `opt:"management_delay" default:"0"`
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
 }
+
+// ILO is [ilo], which releases up to 35 have.
+type ILO struct {
+	ClientPort         int           `opt:"client_port" default:"443" min:"1" max:"65535"`
+	ClientTimeout      time.Duration `opt:"client_timeout" default:"60" min:"1"`
+	CAFile             string        `opt:"ca_file"`
+	VerifyCA           Verification  `opt:"verify_ca" default:"True"`
+	DefaultBootMode    string        `opt:"default_boot_mode" default:"auto" choices:"auto|bios|uefi"`
+	PowerWait          time.Duration `opt:"power_wait" default:"2" min:"1"`
+	KernelAppendParams string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
+
+	ResetILO            int `opt:"clean_priority_reset_ilo" default:"0" min:"0"`
+	ResetBIOSToDefault  int `opt:"clean_priority_reset_bios_to_default" default:"10" min:"0"`
+	ResetSecureBootKeys int `opt:"clean_priority_reset_secure_boot_keys_to_default" default:"20" min:"0"`
+	ClearSecureBootKeys int `opt:"clean_priority_clear_secure_boot_keys" default:"0" min:"0"`
+	ResetILOCredential  int `opt:"clean_priority_reset_ilo_credential" default:"30" min:"0"`
+}

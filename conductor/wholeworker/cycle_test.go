@@ -89,13 +89,15 @@ type life struct {
 	image    diskImage
 	source   source
 	instance map[string]any
-	node     string
+	// own are fields of the node beside the usual ones.
+	own  map[string]any
+	node string
 }
 
 func (l *life) run(t *testing.T) {
 	ctx := t.Context()
 	var err error
-	l.node, err = l.w.api.enrol(ctx, l.machine.Info(), l.w.ramdisk, nil)
+	l.node, err = l.w.api.enrol(ctx, l.machine.Info(), l.w.ramdisk, l.own)
 	must(t, err)
 	must(t, l.w.api.reach(ctx, l.node, "manage", "manageable"))
 	must(t, l.w.api.reach(ctx, l.node, "provide", "available"))

@@ -3,6 +3,8 @@
 package catalog
 
 import (
+	"maps"
+
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/fake"
 	"github.com/ironmaster/ironmaster/drivers/noop"
@@ -21,6 +23,9 @@ type Parts struct {
 	RedfishPower      drivers.Power
 	RedfishManagement drivers.Management
 	VirtualMedia      drivers.Boot
+
+	// Vendors are the interfaces of vendors' hardware types. Such a type is in the catalog when its power interface is.
+	Vendors map[drivers.InterfaceType]map[string]drivers.Interface
 
 	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
 	Firmware bool
@@ -61,6 +66,9 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.VirtualMedia != nil {
 		impl[drivers.TypeBoot]["redfish-virtual-media"] = p.VirtualMedia
+	}
+	for typ, interfaces := range p.Vendors {
+		maps.Copy(impl[typ], interfaces)
 	}
 	return &drivers.Catalog{Types: hardwareTypes(impl), Implementations: impl}
 }

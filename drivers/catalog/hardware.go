@@ -53,6 +53,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypePower:      {"redfish"},
 		},
 	}
+	maps.Copy(special, vendorTypes(built))
 	types := map[string]drivers.HardwareType{}
 	for name, own := range special {
 		supported := map[drivers.InterfaceType][]string{}

@@ -11,21 +11,24 @@ import (
 
 var hardwareClasses = map[string]string{
 	fakeHardware:        "FakeHardware",
+	"ilo":               "IloHardware",
+	"ilo5":              "Ilo5Hardware",
 	"manual-management": "ManualManagementHardware",
 	"redfish":           "RedfishHardware",
 }
 
 // classes are upstream's for the interfaces of this build, below ironic.drivers.modules.
 var classes = map[drivers.InterfaceType]map[string]string{
-	drivers.TypeBIOS:       {"fake": "fake.FakeBIOS", "no-bios": "noop.NoBIOS"},
-	drivers.TypeBoot:       {"fake": "fake.FakeBoot", "redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
+	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "no-bios": "noop.NoBIOS"},
+	drivers.TypeBoot: {"fake": "fake.FakeBoot", "ilo-virtual-media": "ilo.boot.IloVirtualMediaBoot",
+		"redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
 	drivers.TypeConsole:    {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
 	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy"},
 	drivers.TypeFirmware:   {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect:    {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
-	drivers.TypeManagement: {"fake": "fake.FakeManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
+	drivers.TypeManagement: {"fake": "fake.FakeManagement", "ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
 	drivers.TypeNetwork:    {"noop": "network.noop.NoopNetwork"},
-	drivers.TypePower:      {"agent": "agent_power.AgentPower", "fake": "fake.FakePower", "redfish": "redfish.power.RedfishPower"},
+	drivers.TypePower:      {"agent": "agent_power.AgentPower", "fake": "fake.FakePower", "ilo": "ilo.power.IloPower", "redfish": "redfish.power.RedfishPower"},
 	drivers.TypeRAID:       {"fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
 	drivers.TypeRescue:     {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
 	drivers.TypeStorage:    {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"maps"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/messaging"
+)
+
+// vendorInterfaces are the interfaces of the vendors' hardware types that a release of ironic has.
+type vendorInterfaces map[drivers.InterfaceType]map[string]drivers.Interface
+
+func (v vendorInterfaces) add(more vendorInterfaces) {
+	for typ, interfaces := range more {
+		if v[typ] == nil {
+			v[typ] = map[string]drivers.Interface{}
+		}
+		maps.Copy(v[typ], interfaces)
+	}
+}
+
+// openVendors builds the interfaces of the vendors' hardware types.
+func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, r ramdisks) vendorInterfaces {
+	all := vendorInterfaces{}
+	if hasRetiredTypes(release) {
+		all.add(openILO(client, s, r))
+	}
+	return all
+}
+
+// hasRetiredTypes tells whether a release has the hardware types that ironic 36.0 took out: ilo, ilo5 and irmc.
+func hasRetiredTypes(release messaging.Release) bool { return release <= messaging.V2026_1 }
+
+func openILO(client *redfish.Client, s *config.Settings, r ramdisks) vendorInterfaces {
+	cfg := ilo.Config{
+		Port: s.ILO.ClientPort, Timeout: s.ILO.ClientTimeout, CAFile: s.ILO.CAFile,
+		VerifyCA:        redfish.Verify{Off: !s.ILO.VerifyCA.Enabled, Path: s.ILO.VerifyCA.CAFile},
+		DefaultBootMode: s.ILO.DefaultBootMode, PowerWait: s.ILO.PowerWait, PowerTimeout: s.Conductor.SoftPowerOffTimeout,
+		Priorities: map[string]int{
+			"reset_ilo": s.ILO.ResetILO, "reset_bios_to_default": s.ILO.ResetBIOSToDefault,
+			"reset_secure_boot_keys_to_default": s.ILO.ResetSecureBootKeys,
+			"clear_secure_boot_keys":            s.ILO.ClearSecureBootKeys, "reset_ilo_credential": s.ILO.ResetILOCredential,
+		},
+	}
+	media := r.config
+	media.KernelAppendParams = s.ILO.KernelAppendParams
+	return ilo.Interfaces(client, cfg, media, r.isos, r.publisher)
+}

@@ -1,0 +1,68 @@
+package ilo
+
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/bootiso"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// VirtualMedia is the boot interface ilo-virtual-media: like redfish-virtual-media, but for what switches the machine to the mode that
+// the ramdisk wants.
+type VirtualMedia struct{ *redfish.VirtualMedia }
+
+// NewVirtualMedia returns the boot interface ilo-virtual-media. media holds the options that are not HPE's.
+func NewVirtualMedia(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
+	publisher redfish.Publisher) *VirtualMedia {
+	b := newBase(c, cfg)
+	m := &machine{base: b, Standard: redfish.NewStandard(b.bmcs, media.DefaultBootMode)}
+	return &VirtualMedia{redfish.NewMedia(m, named(media), isos, publisher)}
+}
+
+// named gives the options what ironic calls iLO's ways of booting.
+func named(media redfish.VirtualMediaConfig) redfish.VirtualMediaConfig {
+	media.Vendor, media.Name = "ilo", "iLO boot for %s"
+	return media
+}
+
+// Properties describes the ISO that a node may bring.
+func (*VirtualMedia) Properties() map[string]string {
+	return map[string]string{"deploy_iso": "UUID (from Glance) of the deployment ISO. Required."}
+}
+
+// machine is redfish.Machine for HPE's.
+type machine struct {
+	base
+	*redfish.Standard
+}
+
+// Ready switches secure boot off, or else sets the boot mode: an iLO does not take both at once.
+func (m *machine) Ready(ctx context.Context, t *drivers.Task) error {
+	secure, err := m.disableSecureBoot(ctx, t)
+	if err != nil {
+		return err
+	}
+	if !secure {
+		return m.syncBootMode(ctx, t)
+	}
+	wanted, err := drivers.WantedBootMode(t.Node)
+	if err != nil || wanted != "" {
+		return err
+	}
+	return recordMode(ctx, t, store.BootModeUEFI)
+}
+
+// BootDisk sets the boot device first and the modes after it, as ironic does.
+func (m *machine) BootDisk(ctx context.Context, t *drivers.Task) error {
+	if err := drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true); err != nil {
+		return err
+	}
+	if err := m.syncBootMode(ctx, t); err != nil {
+		return err
+	}
+	return drivers.SetSecureBootIfWanted(ctx, t, true)
+}
+
+var _ drivers.Boot = (*VirtualMedia)(nil)
