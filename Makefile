@@ -86,7 +86,7 @@ fuzz: ## try every fuzz target for FUZZTIME (10s)
 		done; done
 
 bench: build ## measure Ironmaster beside the Python conductor, about ten minutes; STRICT=1 fails when a figure falls short
-	$(INSTALL) broker mariadb ironic conductor
+	$(INSTALL) broker mariadb ironic conductor tftp
 	go run ./deploy-examples/bench $(if $(STRICT),-strict)
 
 microbench: ## run the benchmarks of single parts

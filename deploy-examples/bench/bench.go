@@ -65,6 +65,7 @@ var allParts = []part{
 	{"cycles", "cycles of manage, provide, deploy, undeploy", measureCycles},
 	{"crowd", "deployments at once", measureCrowd},
 	{"sync", "power sync", measureSync},
+	{"tftp", "boot files by TFTP", measureTFTP},
 }
 
 func partNames() []string {

@@ -24,6 +24,7 @@ var (
 	milliseconds = unit{"%.2f ms", 1e-3, "ns/op", 1e-9}
 	mebibytes    = unit{"%.1f MiB", 1 << 20, "B", 1}
 	perSecond    = unit{"%.0f /s", 1, "calls/s", 1}
+	throughput   = unit{"%.0f MiB/s", 1 << 20, "B/s", 1}
 	count        = unit{"%.0f", 1, "count", 1}
 )
 
@@ -74,6 +75,13 @@ func rows() []row {
 			row{fmt.Sprintf("CPU of a power sync of %d nodes", n), name + "-cpu", seconds, 0, false},
 			row{"    of a node", name + "-node-cpu", milliseconds, 30, false},
 			row{"    time", name + "-time", seconds, 0, false})
+	}
+	for _, n := range tftpReaders {
+		text := fmt.Sprintf("TFTP (python: tftpd-hpa), %d readers", n)
+		if n == 1 {
+			text = strings.TrimSuffix(text, "s")
+		}
+		all = append(all, row{text, fmt.Sprintf("tftp-%d-rate", n), throughput, 0, true})
 	}
 	return all
 }
