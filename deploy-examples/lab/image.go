@@ -35,7 +35,7 @@ func MakeRamdisk(ctx context.Context, dir string) (Ramdisk, error) {
 	return Ramdisk{"file://" + file("agent.kernel"), "file://" + file("agent.initramfs"), "file://" + file("bootloader.img")}, nil
 }
 
-// DiskImage is a whole-disk image with a partition table, raw and as qcow2.
+// DiskImage is an image of a whole disk or of one partition, raw and as qcow2.
 type DiskImage struct {
 	Raw, QCOW2 string // paths
 	Size       int64  // of the raw file, in bytes
@@ -43,7 +43,8 @@ type DiskImage struct {
 	SHA256, QCOW2SHA256 string
 }
 
-// MakeDiskImage builds an image of so many MiB, of which one does not compress. The seed tells images apart.
+// MakeDiskImage builds a whole-disk image of so many MiB, of which one does not compress. It has what a firmware looks for, of
+// a BIOS as of UEFI. The seed tells images apart.
 func MakeDiskImage(ctx context.Context, dir string, size int, seed byte) (DiskImage, error) {
 	name := filepath.Join(dir, fmt.Sprintf("disk-%d", seed))
 	img := DiskImage{Raw: name + ".raw", QCOW2: name + ".qcow2", Size: int64(size) * mebibyte}
@@ -58,6 +59,7 @@ func (i *DiskImage) make(ctx context.Context, dir string, seed byte) error {
 		return err
 	}
 	disk := make([]byte, i.Size)
+	copy(disk, "\xeb\x63\x90 boot code")
 	_, _ = rand.NewChaCha8([32]byte{seed}).Read(disk[2*mebibyte : 3*mebibyte]) // it never fails
 	if err := os.WriteFile(i.Raw, disk, 0o644); err != nil {
 		return err
@@ -66,6 +68,56 @@ func (i *DiskImage) make(ctx context.Context, dir string, seed byte) error {
 	if err != nil {
 		return err
 	}
+	if err := makeESP(ctx, i.Raw); err != nil {
+		return err
+	}
+	return i.finish(ctx)
+}
+
+// makeESP puts a file system with a boot loader into the partition at 1 MiB, which has as much.
+func makeESP(ctx context.Context, disk string) error {
+	partition := disk + "@@1M"
+	for _, step := range [][]string{
+		{"mkfs.vfat", "--invariant", "--offset", "2048", disk, "1024"},
+		{"mmd", "-i", partition, "::/EFI", "::/EFI/BOOT"},
+		{"mcopy", "-i", partition, "-", "::/EFI/BOOT/BOOTX64.EFI"},
+	} {
+		if err := RunTool(ctx, "boot loader\n", step...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MakePartitionImage builds the image of a root partition of so many MiB, ext4 with one MiB that does not compress. The seed
+// tells images apart.
+func MakePartitionImage(ctx context.Context, dir string, size int, seed byte) (DiskImage, error) {
+	name := filepath.Join(dir, fmt.Sprintf("partition-%d", seed))
+	img := DiskImage{Raw: name + ".raw", QCOW2: name + ".qcow2", Size: int64(size) * mebibyte}
+	if err := img.makeRoot(ctx, name, seed); err != nil {
+		return DiskImage{}, fmt.Errorf("making a partition image: %w", err)
+	}
+	return img, nil
+}
+
+func (i *DiskImage) makeRoot(ctx context.Context, content string, seed byte) error {
+	if err := os.MkdirAll(filepath.Join(content, "boot"), 0o755); err != nil {
+		return err
+	}
+	kernel := make([]byte, mebibyte)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(kernel) // it never fails
+	if err := os.WriteFile(filepath.Join(content, "boot", "vmlinuz"), kernel, 0o644); err != nil {
+		return err
+	}
+	err := RunTool(ctx, "", "mkfs.ext4", "-q", "-F", "-d", content, i.Raw, fmt.Sprintf("%dM", i.Size/mebibyte))
+	if err != nil {
+		return err
+	}
+	return i.finish(ctx)
+}
+
+// finish makes the qcow2 of the raw image and computes the checksums.
+func (i *DiskImage) finish(ctx context.Context) error {
 	if err := RunTool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", i.Raw, i.QCOW2); err != nil {
 		return err
 	}

@@ -61,12 +61,22 @@ func Format(ctx context.Context, kind FileSystem, path string, size int64, label
 		arguments = []string{"-L", label, path}
 	}
 	var trouble bytes.Buffer
-	command := exec.CommandContext(ctx, program, arguments...)
+	command := exec.CommandContext(ctx, inSbin(program), arguments...)
 	command.Stderr = &trouble
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("making a file system %s: %w: %s", kind, err, strings.TrimSpace(trouble.String()))
 	}
 	return nil
+}
+
+// inSbin finds a program of the administrator, whose folder is not on every user's PATH.
+func inSbin(program string) string {
+	if _, err := exec.LookPath(program); err != nil {
+		if path, err := exec.LookPath("/usr/sbin/" + program); err == nil {
+			return path
+		}
+	}
+	return program
 }
 
 // Copy puts the data of a sparse file on a disk, from a place on. Where the file has holes, the disk is not touched: it must
@@ -106,7 +116,7 @@ type Found struct {
 func Identify(ctx context.Context, path string, offset, size int64) (Found, error) {
 	arguments := []string{"--probe", "--output", "export", "--offset", strconv.FormatInt(offset, 10),
 		"--size", strconv.FormatInt(size, 10), path}
-	out, err := exec.CommandContext(ctx, "blkid", arguments...).Output()
+	out, err := exec.CommandContext(ctx, inSbin("blkid"), arguments...).Output()
 	var exit *exec.ExitError
 	const nothingFound = 2
 	switch {

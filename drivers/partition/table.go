@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/diskfs/go-diskfs/backend"
 	"github.com/diskfs/go-diskfs/partition/gpt"
@@ -108,6 +109,21 @@ type Entry struct {
 // EFISystem tells that a firmware looks for boot loaders in the partition.
 func (e Entry) EFISystem() bool {
 	return e.Type == string(gpt.EFISystemPartition) || e.Type == mbrType(mbr.EFISystem)
+}
+
+// Entry finds the partition with a number.
+func (t Table) Entry(number int) (Entry, bool) {
+	for _, e := range t.Entries {
+		if e.Number == number {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// HasBIOSBoot tells that a GPT has a place for the boot loader of a BIOS.
+func (t Table) HasBIOSBoot() bool {
+	return slices.ContainsFunc(t.Entries, func(e Entry) bool { return e.Type == string(gpt.BIOSBoot) })
 }
 
 func mbrType(t mbr.Type) string { return fmt.Sprintf("0x%02x", byte(t)) }

@@ -51,10 +51,11 @@ type agent struct {
 	// due holds a wish for a heartbeat before its time.
 	due chan struct{}
 	// quiet is closed when the agent was locked down: no heartbeats and no API from then on.
-	quiet        chan struct{}
-	quietOnce    sync.Once
-	mu           sync.Mutex
-	wroteAnImage bool // guarded by mu
+	quiet     chan struct{}
+	quietOnce sync.Once
+	mu        sync.Mutex
+	// wrote is what the last write_image made, in the agent's own words; mu guards it.
+	wrote map[string]any
 }
 
 // newAgent makes an agent from the parameters of its kernel command line.

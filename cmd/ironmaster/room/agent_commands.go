@@ -144,9 +144,8 @@ var commandKinds = map[string]map[string]commandKind{
 		"get_clean_steps":    {run: getCleanSteps},
 		"execute_clean_step": {background: true, run: executeCleanStep},
 	},
-	// A whole-disk image brings its boot loader along.
 	"image": {
-		"install_bootloader": {background: true, run: nothing},
+		"install_bootloader": {background: true, run: installBootloader},
 	},
 	"standby": {
 		"get_partition_uuids": {run: getPartitionUUIDs},
@@ -227,17 +226,6 @@ func switchPower(change powerChange) func(context.Context, *agent) error {
 func lockdown(_ context.Context, a *agent) error {
 	a.quietOnce.Do(func() { close(a.quiet) })
 	return nil
-}
-
-func getPartitionUUIDs(_ context.Context, a *agent, _ params) (any, error) {
-	a.mu.Lock()
-	wrote := a.wroteAnImage
-	a.mu.Unlock()
-	if !wrote {
-		return map[string]string{}, nil
-	}
-	id, err := a.m.disk.identifier()
-	return map[string]string{"root uuid": id}, err
 }
 
 // collectLogs makes a tar.gz in base64, as the conductor stores it.

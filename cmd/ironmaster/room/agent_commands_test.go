@@ -3,8 +3,11 @@ package room
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/ironmaster/ironmaster/drivers/partition"
 )
 
 func TestCleaning(t *testing.T) {
@@ -41,8 +44,8 @@ func TestCleaning(t *testing.T) {
 	if got := clean("erase_devices_metadata", hardwareManager); got.Status != commandSucceeded {
 		t.Errorf("metadata: %+v", got)
 	}
-	if bootable, err := m.disk.bootable(); bootable || err != nil {
-		t.Errorf("bootable %v after its metadata are gone, error %v", bootable, err)
+	if err := m.disk.bootable(t.Context(), ModeLegacy); !errors.Is(err, partition.ErrNoTable) {
+		t.Errorf("bootable after its metadata are gone: %v", err)
 	}
 	zeroes := sha256Hex(make([]byte, m.disk.size))
 	if got, err := m.DiskSHA256(m.disk.size); got == zeroes || err != nil {

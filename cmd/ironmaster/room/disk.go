@@ -61,17 +61,6 @@ func (d disk) eraseMetadata() error {
 	})
 }
 
-// bootable tells whether the disk carries an MBR or a GPT.
-func (d disk) bootable() (bool, error) {
-	var head [1024]byte
-	if err := d.readHead(head[:]); err != nil {
-		return false, err
-	}
-	mbr := head[510] == 0x55 && head[511] == 0xaa
-	gpt := string(head[512:520]) == "EFI PART"
-	return mbr || gpt, nil
-}
-
 // identifier is the disk signature of the MBR, which ironic takes for the root uuid of a whole-disk image.
 func (d disk) identifier() (string, error) {
 	var head [444]byte
@@ -113,19 +102,18 @@ func punch(f *os.File, offset, length int64) error {
 	return nil
 }
 
-// sparseWriter writes a stream from the disk's first byte on. Zero blocks become holes, whatever stood there before, and
-// neighbouring holes are made by one call. A stream larger than the disk fails with ENOSPC, as on a block device.
+// sparseWriter writes a stream into a piece of the disk, from offset to end. Zero blocks become holes, whatever stood there
+// before, and neighbouring holes are made by one call. A stream larger than the piece fails with ENOSPC, as on a block device.
 type sparseWriter struct {
-	file    *os.File
-	size    int64
-	offset  int64
-	pending int64 // zero bytes before offset that are not punched yet
+	file        *os.File
+	offset, end int64
+	pending     int64 // zero bytes before offset that are not punched yet
 }
 
 var zeroBlock [sparseBlock]byte
 
 func (w *sparseWriter) Write(p []byte) (int, error) {
-	if int64(len(p)) > w.size-w.offset {
+	if int64(len(p)) > w.end-w.offset {
 		return 0, unix.ENOSPC
 	}
 	written := 0

@@ -15,7 +15,7 @@ const selfTest = time.Second
 
 // bootNetwork boots from the network: an agent, or the disk when there is nothing else, or a loader says so.
 func (m *Machine) bootNetwork(ctx context.Context, plan BootPlan) error {
-	outcome, err := m.room.network.Boot(ctx, m.onNetwork(plan), plan.Source == SourceHTTP)
+	outcome, err := m.room.network.Boot(ctx, m.onNetwork(ctx, plan), plan.Source == SourceHTTP)
 	if err != nil {
 		return fmt.Errorf("booting from the network: %w", err)
 	}
@@ -24,7 +24,7 @@ func (m *Machine) bootNetwork(ctx context.Context, plan BootPlan) error {
 	}
 	switch outcome.Action {
 	case netboot.BootNext:
-		m.bootDisk(outcome.Reason)
+		m.bootDisk(ctx, plan, outcome.Reason)
 		return nil
 	case netboot.Reboot:
 		m.change(func(s *state) { s.booted, s.bootError = BootFailed, outcome.Reason })
@@ -40,10 +40,11 @@ func (m *Machine) bootNetwork(ctx context.Context, plan BootPlan) error {
 }
 
 // onNetwork is the machine as the network sees it.
-func (m *Machine) onNetwork(plan BootPlan) netboot.Machine {
+func (m *Machine) onNetwork(ctx context.Context, plan BootPlan) netboot.Machine {
 	return netboot.Machine{
 		MACs: m.info.MACs, UUID: m.uuid, Address: m.address(), UEFI: plan.Mode == ModeUEFI,
-		DiskID: m.disk.identifier, DiskBoots: m.disk.bootable, Log: m.log,
+		DiskID: m.disk.identifier, Log: m.log,
+		DiskBoots: func() (bool, error) { return m.disk.bootable(ctx, plan.Mode) == nil, ctx.Err() },
 	}
 }
 

@@ -94,9 +94,7 @@ func TestNetworkBootFails(t *testing.T) {
 // TestNetworkBootGoesOn has a machine go on with its disk when nobody answers.
 func TestNetworkBootGoesOn(t *testing.T) {
 	m := openRoom(t, Config{DHCP: dnsmasqFolders(t)}).Machines()[0]
-	if err := m.disk.change(func(f *os.File) error { _, err := f.WriteAt([]byte{0x55, 0xaa}, 510); return err }); err != nil {
-		t.Fatal(err)
-	}
+	fill(t, m)
 	bootFrom(t, m, schemas.PxeBootSource, schemas.UEFIBootSourceOverrideMode)
 	eventually(t, "the disk boots", func() bool { return m.Snapshot().Booted == BootDisk })
 }

@@ -17,9 +17,11 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
+
+	"github.com/ironmaster/ironmaster/store"
 )
 
-// imageInfo is what ironic says about an image in write_image.
+// imageInfo is what ironic says about an image in write_image. The sizes are in MiB.
 type imageInfo struct {
 	ID          string   `json:"id"`
 	URLs        []string `json:"urls"`
@@ -29,6 +31,14 @@ type imageInfo struct {
 	HashValue   string   `json:"os_hash_value"`
 	ImageType   string   `json:"image_type"`
 	ConfigDrive *string  `json:"configdrive"`
+	// The rest comes with a partition image.
+	BootMode          string `json:"deploy_boot_mode"`
+	DiskLabel         string `json:"disk_label"`
+	Root              int64  `json:"root_mb"`
+	Swap              int64  `json:"swap_mb"`
+	Ephemeral         int64  `json:"ephemeral_mb"`
+	EphemeralFormat   string `json:"ephemeral_format"`
+	PreserveEphemeral bool   `json:"preserve_ephemeral"`
 }
 
 // chunk is how much of an image one download holds in memory.
@@ -36,20 +46,16 @@ const chunk = 256 << 10
 
 var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 
-// writeImage is the deploy step: it downloads the image, checks it and leaves it on the disk. The rest of the disk is not
-// touched. A config drive is only recorded: the partition that a real agent would add for it would change bytes that the
-// room promises to be those of the image.
+// writeImage is the deploy step: it downloads the image, checks it and leaves it on the disk. Around a partition image it
+// makes partitions; with a whole-disk image the rest of the disk is not touched. A config drive for a whole-disk image is only
+// recorded: the partition that a real agent would add for it would change bytes that the room promises to be those of the
+// image.
 func (a *agent) writeImage(ctx context.Context, request stepRequest) (answer any, err error) {
 	end := a.m.beginWrite()
 	defer func() { end(err) }()
 	info := request.Args.ImageInfo
-	switch {
-	case info == nil || info.ID == "" || len(info.URLs) == 0:
-		return nil, agentInvalidParams(`Image is missing "id" or "urls" field.`)
-	case strings.ContainsAny(info.ID, "/\x00"):
-		return nil, agentInvalidParams("Image id " + info.ID + " is not a file name.")
-	case info.ImageType == "partition":
-		return nil, agentInvalidParams("Partition images are not for this machine.")
+	if err := checkImageInfo(info); err != nil {
+		return nil, err
 	}
 	// As ironic-python-agent does, to learn of a root device hint set since it started. It writes without, too.
 	if _, err := a.lookup(ctx, a.api, a.node); err != nil {
@@ -59,47 +65,73 @@ func (a *agent) writeImage(ctx context.Context, request stepRequest) (answer any
 	if drive == nil {
 		drive = info.ConfigDrive
 	}
-	var driveSum string
-	if drive != nil {
-		sum, err := a.configDriveSum(ctx, *drive)
-		if err != nil {
-			return nil, err
-		}
-		driveSum = sum
+	content, err := a.configDrive(ctx, drive)
+	if err != nil {
+		return nil, err
 	}
-	switch info.DiskFormat {
-	case "raw":
-		err = a.streamImage(ctx, info)
-	case "qcow2":
-		err = a.convertImage(ctx, info)
-	default:
-		err = newAgentError("InvalidImage", http.StatusInternalServerError, "The provided image is not valid for use",
-			"Image format "+info.DiskFormat+" is not one of raw, qcow2")
+	write := a.writeWholeDisk
+	if info.ImageType == "partition" {
+		write = a.writePartitions
 	}
+	wrote, err := write(ctx, info, content)
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
-	a.wroteAnImage = true
+	a.wrote = wrote
 	a.mu.Unlock()
 	a.m.change(func(s *state) {
 		s.writes++
-		s.configDrive = driveSum
+		s.configDrive = driveSum(content)
 	})
-	root, err := a.m.disk.identifier()
-	if err != nil {
+	text := fmt.Sprintf("prepare_image: image (%s) written to device %s root_uuid=%s", info.ID, deviceName, wrote[rootUUID])
+	if esp := wrote[espUUID]; esp != nil && info.BootMode == store.BootModeUEFI {
+		text += fmt.Sprintf(" efi_system_partition_uuid=%s", esp)
+	}
+	return map[string]string{"result": text}, nil
+}
+
+// The keys of what get_partition_uuids tells.
+const rootUUID, espUUID = "root uuid", "efi system partition uuid"
+
+func checkImageInfo(info *imageInfo) error {
+	switch {
+	case info == nil || info.ID == "" || len(info.URLs) == 0:
+		return agentInvalidParams(`Image is missing "id" or "urls" field.`)
+	case strings.ContainsAny(info.ID, "/\x00"):
+		return agentInvalidParams("Image id " + info.ID + " is not a file name.")
+	case info.DiskFormat != "raw" && info.DiskFormat != "qcow2":
+		return newAgentError("InvalidImage", http.StatusInternalServerError, "The provided image is not valid for use",
+			"Image format "+info.DiskFormat+" is not one of raw, qcow2")
+	}
+	return nil
+}
+
+func (a *agent) writeWholeDisk(ctx context.Context, info *imageInfo, _ []byte) (map[string]any, error) {
+	whole := piece{device: deviceName, end: a.m.disk.size}
+	write := a.streamImage
+	if info.DiskFormat == "qcow2" {
+		write = a.convertImage
+	}
+	if err := write(ctx, info, whole); err != nil {
 		return nil, err
 	}
-	return map[string]string{"result": fmt.Sprintf(
-		"prepare_image: image (%s) written to device %s root_uuid=%s", info.ID, deviceName, root)}, nil
+	root, err := a.m.disk.identifier()
+	return map[string]any{rootUUID: root}, err
+}
+
+// piece is a part of the disk, and its name.
+type piece struct {
+	device      string
+	offset, end int64
 }
 
 // streamImage writes a raw image to the disk while it arrives. The checksum is known only at the end, when a wrong image
 // is on the disk already; the failed deployment then never boots it.
-func (a *agent) streamImage(ctx context.Context, info *imageInfo) error {
+func (a *agent) streamImage(ctx context.Context, info *imageInfo, to piece) error {
 	return a.m.disk.change(func(f *os.File) error {
-		return a.download(ctx, info, deviceName, func(content io.Reader) error {
-			w := &sparseWriter{file: f, size: a.m.disk.size}
+		return a.download(ctx, info, to.device, func(content io.Reader) error {
+			w := &sparseWriter{file: f, offset: to.offset, end: to.end}
 			if err := copyImage(w, content); err != nil {
 				return err
 			}
@@ -124,7 +156,7 @@ func (a *agent) download(ctx context.Context, info *imageInfo, location string, 
 			}
 			var local *diskError
 			if errors.As(err, &local) {
-				return imageDownloadError(info.ID, fmt.Sprintf("Unable to write image to device %s. Error: %s", deviceName, local))
+				return imageDownloadError(info.ID, fmt.Sprintf("Unable to write image to device %s. Error: %s", location, local))
 			}
 			if attempt == a.m.room.cfg.DownloadAttempts || !retriable(err) || !pause(ctx, a.m.room.cfg.DownloadPause) {
 				failed = append(failed, fmt.Sprintf("URL: %s. Error: %s", address, err))

@@ -22,6 +22,7 @@ import (
 // testImage is a disk image with an MBR, the disk identifier 0x78563412, some data and a long run of zeroes.
 func testImage(size int) []byte {
 	image := make([]byte, size)
+	copy(image, bootCode)
 	copy(image[440:], "\x12\x34\x56\x78")
 	copy(image[510:], "\x55\xaa")
 	for i := range image[:1000] {
@@ -66,10 +67,11 @@ func toQcow2(t *testing.T, image []byte, options ...string) []byte {
 	return content
 }
 
-// fill writes an MBR and data all over a machine's disk.
+// fill writes an MBR without partitions, and data all over a machine's disk.
 func fill(t *testing.T, m *Machine) {
 	t.Helper()
 	content := bytes.Repeat([]byte("old data "), int(m.disk.size)/9+1)[:m.disk.size]
+	copy(content[446:], make([]byte, 64))
 	copy(content[510:], "\x55\xaa")
 	if err := os.WriteFile(m.disk.path, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -143,7 +145,8 @@ func TestWriteImageFailures(t *testing.T) {
 		{name: "not qcow2", file: "text", format: "qcow2", sum: sha256Hex([]byte("not qcow2")), want: "is not a qcow2 image"},
 		{name: "backing file", file: "backed.qcow2", format: "qcow2", sum: sha256Hex(chain), want: "refers to another file"},
 		{name: "other format", file: "good", format: "vmdk", sum: sha256Hex(good), want: "Image format vmdk is not one of raw, qcow2"},
-		{name: "partition image", file: "good", format: "raw", kind: "partition", sum: sha256Hex(good), want: "Partition images"},
+		{name: "partition image without a root", file: "good", format: "raw", kind: "partition", sum: sha256Hex(good),
+			want: "root_mb"},
 	} {
 		asked.Store(0)
 		started, status := agent.command(false, "deploy.execute_deploy_step", deployStep(map[string]any{"image_info": map[string]any{
@@ -238,7 +241,7 @@ func TestSparseWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := d.change(func(f *os.File) error {
-		w := &sparseWriter{file: f, size: d.size}
+		w := &sparseWriter{file: f, end: d.size}
 		if _, err := w.Write(make([]byte, d.size)); err != nil {
 			return err
 		}
@@ -261,7 +264,7 @@ func TestConfigDrives(t *testing.T) {
 		"not gzip":    {drive: "aGVsbG8gd29ybGQ=", err: "Error decoding configdrive"},
 		"unreachable": {drive: ironic.URL + "/nothing", err: "Can't download the configdrive content"},
 	} {
-		if _, err := a.configDriveSum(t.Context(), test.drive); err == nil || !strings.Contains(err.Error(), test.err) {
+		if _, err := a.configDrive(t.Context(), &test.drive); err == nil || !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -2,7 +2,6 @@ package room
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -59,7 +58,7 @@ func (m *Machine) boot(ctx context.Context, plan BootPlan) {
 	case plan.Source == SourceNetwork || plan.Source == SourceHTTP:
 		err = m.bootNetwork(ctx, plan)
 	default:
-		m.bootDisk("")
+		m.bootDisk(ctx, plan, "")
 	}
 	if err != nil && ctx.Err() == nil {
 		m.log.Warn().Err(err).Str("source", plan.Source).Msg("booting")
@@ -68,11 +67,8 @@ func (m *Machine) boot(ctx context.Context, plan BootPlan) {
 }
 
 // bootDisk runs what is on the disk, in name. What was tried before is told with the reason that it cannot.
-func (m *Machine) bootDisk(before string) {
-	bootable, err := m.disk.bootable()
-	if err == nil && !bootable {
-		err = errors.New("the disk has no partition table")
-	}
+func (m *Machine) bootDisk(ctx context.Context, plan BootPlan, before string) {
+	err := m.disk.bootable(ctx, plan.Mode)
 	if err != nil && before != "" {
 		err = fmt.Errorf("%s; then %w", before, err)
 	}
