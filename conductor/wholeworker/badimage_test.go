@@ -88,7 +88,7 @@ func badImages(t *testing.T, w *world, web *webServer, img diskImage) {
 
 func (c imageCase) run(t *testing.T, w *world, web *webServer, m *room.Machine, img diskImage) {
 	ctx := t.Context()
-	uuid, err := w.api.enrol(ctx, m.Info(), w.ramdisk, map[string]any{"automated_clean": false})
+	uuid, err := w.api.enrol(ctx, m.Info(), w.ramdisk, map[string]any{"automated_clean": false, "name": ownName(t)})
 	must(t, err)
 	makeAvailable(t, w, uuid)
 	page := c.page

@@ -279,13 +279,23 @@ func sessions(ctx context.Context, m room.Info) ([]string, error) {
 // upload stores an image in Glance and returns its id.
 func (w *world) upload(t *testing.T, file, format string) string {
 	t.Helper()
+	return w.uploadWith(t, file, format, nil)
+}
+
+// uploadWith stores an image that has custom properties.
+func (w *world) uploadWith(t *testing.T, file, format string, properties map[string]any) string {
+	t.Helper()
 	glance := newAPI(w.lab.GlanceURL)
 	defer glance.client.CloseIdleConnections()
 	var created struct {
 		ID string `json:"id"`
 	}
-	must(t, glance.once(t.Context(), http.MethodPost, "/v2/images", map[string]any{
-		"name": filepath.Base(file), "disk_format": format, "container_format": "bare"}, &created))
+	fields := map[string]any{"name": filepath.Base(file), "disk_format": format, "container_format": "bare"}
+	if format == "aki" || format == "ari" {
+		fields["container_format"] = format
+	}
+	maps.Copy(fields, properties)
+	must(t, glance.once(t.Context(), http.MethodPost, "/v2/images", fields, &created))
 	content, err := os.ReadFile(file)
 	must(t, err)
 	address, err := url.JoinPath(w.lab.GlanceURL, "v2/images", created.ID, "file")

@@ -52,7 +52,7 @@ func (d disk) table() (partition.Table, error) {
 
 // loaderFile matches the places of boot loaders: the one that every firmware tries, and those of vendors, of which
 // install_bootloader tells it.
-var loaderFile = regexp.MustCompile(`(?im)^::/EFI/[^/]+/[^/]+\.EFI$`)
+var loaderFile = regexp.MustCompile(`(?im)^::/EFI/[^/]+/.+\.EFI$`)
 
 func (d disk) hasLoader(ctx context.Context, e partition.Entry) bool {
 	listed, err := mtools(ctx, "mdir", d, e, nil, "-/", "-b", "::")
