@@ -126,7 +126,7 @@ func codeSpans(text string) []string {
 func TestReadmeNamesEveryInterface(t *testing.T) {
 	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
-		Vendors: ilo.Interfaces(nil, ilo.Config{}, redfish.VirtualMediaConfig{}, nil, nil)})
+		Vendors: ilo.Interfaces(nil, ilo.Config{}, nil, redfish.VirtualMediaConfig{}, nil, nil)})
 	readme := read(t, "README.md")
 	documented := map[drivers.InterfaceType][]string{}
 	for _, row := range table(t, readme, "| type | names |") {

@@ -92,7 +92,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 	return catalog.Parts{
 		Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
-		Vendors: openVendors(nil, &config.Settings{}, release, ramdisks{}),
+		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}),
 	}
 }
 

@@ -68,7 +68,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
-		Vendors:           openVendors(h.redfish, s, release, isos),
+		Vendors:           openVendors(h.redfish, s, release, db, isos),
 		Firmware:          release >= messaging.V22_1,
 	})
 	wanted, err := explicitLists(s)

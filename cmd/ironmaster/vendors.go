@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"time"
 
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
@@ -22,11 +23,15 @@ func (v vendorInterfaces) add(more vendorInterfaces) {
 	}
 }
 
+// iloResetPause is how long an iLO that was told to restart may still answer.
+const iloResetPause = 15 * time.Second
+
 // openVendors builds the interfaces of the vendors' hardware types.
-func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, r ramdisks) vendorInterfaces {
+func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios ilo.Settings,
+	r ramdisks) vendorInterfaces {
 	all := vendorInterfaces{}
 	if hasRetiredTypes(release) {
-		all.add(openILO(client, s, r))
+		all.add(openILO(client, s, bios, r))
 	}
 	return all
 }
@@ -34,11 +39,12 @@ func openVendors(client *redfish.Client, s *config.Settings, release messaging.R
 // hasRetiredTypes tells whether a release has the hardware types that ironic 36.0 took out: ilo, ilo5 and irmc.
 func hasRetiredTypes(release messaging.Release) bool { return release <= messaging.V2026_1 }
 
-func openILO(client *redfish.Client, s *config.Settings, r ramdisks) vendorInterfaces {
+func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ramdisks) vendorInterfaces {
 	cfg := ilo.Config{
 		Port: s.ILO.ClientPort, Timeout: s.ILO.ClientTimeout, CAFile: s.ILO.CAFile,
 		VerifyCA:        redfish.Verify{Off: !s.ILO.VerifyCA.Enabled, Path: s.ILO.VerifyCA.CAFile},
 		DefaultBootMode: s.ILO.DefaultBootMode, PowerWait: s.ILO.PowerWait, PowerTimeout: s.Conductor.SoftPowerOffTimeout,
+		ResetPause: iloResetPause,
 		Priorities: map[string]int{
 			"reset_ilo": s.ILO.ResetILO, "reset_bios_to_default": s.ILO.ResetBIOSToDefault,
 			"reset_secure_boot_keys_to_default": s.ILO.ResetSecureBootKeys,
@@ -47,5 +53,5 @@ func openILO(client *redfish.Client, s *config.Settings, r ramdisks) vendorInter
 	}
 	media := r.config
 	media.KernelAppendParams = s.ILO.KernelAppendParams
-	return ilo.Interfaces(client, cfg, media, r.isos, r.publisher)
+	return ilo.Interfaces(client, cfg, bios, media, r.isos, r.publisher)
 }

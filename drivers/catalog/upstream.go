@@ -19,8 +19,9 @@ var hardwareClasses = map[string]string{
 
 // classes are upstream's for the interfaces of this build, below ironic.drivers.modules.
 var classes = map[drivers.InterfaceType]map[string]string{
-	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "no-bios": "noop.NoBIOS"},
-	drivers.TypeBoot: {"fake": "fake.FakeBoot", "ilo-virtual-media": "ilo.boot.IloVirtualMediaBoot",
+	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "ilo": "ilo.bios.IloBIOS", "no-bios": "noop.NoBIOS"},
+	drivers.TypeBoot: {"fake": "fake.FakeBoot", "ilo-uefi-https": "ilo.boot.IloUefiHttpsBoot",
+		"ilo-virtual-media":     "ilo.boot.IloVirtualMediaBoot",
 		"redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
 	drivers.TypeConsole:    {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
 	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy"},

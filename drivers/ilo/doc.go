@@ -7,7 +7,6 @@ package ilo
 import (
 	"time"
 
-	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -25,6 +24,8 @@ type Config struct {
 	// PowerWait is the pause between two looks at a machine that switches ([ilo]power_wait), PowerTimeout how long that may take
 	// ([conductor]soft_power_off_timeout: the self test is waited for).
 	PowerWait, PowerTimeout time.Duration
+	// ResetPause is how long a reset iLO is left alone before it is asked whether it is back.
+	ResetPause time.Duration
 	// Priorities are those of the clean steps, by name ([ilo]clean_priority_*).
 	Priorities map[string]int
 }
@@ -52,6 +53,3 @@ func operationFailed(operation, reason string) error {
 func notSupported(operation, reason string) error {
 	return store.Errorf(store.IloOperationNotSupported, "%s not supported. error: %s", operation, reason)
 }
-
-// Steps offers none.
-func (base) Steps(drivers.StepKind) []drivers.Step { return nil }

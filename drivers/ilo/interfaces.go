@@ -6,12 +6,14 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 )
 
-// Interfaces returns every interface of HPE's hardware types by its name. media, isos and publisher are those of
+// Interfaces returns every interface of HPE's hardware types by its name. settings is where BIOS settings are kept; media, isos and publisher are those of
 // redfish-virtual-media, with the kernel parameters of [ilo].
-func Interfaces(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
+func Interfaces(c *redfish.Client, cfg Config, settings Settings, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
 	publisher redfish.Publisher) map[drivers.InterfaceType]map[string]drivers.Interface {
 	return map[drivers.InterfaceType]map[string]drivers.Interface{
-		drivers.TypeBoot:       {"ilo-virtual-media": NewVirtualMedia(c, cfg, media, isos, publisher)},
+		drivers.TypeBIOS: {"ilo": NewBIOS(c, cfg, settings)},
+		drivers.TypeBoot: {"ilo-virtual-media": NewVirtualMedia(c, cfg, media, isos, publisher),
+			"ilo-uefi-https": NewHTTPS(c, cfg, media, isos, publisher)},
 		drivers.TypeManagement: {"ilo": NewManagement(c, cfg), "ilo5": NewManagement5(c, cfg)},
 		drivers.TypePower:      {"ilo": NewPower(c, cfg)},
 	}

@@ -73,6 +73,9 @@ func (p *Power) Reboot(ctx context.Context, t *drivers.Task, timeout time.Durati
 	})
 }
 
+// Steps offers none.
+func (*Power) Steps(drivers.StepKind) []drivers.Step { return nil }
+
 func (p *Power) timeout(asked time.Duration) time.Duration {
 	if asked > 0 {
 		return asked
@@ -145,7 +148,6 @@ func running(s *redfish.System) bool {
 }
 
 func (p *Power) await(s *redfish.System, state string, timeout time.Duration, arrived func(*redfish.System) bool) error {
-	// gofail: var iloPowerAsked struct{}
 	inTime, err := s.Await(timeout, p.cfg.PowerWait, func() bool { return arrived(s) })
 	if err == nil && !inTime {
 		return store.Errorf(store.PowerStateFailure, "Failed to set node power state to %s.", state)
