@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // buildCrashable builds the program with its failpoints once for all tests.
@@ -31,20 +32,26 @@ var buildCrashable = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built := filepath.Join(dir, "ironmaster-crashable-"+key)
-	if _, err := os.Stat(built); err == nil {
+	now := time.Now()
+	if os.Chtimes(built, now, now) == nil {
 		return built, nil
 	}
-	if err := buildInCopy(files, built+".new"); err != nil {
+	fresh := fmt.Sprintf("%s.%d", built, os.Getpid())
+	if err := buildInCopy(files, fresh); err != nil {
 		return "", err
 	}
 	old, _ := filepath.Glob(filepath.Join(dir, "ironmaster-crashable-*"))
 	for _, file := range old {
-		if !strings.HasSuffix(file, ".new") {
+		// Another checkout's tests may be starting workers from theirs.
+		if info, err := os.Stat(file); err == nil && now.Sub(info.ModTime()) > crashableKept {
 			_ = os.Remove(file)
 		}
 	}
-	return built, os.Rename(built+".new", built)
+	return built, os.Rename(fresh, built)
 })
+
+// crashableKept is how long after its last use a program with failpoints is kept: longer than the matrix takes.
+const crashableKept = 12 * time.Hour
 
 func contentOf(files []string) (string, error) {
 	hash := sha256.New()

@@ -24,7 +24,12 @@ const (
 	takeover way = "takeover"
 	// race: the worker comes back in the moment in which its peer takes over.
 	race way = "race"
+	// again: the same worker is started again, and killed once more where its resume comes by the same point, or else when the
+	// flow has ended.
+	again way = "again"
 )
+
+func (w way) hasPeer() bool { return w == takeover || w == race }
 
 const (
 	// crashPoll is how often a worker is asked whether it stands at its point.
@@ -53,7 +58,7 @@ type crashRun struct {
 	*crashWorld
 	machine *room.Machine
 	node    string
-	// victim is killed, peer is nil when the victim comes back at once.
+	// victim is killed, peer is nil when it is the only worker.
 	victim, peer *crasher
 	killed       time.Time
 	// back is closed when the victim was started again.
@@ -66,7 +71,7 @@ func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group 
 	r := &crashRun{crashCell: cell, crashWorld: c, machine: m, back: make(chan struct{})}
 	hosts := []string{group + "-a"}
 	r.victim = c.hire(t, hosts[0], group)
-	if cell.way != returns {
+	if cell.way.hasPeer() {
 		hosts = append(hosts, group+"-b")
 		r.peer = c.hire(t, hosts[1], group)
 	}
@@ -174,21 +179,29 @@ func (r *crashRun) awaitPoint(ctx context.Context) error {
 
 // recover brings workers back as the way says, and waits for the end of the flow.
 func (r *crashRun) recover(ctx context.Context) error {
+	var err error
 	switch r.way {
 	case race:
-		if err := pause(ctx, r.headStart()); err != nil {
-			return err
-		}
-		fallthrough
-	case returns:
-		if err := r.comeBack(ctx); err != nil {
-			return err
-		}
-		return r.awaitEnd(ctx, nil)
+		err = pause(ctx, r.headStart())
+	case again:
+		err = r.killAgain(ctx)
+	case takeover:
+		return r.awaitPeer(ctx)
 	}
+	if err != nil {
+		return err
+	}
+	if err := r.comeBack(ctx); err != nil {
+		return err
+	}
+	return r.awaitEnd(ctx, nil)
+}
+
+// awaitPeer waits until the peer has brought the flow to its end, and brings the victim back then.
+func (r *crashRun) awaitPeer(ctx context.Context) error {
 	back := false
 	err := r.awaitEnd(ctx, func(row crashRow) error {
-		if back || row.state != r.flow.from || time.Since(r.killed) < crashTimeout+crashPatience {
+		if back || !r.forgotten(row) {
 			return nil
 		}
 		back = true
@@ -198,6 +211,36 @@ func (r *crashRun) recover(ctx context.Context) error {
 		return err
 	}
 	return r.comeBack(ctx)
+}
+
+// forgotten tells that no worker knows of the request: the flow has not begun when it must have long ago.
+func (r *crashRun) forgotten(row crashRow) bool {
+	return row.state == r.flow.from && time.Since(r.killed) > crashTimeout+crashPatience
+}
+
+// killAgain starts the victim, and kills it where it comes by its point, at the end of the flow, or when there is none.
+func (r *crashRun) killAgain(ctx context.Context) error {
+	service, err := r.victim.startArmed(ctx, r.point.name)
+	if err != nil {
+		return err
+	}
+	defer service.Kill()
+	for {
+		// A worker that has just begun does not answer yet.
+		if passes, err := r.victim.passes(ctx, r.point.name); err == nil && passes > 0 {
+			return service.Kill()
+		}
+		row, err := r.row(ctx, r.node)
+		if err != nil {
+			return err
+		}
+		if r.flow.done(row, r.machine) || r.forgotten(row) {
+			return service.Kill()
+		}
+		if err := pause(ctx, crashPoll); err != nil {
+			return fmt.Errorf("waiting for the worker's second end: the node is in %s", row)
+		}
+	}
 }
 
 func (r *crashRun) comeBack(ctx context.Context) error {

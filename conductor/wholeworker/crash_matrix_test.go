@@ -19,7 +19,7 @@ var wholeMatrix = flag.Bool("crash-matrix", false, "run every cell of the crash 
 const crashSlots = 8
 
 // TestCrashMatrix kills the worker at every point of every flow, and looks whether the flow goes on: when the same worker
-// comes back, when a peer takes over, and when both are there. With -crash-matrix it does so at every pass of every flow on
+// comes back, when it does and is killed again, when a peer takes over, and when both are there. With -crash-matrix it does so at every pass of every flow on
 // both databases; without, once at each point, and a few times with a peer.
 func TestCrashMatrix(t *testing.T) {
 	databases := []string{"mariadb"}
@@ -120,7 +120,7 @@ func allCells(counts map[string]map[string]int) []crashCell {
 	for _, f := range crashFlows {
 		for _, p := range crashPoints {
 			for _, pass := range passesToTry(p, counts[f.name][p.name]) {
-				for _, w := range []way{returns, takeover, race} {
+				for _, w := range []way{returns, again, takeover, race} {
 					cells = append(cells, crashCell{f, p, pass, w})
 				}
 			}
@@ -132,7 +132,10 @@ func allCells(counts map[string]map[string]int) []crashCell {
 // withPeer are the points that the short matrix tries with a peer too.
 var withPeer = []string{"inboxAccepted", "lockReserved", "deployPrepared", "isoPromised", "powerAsked", "writeSent", "eventSaved"}
 
-// fewCells is each point once, in the first flow that comes by, and a few of them with a peer.
+// killedTwice are those that the short matrix tries with a second kill.
+var killedTwice = []string{"lockReserved", "stepBeforeBegin", "powerAsked", "writeSent", "eventSaved"}
+
+// fewCells is each point once, in the first flow that comes by, and a few of them with a peer or a second kill.
 func fewCells(counts map[string]map[string]int) []crashCell {
 	var cells []crashCell
 	for i, p := range crashPoints {
@@ -149,6 +152,9 @@ func fewCells(counts map[string]map[string]int) []crashCell {
 			cells = append(cells, crashCell{f, p, pass, returns})
 			if at := slices.Index(withPeer, p.name); at >= 0 {
 				cells = append(cells, crashCell{f, p, pass, []way{takeover, race}[at%2]})
+			}
+			if slices.Contains(killedTwice, p.name) {
+				cells = append(cells, crashCell{f, p, pass, again})
 			}
 			break
 		}
@@ -185,9 +191,10 @@ func (r *crashReport) add(cell crashCell, hit bool, err error) {
 func (r *crashReport) String() string {
 	slices.Sort(r.failed)
 	var text strings.Builder
-	good := r.good[returns] + r.good[takeover] + r.good[race]
-	fmt.Fprintf(&text, "%d of %d cells passed in %s: %d where the worker returns, %d where a peer takes over, %d where both race",
-		good, good+len(r.failed), time.Since(r.began).Round(time.Second), r.good[returns], r.good[takeover], r.good[race])
+	good := r.good[returns] + r.good[again] + r.good[takeover] + r.good[race]
+	fmt.Fprintf(&text, "%d of %d cells passed in %s: %d where the worker returns, %d where it is killed again, "+
+		"%d where a peer takes over, %d where both race", good, good+len(r.failed), time.Since(r.began).Round(time.Second),
+		r.good[returns], r.good[again], r.good[takeover], r.good[race])
 	if len(r.passed) > 0 {
 		fmt.Fprintf(&text, "; in %d the flow came by less often than counted", len(r.passed))
 	}

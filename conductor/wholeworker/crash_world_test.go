@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,10 @@ type crasher struct {
 	host      string
 	admin     string
 	failpoint string // the URL of its failpoints
-	service   *lab.Service
+	// dir and command are what its service runs.
+	dir     string
+	command lab.Command
+	service *lab.Service
 }
 
 // crasher starts the worker of a host. It ends with ctx, if not before.
@@ -111,19 +115,32 @@ func (c *crashWorld) crasher(ctx context.Context, host, group string) (*crasher,
 	if err != nil {
 		return nil, err
 	}
-	w.service, err = lab.StartService(ctx, own, lab.Command{Name: host, Path: path, Args: []string{"conductor", "--config-file", conf},
+	w.dir, w.command = own, lab.Command{Name: host, Path: path, Args: []string{"conductor", "--config-file", conf},
 		Env: append(os.Environ(), "GOFAIL_HTTP="+address(1)),
 		Ready: func(ctx context.Context) error {
 			_, err := ask(ctx, http.MethodGet, w.admin+"/healthz", "")
 			return err
-		}})
+		}}
+	w.service, err = lab.StartService(ctx, own, w.command)
 	return w, err
 }
 
-// arm makes the worker stand still when it comes by a point for the n-th time. What stands still there is one goroutine;
-// whoever sees it does the killing. gofail's own way to end a process is a panic, which the worker contains.
+// startArmed starts the worker, which must not be running, with a point armed from its first instant. It may stand still
+// there before it is ready.
+func (w *crasher) startArmed(ctx context.Context, point string) (*lab.Service, error) {
+	armed := w.command
+	armed.Env = append(slices.Clone(armed.Env), "GOFAIL_FAILPOINTS="+point+"="+standStill)
+	armed.Ready = nil
+	return lab.StartService(ctx, w.dir, armed)
+}
+
+// standStill is what gofail does at a point that is armed: one goroutine goes no further. Whoever sees it does the killing;
+// gofail's own way to end a process is a panic, which the worker contains.
+const standStill = `sleep("1h")`
+
+// arm makes the worker stand still when it comes by a point for the n-th time.
 func (w *crasher) arm(ctx context.Context, point string, n int) error {
-	term := `sleep("1h")`
+	term := standStill
 	if n > 1 {
 		term = fmt.Sprintf("%d*off->%s", n-1, term)
 	}
