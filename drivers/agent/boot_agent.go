@@ -33,8 +33,8 @@ func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (
 	return drivers.Waiting, nil
 }
 
-// resumeBoot goes on with bootAgent. An agent that was heard of has booted. A machine that was switched on before may have
-// looked for its ISO while nobody served it, as one does whose worker is gone for good: it boots anew.
+// resumeBoot goes on with bootAgent. An agent that was heard of has booted. A machine whose agent was not boots anew, whatever
+// its BMC says of it: a request to switch it on may be under way still, and what it looked for then nobody served.
 func (d *Deploy) resumeBoot(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 	running, err := d.fastTrack(ctx, t)
 	if err != nil || running || !t.Hardware.Storage.ShouldWriteImage(t) {
@@ -43,16 +43,13 @@ func (d *Deploy) resumeBoot(ctx context.Context, t *drivers.Task, args store.Dic
 	if t.Node.DriverInternalInfo.String("agent_url") != "" && d.RefreshSteps(ctx, t, drivers.DeployStep) == nil {
 		return drivers.Done, nil
 	}
-	state, err := t.Hardware.Power.PowerState(ctx, t)
-	if t.Foreign || err == nil && state == store.PowerOn {
-		if err := d.RebootAgent(ctx, t); err != nil {
-			return drivers.Done, err
-		}
-		t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})
-		return drivers.Waiting, nil
-	}
-	if err := d.TakeOver(ctx, t); err != nil {
+	if err := d.RebootAgent(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	return d.bootAgent(ctx, t, args)
+	delete(t.Node.DriverInternalInfo, "deployment_reboot")
+	if err := t.Worker.Save(ctx, t); err != nil {
+		return drivers.Done, err
+	}
+	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})
+	return drivers.Waiting, nil
 }

@@ -144,28 +144,34 @@ func TestBootAgentRebootsOnce(t *testing.T) {
 	}
 }
 
-// The worker died while it booted the agent. What the machine may have looked for in vain, or what nobody serves any more, is
-// prepared anew.
+// The worker died while it booted the agent. Its machine may be on its way up: it rests before it is told anew what to boot.
 func TestBootIsResumed(t *testing.T) {
+	rests, restarts := []string{store.PowerOff, store.PowerOn}, []string{store.Reboot}
 	for name, c := range map[string]struct {
-		power   string
-		foreign bool
-		anew    bool
+		power    string
+		foreign  bool
+		disabled bool
+		asked    []string
 	}{
-		"a machine that is off still":    {store.PowerOff, false, false},
-		"a machine that was switched on": {store.PowerOn, false, true},
-		"another worker's machine":       {store.PowerOff, true, true},
+		"a machine that is off still":    {store.PowerOff, false, false, rests},
+		"a machine that was switched on": {store.PowerOn, false, false, rests},
+		"another worker's machine":       {store.PowerOff, true, false, rests},
+		"one that may not be off":        {store.PowerOn, false, true, restarts},
 	} {
 		cfg := quick()
 		cfg.ManageBoot = true
 		g := newRig(t, cfg, deployNode())
-		g.task.Node.PowerState, g.task.Foreign = c.power, c.foreign
+		g.task.Node.PowerState, g.task.Foreign, g.task.Node.DisablePowerOff = c.power, c.foreign, &c.disabled
+		g.task.Node.DriverInternalInfo["deployment_reboot"] = true
 		outcome, err := g.deploy.resumeBoot(t.Context(), g.task, nil)
-		if outcome != drivers.Waiting || err != nil || !slices.Equal(g.worker.power, []string{store.Reboot}) {
+		if outcome != drivers.Waiting || err != nil || !slices.Equal(g.worker.power, c.asked) {
 			t.Errorf("%s: %v, %v, power %v", name, outcome, err, g.worker.power)
 		}
-		if anew := slices.Contains(g.calls, "prepare_ramdisk"); anew != c.anew {
-			t.Errorf("%s: prepared anew: %v", name, anew)
+		if !slices.Contains(g.calls, "prepare_ramdisk") {
+			t.Errorf("%s: the machine was not told what to boot", name)
+		}
+		if g.task.Node.DriverInternalInfo["deployment_reboot"] != nil {
+			t.Errorf("%s: a reboot of the agent would be taken for one that a step asked for", name)
 		}
 	}
 }

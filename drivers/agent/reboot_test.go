@@ -11,11 +11,13 @@ import (
 
 func TestRebootAgent(t *testing.T) {
 	for name, c := range map[string]struct {
-		fast  bool
-		power []string
+		fast   bool
+		silent bool
+		power  []string
 	}{
-		"from its medium":                        {false, []string{store.Reboot}},
-		"one that was there, switched off first": {true, []string{store.PowerOff, store.Reboot}},
+		"from its medium":                        {power: []string{store.Reboot}},
+		"one that was there, switched off first": {fast: true, power: []string{store.PowerOff, store.Reboot}},
+		"one that may just be booting":           {silent: true, power: []string{store.PowerOff, store.PowerOn}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := quick()
@@ -24,6 +26,9 @@ func TestRebootAgent(t *testing.T) {
 			n.PowerState = store.PowerOn
 			n.DriverInternalInfo["agent_url"] = "http://127.0.0.1:9999"
 			n.DriverInternalInfo["agent_last_heartbeat"] = time.Now().UTC().Format("2006-01-02T15:04:05.999999")
+			if c.silent {
+				delete(n.DriverInternalInfo, "agent_url")
+			}
 			g := newRig(t, cfg, n)
 			if err := g.deploy.RebootAgent(t.Context(), g.task); err != nil {
 				t.Fatal(err)
@@ -38,7 +43,7 @@ func TestRebootAgent(t *testing.T) {
 	}
 	g := newRig(t, quick(), deployNode())
 	g.deploy.cfg.ManageBoot, g.boot.err = true, errors.New("no medium")
-	if err := g.deploy.RebootAgent(t.Context(), g.task); err == nil || len(g.worker.power) != 0 {
+	if err := g.deploy.RebootAgent(t.Context(), g.task); err == nil || !slices.Equal(g.worker.power, []string{store.PowerOff}) {
 		t.Errorf("without a medium: %v, power %q", err, g.worker.power)
 	}
 }
