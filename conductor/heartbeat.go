@@ -223,6 +223,9 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 	case drivers.StepNotStarted:
 		return t.agentBooted(ctx, kind)
 	case drivers.StepFailed:
+		if t.toBeginAgain() {
+			return t.resume(ctx, kind)
+		}
 		if t.workerWasAway(kind) {
 			return t.beginAgain(ctx, kind, "the worker that it read from was away")
 		}
@@ -305,6 +308,12 @@ func (t *task) beginAgain(ctx context.Context, kind drivers.StepKind, why string
 		return err
 	}
 	return t.resume(ctx, kind)
+}
+
+// toBeginAgain tells that the row's step is to begin anew: whoever found that out did not live to begin it.
+func (t *task) toBeginAgain() bool {
+	tries, _, err := mark(t.Node).Int(markTries)
+	return err == nil && tries > 0 && t.stepBegunBy() == ""
 }
 
 func kindTitle(kind drivers.StepKind) string {

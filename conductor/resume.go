@@ -194,7 +194,7 @@ func (t *task) goOnDeploying(ctx context.Context) {
 		t.deploy(ctx)
 		return
 	}
-	t.runDeploySteps(ctx, index, true)
+	t.runDeploySteps(ctx, index, !t.toBeginAgain())
 }
 
 func (t *task) goOnCleaning(ctx context.Context) {
@@ -205,7 +205,7 @@ func (t *task) goOnCleaning(ctx context.Context) {
 		return
 	}
 	if index, began := t.cursor(drivers.CleanStep); began {
-		t.runCleanSteps(ctx, index, true)
+		t.runCleanSteps(ctx, index, !t.toBeginAgain())
 		return
 	}
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && t.Node.DriverInternalInfo.String(keyAgentURL) != "" {

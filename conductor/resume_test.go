@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -343,6 +344,7 @@ func TestAStepThatLostItsWorkerBeginsAnew(t *testing.T) {
 	}{
 		{"failed while another run served it", "worker-1/7", nil, drivers.StepFailed, store.DeployWait, 1},
 		{"failed while another worker served it", "worker-0/7", 2, drivers.StepFailed, store.DeployWait, 1},
+		{"found to have lost its worker by one that was killed then", "", 1, drivers.StepFailed, store.DeployWait, 1},
 		{"failed once too often", "worker-0/7", maxTries, drivers.StepFailed, store.DeployFail, 0},
 		{"failed while this run served it", w.runName(), nil, drivers.StepFailed, store.DeployFail, 0},
 		{"an agent started anew", w.runName(), nil, drivers.StepNotStarted, store.DeployWait, 1},
@@ -358,6 +360,9 @@ func TestAStepThatLostItsWorkerBeginsAnew(t *testing.T) {
 				n.DriverInternalInfo["deploy_step_index"], n.DriverInternalInfo["steps_validated"] = 0, true
 				n.DriverInternalInfo["agent_cached_deploy_steps"] = store.Dict{"deploy": []any{}}
 				n.DriverInternalInfo[keyEpoch] = store.Dict{markHost: "worker-1", markNumber: 1, markStep: c.began, markTries: c.tries}
+				if c.began == "" {
+					n.DriverInternalInfo["skip_current_deploy_step"] = false
+				}
 			})
 			w.must(t, "heartbeat", beatArgs(n))
 			w.unlocked(t)
@@ -367,6 +372,31 @@ func TestAStepThatLostItsWorkerBeginsAnew(t *testing.T) {
 				equal(t, "whose it is now", mark(got).String(markStep), w.runName())
 			}
 		})
+	}
+}
+
+// A worker that was killed after it had found that a step must begin anew, and before it began it, leaves that to the next.
+func TestAStepThatWasToBeginAnewDoes(t *testing.T) {
+	for _, began := range []string{"", "worker-1/7"} {
+		r := newRig(t, nil)
+		r.script.use(r.script.usualSteps())
+		before := idleOn(t, r)
+		n := before.crashed(t, interruptedFlows()[2], "worker-1")
+		info := before.row(t, n.UUID).DriverInternalInfo
+		info[keyEpoch] = store.Dict{markHost: "worker-1", markNumber: 1, markStep: began, markTries: 1}
+		text, err := json.Marshal(info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before.exec(t, "UPDATE nodes SET driver_internal_info = ? WHERE uuid = ?", string(text), n.UUID)
+		before.closeMemory()
+		w := r.start(t)
+		w.settled(t, n.UUID, store.Active)
+		want := "[resume one run two]"
+		if began == "" {
+			want = "[run one run two]"
+		}
+		equal(t, fmt.Sprintf("steps, when the step was begun by %q", began), fmt.Sprint(w.script.did("run one", "resume one", "run two")), want)
 	}
 }
 
