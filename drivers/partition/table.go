@@ -149,11 +149,11 @@ func Read(r io.ReaderAt, size int64) (Table, error) {
 			return Table{}, fmt.Errorf("%w: %w", ErrNoTable, err)
 		}
 		table.Label = GPT
-		for i, p := range found.Partitions {
+		for _, p := range found.Partitions {
 			if p == nil || p.Type == gpt.Unused || p.End < p.Start || p.End >= uint64(size/sectorSize) {
 				continue
 			}
-			table.Entries = append(table.Entries, Entry{Number: i + 1, Offset: int64(p.Start) * sectorSize,
+			table.Entries = append(table.Entries, Entry{Number: p.Index, Offset: int64(p.Start) * sectorSize,
 				Size: int64(p.End-p.Start+1) * sectorSize, Type: string(p.Type), UUID: p.UUID()})
 		}
 		return table, nil
