@@ -21,6 +21,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 )
 
@@ -124,7 +125,7 @@ func codeSpans(text string) []string {
 }
 
 func TestReadmeNamesEveryInterface(t *testing.T) {
-	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
+	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		Vendors: ilo.Interfaces(nil, ilo.Config{}, nil, redfish.VirtualMediaConfig{}, nil, nil)})
 	readme := read(t, "README.md")

@@ -61,9 +61,14 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
+	overISCSI, err := openISCSI(agentCfg, s, h.depot)
+	if err != nil {
+		return err
+	}
 	all := catalog.New(catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
 		Direct:            direct,
+		ISCSI:             overISCSI,
 		AgentPower:        agent.NewPower(agentCfg),
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),

@@ -104,6 +104,8 @@ func addFaultFlags(flags *pflag.FlagSet, f *room.Faults) {
 	flags.Float64Var(&f.StuckPower, "fault-stuck-power", 0, "`probability` that a power request has no effect")
 	flags.Float64Var(&f.WrongPassword, "fault-wrong-password", 0, "`probability` that a machine's password is not the inventory's")
 	flags.Float64Var(&f.CommandFailure, "fault-command-failure", 0, "`probability` that a command of an agent fails")
+	flags.Float64Var(&f.NoISCSI, "fault-no-iscsi", 0, "1 leaves the extension iscsi out of the agents")
+	flags.Float64Var(&f.LostISCSI, "fault-lost-iscsi", 0, "`probability` that an agent does not expose the disk that it says it does")
 	flags.Float64Var(&f.NoHeartbeat, "fault-no-heartbeat", 0, "`probability` that an agent that started keeps quiet")
 }
 

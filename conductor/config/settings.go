@@ -20,6 +20,7 @@ type Settings struct {
 	Fake          Fake          `group:"fake"`
 	ILO           ILO           `group:"ilo"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
+	ISCSI         ISCSI         `group:"iscsi"`
 	API           API           `group:"api"`
 	Glance        Glance        `group:"glance"`
 	Catalog       Catalog       `group:"service_catalog"`
@@ -114,6 +115,15 @@ type Log struct {
 type DiskUtils struct {
 	ImageConvertMemoryLimit int `opt:"image_convert_memory_limit" default:"2048" min:"1"` // MiB
 	ImageConvertAttempts    int `opt:"image_convert_attempts" default:"3" min:"1"`
+	// EFISystemPartitionSize is for the deploy interface iscsi, in MiB; agents have an option of their own.
+	EFISystemPartitionSize int64 `opt:"efi_system_partition_size" default:"200" min:"1" max:"1048576"`
+}
+
+// ISCSI is [iscsi], as ironic had it until Wallaby.
+type ISCSI struct {
+	PortalPort     int    `opt:"portal_port" default:"3260" min:"1" max:"65535"`
+	ConvFlags      string `opt:"conv_flags"`
+	VerifyAttempts int    `opt:"verify_attempts" default:"3" min:"1" old:"disk_utils.iscsi_verify_attempts,deploy.iscsi_verify_attempts"`
 }
 
 // API is what a conductor reads of [api].
@@ -131,6 +141,7 @@ type Ironmaster struct {
 	ImageServerURL        string        `opt:"image_server_url"`                                               // how machines reach it; default http://$my_ip:<port of image_server_listen>
 	ImageConvertTimeLimit time.Duration `opt:"image_convert_time_limit" default:"600" min:"1"`                 // of one qemu-img run
 	ImageOutageLimit      time.Duration `opt:"image_outage_limit" default:"1800" min:"0"`                      // of Glance, Keystone or a web server, within a flow
+	ISCSIStallLimit       time.Duration `opt:"iscsi_stall_limit" default:"60" min:"1"`                         // how long an image on its way over iSCSI may move no bytes
 	MaxImageSize          int64         `opt:"max_image_size" default:"1048576" min:"1" max:"8388608"`         // MiB of virtual size, at most 8 TiB
 	TFTPListen            string        `opt:"tftp_listen"`                                                    // [pxe]tftp_root by TFTP; empty serves nothing
 	TFTPMaxTransfers      int           `opt:"tftp_max_transfers" default:"1000" min:"1" max:"10000"`          // at once

@@ -20,6 +20,8 @@ type crashFlow struct {
 	// target is where the flow ends, step the destructive step of its agent.
 	target string
 	step   string
+	// deploy is the node's deploy interface, direct when it is empty. Over iSCSI the instance has a config drive.
+	deploy string
 	// check looks at the machine afterwards.
 	check func(c *crashWorld, m *room.Machine) error
 }
@@ -27,6 +29,8 @@ type crashFlow struct {
 var crashFlows = []crashFlow{
 	{name: "deploy", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
 		step: "write_image", check: (*crashWorld).checkDeployed},
+	{name: "deploy-iscsi", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
+		step: "start_iscsi_target", deploy: "iscsi", check: (*crashWorld).checkOverISCSI},
 	{name: "tear-down", from: "active", on: true, instance: true, order: map[string]any{"target": "deleted"},
 		target: "available", step: "erase_devices", check: (*crashWorld).checkOff},
 	{name: "clean", from: "manageable", order: map[string]any{"target": "clean", "clean_steps": []any{
@@ -44,7 +48,11 @@ func (f crashFlow) row(c *crashWorld, group string) (string, error) {
 	}
 	if f.instance {
 		var err error
-		instance, err = json.Marshal(map[string]any{"image_source": "file://" + c.img.raw, "image_checksum": c.img.sum})
+		info := map[string]any{"image_source": "file://" + c.img.raw, "image_checksum": c.img.sum}
+		if f.deploy == "iscsi" {
+			info["configdrive"] = map[string]any{"meta_data": map[string]any{"hostname": "over-iscsi"}}
+		}
+		instance, err = json.Marshal(info)
 		if err != nil {
 			return "", err
 		}
@@ -65,6 +73,20 @@ func (c *crashWorld) checkDeployed(m *room.Machine) error {
 	case err != nil:
 		return err
 	case sum != c.img.sum:
+		return fmt.Errorf("the disk differs from the image")
+	case got.Booted != room.BootDisk || got.Media != "":
+		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
+	}
+	return nil
+}
+
+// checkOverISCSI compares all but the partition table, which has one partition more.
+func (c *crashWorld) checkOverISCSI(m *room.Machine) error {
+	same, err := holds(m.Info().Disk, c.img.raw, tableEnd)
+	switch got := m.Snapshot(); {
+	case err != nil:
+		return err
+	case !same:
 		return fmt.Errorf("the disk differs from the image")
 	case got.Booted != room.BootDisk || got.Media != "":
 		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)

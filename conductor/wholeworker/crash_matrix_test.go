@@ -15,6 +15,9 @@ import (
 
 var wholeMatrix = flag.Bool("crash-matrix", false, "run every cell of the crash matrix, which takes about an hour; without it a part of them")
 
+// crashDisk is the size of a machine's disk. A config drive's partition has 64 MiB.
+const crashDisk = 80 * mebibyte
+
 // crashSlots is how many cells run at once.
 const crashSlots = 8
 
@@ -39,7 +42,7 @@ func crashMatrix(t *testing.T, database string) {
 	if *wholeMatrix {
 		cells = allCells(counts)
 	}
-	machines := c.openRoom(t, room.Config{Seed: 2, Count: len(cells)}).Machines()
+	machines := c.openRoom(t, room.Config{Seed: 2, Count: len(cells), DiskSize: crashDisk}).Machines()
 	report := crashReport{began: time.Now()}
 	slots := make(chan struct{}, crashSlots)
 	t.Run("cell", func(t *testing.T) {
@@ -63,7 +66,8 @@ func crashMatrix(t *testing.T, database string) {
 // census counts, flow by flow, how often a worker that nobody kills comes by each point.
 func (c *crashWorld) census(t *testing.T) map[string]map[string]int {
 	t.Helper()
-	machines := c.openRoom(t, room.Config{Seed: 1, Count: len(crashFlows)}).Machines()
+	// Two rooms cannot have their iSCSI targets at one address.
+	machines := c.openRoom(t, room.Config{Seed: 1, Count: len(crashFlows), Host: "127.0.0.2", DiskSize: crashDisk}).Machines()
 	counts := map[string]map[string]int{}
 	var mu sync.Mutex
 	t.Run("census", func(t *testing.T) {
@@ -130,7 +134,8 @@ func allCells(counts map[string]map[string]int) []crashCell {
 }
 
 // withPeer are the points that the short matrix tries with a peer too.
-var withPeer = []string{"inboxAccepted", "lockReserved", "deployPrepared", "isoPromised", "powerAsked", "writeSent", "eventSaved"}
+var withPeer = []string{"inboxAccepted", "lockReserved", "deployPrepared", "isoPromised", "powerAsked", "writeSent", "eventSaved", "iscsiPouring",
+	"iscsiPoured"}
 
 // killedTwice are those that the short matrix tries with a second kill.
 var killedTwice = []string{"lockReserved", "stepBeforeBegin", "powerAsked", "writeSent", "eventSaved"}

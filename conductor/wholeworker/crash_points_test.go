@@ -70,6 +70,15 @@ var crashPoints = []crashPoint{
 	{"writeIntended", "write_image: cursor in the row, command to the agent, wait state in the row", beforeEffect, false},
 	{"writeSent", "write_image: cursor in the row, command to the agent, wait state in the row", afterEffect, false},
 
+	{"iscsiFetched", "an image for iSCSI is fetched, then the machine boots its agent", afterEffect, false},
+	{"iscsiIntended", "write_image over iSCSI: its beginning in the row, target, image, the image's being there in the row", beforeEffect, false},
+	{"iscsiExposed", "write_image over iSCSI: its beginning in the row, target, image, the image's being there in the row", afterEffect, false},
+	{"iscsiPouring", "write_image over iSCSI: its beginning in the row, target, image, the image's being there in the row", afterEffect, true},
+	{"iscsiPoured", "write_image over iSCSI: its beginning in the row, target, image, the image's being there in the row", afterEffect, false},
+	{"iscsiVerified", "write_image over iSCSI: the image, then config drive and table, then the UUIDs in the row", beforeEffect, false},
+	{"iscsiConfigDrive", "write_image over iSCSI: the image, then config drive and table, then the UUIDs in the row", afterEffect, false},
+	{"iscsiWritten", "write_image over iSCSI: the image, then config drive and table, then the UUIDs in the row", afterEffect, false},
+
 	{"agentStepBeforeSend", "a step of the agent: cursor in the row, command to the agent", beforeEffect, false},
 	{"agentStepSent", "a step of the agent: cursor in the row, command to the agent", afterEffect, false},
 

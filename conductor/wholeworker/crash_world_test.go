@@ -34,11 +34,11 @@ const crashTimeout = 10 * time.Second
 
 func startCrashWorld(t *testing.T, database string) *crashWorld {
 	t.Helper()
-	w := start(t, setup{database: database, extra: options{
+	w := start(t, setup{database: database, extra: lab.Merge(iscsiOptions(freePort(t)), options{
 		// What is asked of a dead worker is answered with an error after this time.
 		"DEFAULT":   {"rpc_response_timeout": "8"},
 		"conductor": {"heartbeat_interval": "1", "heartbeat_timeout": strconv.Itoa(int(crashTimeout.Seconds()))},
-	}})
+	})})
 	return &crashWorld{world: w, db: w.openDatabase(t), img: makeImage(t, w.wares, 4, 1)}
 }
 

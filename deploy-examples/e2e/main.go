@@ -59,6 +59,9 @@ func start(ctx context.Context, t *trial, stop bool) error {
 	if t.firmwares, err = firmwares(os.Getenv("FIRMWARE")); err != nil {
 		return err
 	}
+	if t.deploy, err = deployInterface(os.Getenv("DEPLOY")); err != nil {
+		return err
+	}
 	if t.inside() {
 		return t.run(ctx)
 	}
@@ -72,6 +75,17 @@ func start(ctx context.Context, t *trial, stop bool) error {
 		return err
 	}
 	return t.enter()
+}
+
+// deployInterface is how the image gets onto the disk: the way that is named, or that of ironic's default.
+func deployInterface(named string) (string, error) {
+	switch named {
+	case "":
+		return "direct", nil
+	case "direct", "iscsi":
+		return named, nil
+	}
+	return "", fmt.Errorf("DEPLOY is direct or iscsi, not %q", named)
 }
 
 // firmwares are the kinds of machines to try: the one that is named, or all.

@@ -25,7 +25,8 @@ type trial struct {
 	dir       string
 	accel     string // kvm or tcg
 	firmwares []string
-	clean     bool // clean the machines before they are deployed
+	deploy    string // the deploy interface
+	clean     bool   // clean the machines before they are deployed
 	keep      bool
 	out       io.Writer
 
@@ -65,6 +66,7 @@ func (t *trial) say(format string, words ...any) {
 
 func (t *trial) startServices(ctx context.Context) (err error) {
 	t.lab, err = lab.New(ctx, lab.Options{Dir: t.dir, Address: address, Detached: t.keep, Extra: map[string]map[string]string{
+		"DEFAULT":   {"enabled_deploy_interfaces": "direct,iscsi"},
 		"conductor": {"file_url_allowed_paths": t.dir, "automated_clean": strconv.FormatBool(t.clean)},
 		// Writing zeros over all of a disk would take hours and show nothing new.
 		"deploy": {"erase_devices_priority": "0", "erase_devices_metadata_priority": "10"},
@@ -118,7 +120,7 @@ func (t *trial) deployAll(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, m := range t.machines {
 		all.Go(func() error {
-			if err := t.deploy(ctx, m); err != nil {
+			if err := t.deployOne(ctx, m); err != nil {
 				return fmt.Errorf("%s: %w", m.firmware, err)
 			}
 			return nil
@@ -127,13 +129,13 @@ func (t *trial) deployAll(ctx context.Context) error {
 	return errors.Join(all.Wait(), news())
 }
 
-// deploy takes one machine from its enrolment to the end of its first boot.
-func (t *trial) deploy(ctx context.Context, m *machine) error {
+// deployOne takes one machine from its enrolment to the end of its first boot.
+func (t *trial) deployOne(ctx context.Context, m *machine) error {
 	image, err := readImage(t.artifacts())
 	if err != nil {
 		return err
 	}
-	if err := t.cloud.enrol(ctx, m, t.artifacts()); err != nil {
+	if err := t.cloud.enrol(ctx, m, t.deploy, t.artifacts()); err != nil {
 		return err
 	}
 	for _, change := range []struct{ verb, state string }{{"manage", "manageable"}, {"provide", "available"}, {"active", "active"}} {

@@ -23,7 +23,7 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 	if err != nil {
 		return err
 	}
-	if err := d.decideKind(ctx, t, info); err != nil {
+	if err := d.DecideKind(ctx, t, info); err != nil {
 		return err
 	}
 	t.Node.InstanceInfo = info
@@ -41,9 +41,9 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 	return d.checkMemory(t.Node, size)
 }
 
-// decideKind decides what a Glance image contains when Glance was away as the deployment was asked for. Ironic would take it
+// DecideKind decides what a Glance image contains when Glance was away as the deployment was asked for. Ironic would take it
 // for a partition.
-func (d *Deploy) decideKind(ctx context.Context, t *drivers.Task, info store.Dict) error {
+func (d *Deploy) DecideKind(ctx context.Context, t *drivers.Task, info store.Dict) error {
 	source := info.String("image_source")
 	if t.Node.DriverInternalInfo[keyWholeDisk] != nil || !image.IsGlance(source) {
 		return nil

@@ -17,7 +17,9 @@ type Parts struct {
 	BIOSSettings fake.BIOSSettings
 
 	// Direct is the deploy interface direct, AgentPower the power interface agent.
-	Direct     drivers.Deploy
+	Direct drivers.Deploy
+	// ISCSI is the deploy interface iscsi.
+	ISCSI      drivers.Deploy
 	AgentPower drivers.Power
 
 	RedfishPower      drivers.Power
@@ -54,6 +56,9 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.Direct != nil {
 		impl[drivers.TypeDeploy]["direct"] = p.Direct
+	}
+	if p.ISCSI != nil {
+		impl[drivers.TypeDeploy]["iscsi"] = p.ISCSI
 	}
 	if p.AgentPower != nil {
 		impl[drivers.TypePower]["agent"] = p.AgentPower

@@ -16,7 +16,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 	generic := map[drivers.InterfaceType][]string{
 		drivers.TypeBIOS:     {"no-bios"},
 		drivers.TypeConsole:  {"no-console"},
-		drivers.TypeDeploy:   {"direct"},
+		drivers.TypeDeploy:   {"direct", "iscsi"},
 		drivers.TypeFirmware: {"no-firmware"},
 		drivers.TypeInspect:  {"no-inspect"},
 		drivers.TypeNetwork:  {"noop"},
@@ -30,7 +30,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeBIOS:       {"fake", "no-bios"},
 			drivers.TypeBoot:       {"fake"},
 			drivers.TypeConsole:    {"fake", "no-console"},
-			drivers.TypeDeploy:     {"fake", "direct"},
+			drivers.TypeDeploy:     {"fake", "direct", "iscsi"},
 			drivers.TypeFirmware:   {"fake", "no-firmware"},
 			drivers.TypeInspect:    {"fake", "no-inspect"},
 			drivers.TypeManagement: {"fake"},

@@ -24,7 +24,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"ilo-virtual-media":     "ilo.boot.IloVirtualMediaBoot",
 		"redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
 	drivers.TypeConsole:    {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
-	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy"},
+	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy", "iscsi": "iscsi_deploy.ISCSIDeploy"},
 	drivers.TypeFirmware:   {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect:    {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
 	drivers.TypeManagement: {"fake": "fake.FakeManagement", "ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},

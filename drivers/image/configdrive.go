@@ -53,6 +53,9 @@ func IsConfigDriveURL(value string) bool {
 	return strings.HasPrefix(value, "http://") || strings.HasPrefix(value, "https://")
 }
 
+// IsConfigDriveLabel reports whether a file system of a label is a config drive.
+func IsConfigDriveLabel(label string) bool { return strings.EqualFold(label, configDriveLabel) }
+
 func configDriveInvalid(format string, args ...any) error {
 	reason := store.Errorf(store.InvalidParameterValue, format, args...)
 	return store.Errorf(store.InvalidParameterValue, "Invalid parameter instance_info.configdrive: %w", reason)

@@ -19,6 +19,12 @@ var qemuNames = map[Format]string{
 	FormatQCOW2: "qcow2", FormatVMDK: "vmdk", FormatVHD: "vpc", FormatVHDX: "vhdx", FormatVDI: "vdi",
 }
 
+// QemuName is what qemu-img calls a format; ok is false for one that it is not given.
+func (f Format) QemuName() (name string, ok bool) {
+	name, ok = qemuNames[f]
+	return name, ok
+}
+
 // converter runs qemu-img under limits.
 type converter struct {
 	cfg ConvertConfig
@@ -35,7 +41,7 @@ func newConverter(cfg ConvertConfig, log zerolog.Logger) *converter {
 // found: qemu-img is told it and never guesses. A conversion that fails, or whose result looks like yet another image,
 // is ImageConvertFailed and leaves no file.
 func (c *converter) toRaw(ctx context.Context, href, from string, in Inspection, to string, progress *Progress) (err error) {
-	name, ok := qemuNames[in.Format]
+	name, ok := in.Format.QemuName()
 	if !ok {
 		return convertFailed(href, fmt.Errorf("the format %s cannot be converted to raw", in.Format))
 	}

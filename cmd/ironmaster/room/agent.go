@@ -103,7 +103,7 @@ func (a *agent) run(ctx context.Context) error {
 	serving.Wait()
 	a.commands.close()
 	a.running.Wait()
-	return err
+	return errors.Join(err, a.m.target.withdraw())
 }
 
 // lookupAnswer is the part of the lookup's answer that an agent uses.

@@ -147,6 +147,9 @@ var commandKinds = map[string]map[string]commandKind{
 	"image": {
 		"install_bootloader": {background: true, run: installBootloader},
 	},
+	extensionISCSI: {
+		"start_iscsi_target": {run: startISCSITarget},
+	},
 	"standby": {
 		"get_partition_uuids": {run: getPartitionUUIDs},
 		"sync":                {run: nothing},
@@ -169,7 +172,7 @@ func (a *agent) execute(ctx context.Context, name string, p params) (*command, s
 		return nil, shownCommand{}, agentInvalidCommand("Command name must be of the form <extension>.<name>")
 	}
 	kinds, ok := commandKinds[extension]
-	if !ok {
+	if !ok || extension == extensionISCSI && a.m.faults.now().NoISCSI > 0 {
 		return nil, shownCommand{}, agentNotFound("Extension", extension)
 	}
 	kind, ok := kinds[short]

@@ -30,6 +30,10 @@ type Faults struct {
 	WrongPassword float64
 	// CommandFailure makes a command of the agent that runs in the background fail.
 	CommandFailure float64
+	// NoISCSI, when it is not 0, leaves the extension iscsi out of the agent, as ironic-python-agent has done since Xena.
+	NoISCSI float64
+	// LostISCSI makes the agent say that it exposes its disk when it does not.
+	LostISCSI float64
 	// NoHeartbeat, drawn at each start of an agent, makes it look itself up and then keep quiet.
 	NoHeartbeat float64
 }
@@ -47,7 +51,7 @@ func (f *Faults) probabilities() map[string]*float64 {
 	return map[string]*float64{
 		"slow": &f.Slow, "silent": &f.Silent, "server-error": &f.ServerError, "garbage": &f.Garbage,
 		"drop-session": &f.DropSession, "stuck-power": &f.StuckPower, "wrong-password": &f.WrongPassword,
-		"command-failure": &f.CommandFailure, "no-heartbeat": &f.NoHeartbeat,
+		"command-failure": &f.CommandFailure, "no-heartbeat": &f.NoHeartbeat, "no-iscsi": &f.NoISCSI, "lost-iscsi": &f.LostISCSI,
 	}
 }
 
@@ -185,5 +189,6 @@ func (p *faultPlan) request() requestFault {
 
 func (p *faultPlan) powerStuck() bool   { return p.power.roll(p.now().StuckPower) }
 func (p *faultPlan) commandFails() bool { return p.commands.roll(p.now().CommandFailure) }
+func (p *faultPlan) iscsiLost() bool    { return p.commands.roll(p.now().LostISCSI) }
 func (p *faultPlan) noHeartbeat() bool  { return p.boot.roll(p.now().NoHeartbeat) }
 func (p *faultPlan) heartbeat() float64 { return 0.3 + 0.3*p.boot.float() }

@@ -41,6 +41,7 @@ type Machine struct {
 	state state
 	// writes are the image writes so far; mu guards them.
 	writes []ImageWrite
+	target exported
 }
 
 // state is what changes in a machine; Machine.mu guards it.

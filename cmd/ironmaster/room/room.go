@@ -119,6 +119,7 @@ type Room struct {
 	converting chan struct{}
 	// verified and insecure are shared by all agents and BMCs, to keep the number of descriptors low.
 	verified, insecure *http.Client
+	targets            targets
 	network            *netboot.Network
 }
 
@@ -154,6 +155,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 		insecure:   newHTTPClient(&tls.Config{InsecureSkipVerify: true}),
 	}
 	r.network = &netboot.Network{DHCP: cfg.DHCP, TFTPPort: cfg.TFTPPort, Client: r.verified}
+	r.targets = targets{dir: cfg.iscsi(), ip: at.ip}
 	for i := range cfg.Count {
 		m, err := r.addMachine(ctx, ca, i)
 		if err != nil {
@@ -198,6 +200,7 @@ func (r *Room) Close() error {
 		failed = append(failed, m.bmc.close())
 	}
 	r.running.Wait()
+	failed = append(failed, r.targets.close())
 	r.verified.CloseIdleConnections()
 	r.insecure.CloseIdleConnections()
 	if err := os.RemoveAll(r.cfg.downloads()); err != nil {
@@ -344,6 +347,7 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 func (c *Config) disks() string     { return filepath.Join(c.Dir, "disks") }
+func (c *Config) iscsi() string     { return filepath.Join(c.Dir, "iscsi") }
 func (c *Config) downloads() string { return filepath.Join(c.Dir, "downloads") }
 func (c *Config) caFile() string    { return filepath.Join(c.Dir, "ca.pem") }
 
