@@ -236,5 +236,20 @@ func (c *checker) checkPrograms(ctx context.Context) []finding {
 		return []finding{{levelFail, fmt.Sprintf("%s does not run: %v", path, err), "install the package qemu-utils anew"}}
 	}
 	version, _, _ := strings.Cut(string(out), "\n")
-	return []finding{okay("%s", version)}
+	all := []finding{okay("%s", version)}
+	if slices.Contains(c.first.Default.EnabledDeploy, "iscsi") {
+		all = append(all, checkISCSI(ctx, path)...)
+	}
+	return all
+}
+
+// checkISCSI looks whether qemu-img knows iSCSI. It asks for a target at a port where nobody listens.
+func checkISCSI(ctx context.Context, qemuImg string) []finding {
+	out, err := exec.CommandContext(ctx, qemuImg, "info", "--image-opts",
+		"driver=iscsi,transport=tcp,portal=127.0.0.1:1,target=iqn.2008-10.org.openstack:check,lun=1").CombinedOutput()
+	if err != nil && strings.Contains(string(out), "Unknown driver") {
+		return []finding{{levelFail, "qemu-img does not know iSCSI, which [DEFAULT]enabled_deploy_interfaces names",
+			"install the package qemu-block-extra"}}
+	}
+	return nil
 }

@@ -173,8 +173,8 @@ func (w *writer) identifyParts(ctx context.Context) (store.Dict, error) {
 		ids["efi system partition uuid"] = nil
 	}
 	if ids.String("root uuid") == "" {
-		return nil, fmt.Errorf("Couldn't determine the UUID of the root partition or the disk identifier after deploying node %s", //nolint:staticcheck // ironic's words
-			w.t.Node.UUID)
+		return nil, store.Errorf(store.InstanceDeployFailure,
+			"Couldn't determine the UUID of the root partition or the disk identifier after deploying node %s", w.t.Node.UUID)
 	}
 	w.t.Node.DriverInternalInfo[keyRoot] = ids.String("root uuid")
 	return ids, nil

@@ -41,7 +41,8 @@ func (d *Deploy) expose(ctx context.Context, t *drivers.Task, try int64, wipe bo
 	case kind == store.AgentConnectionFailed, kind == store.AgentInProgress, ctx.Err() != nil:
 		return nil, err
 	default:
-		return nil, fmt.Errorf("Failed to start the iSCSI target to deploy the node %s. Error: %w: %w", t.Node.UUID, errRefused, err) //nolint:staticcheck // ironic's words
+		return nil, store.Errorf(store.InstanceDeployFailure,
+			"Failed to start the iSCSI target to deploy the node %s. Error: %w", t.Node.UUID, fmt.Errorf("%w: %w", errRefused, err))
 	}
 	// gofail: var iscsiExposed struct{}
 	agent, err := url.Parse(t.Node.DriverInternalInfo.String("agent_url"))

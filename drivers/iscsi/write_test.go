@@ -38,12 +38,18 @@ const target = "iqn.2008-10.org.openstack:one"
 func (b *bench) Save(context.Context, *drivers.Task) error                   { b.saves++; return nil }
 func (b *bench) Ports(context.Context, *drivers.Task) ([]*store.Port, error) { return nil, nil }
 func (b *bench) SetPower(context.Context, *drivers.Task, string) error       { return nil }
-func (b *bench) Journal(*drivers.Task) drivers.Journal                       { return nil }
+func (b *bench) Journal(*drivers.Task) drivers.Journal                       { return noJournal{} }
 func (b *bench) Report(_ *drivers.Task, p drivers.Progress) {
 	if b.reported != nil {
 		b.reported(p)
 	}
 }
+
+// noJournal remembers nothing.
+type noJournal struct{}
+
+func (noJournal) Put(context.Context, string, any) error         { return nil }
+func (noJournal) Get(context.Context, string, any) (bool, error) { return false, nil }
 
 // openBench exposes a disk of so many MiB that is full of other bytes.
 func openBench(t *testing.T, size int) *bench {

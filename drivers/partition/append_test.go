@@ -107,3 +107,28 @@ func TestAppendRefusesWhatDoesNotFit(t *testing.T) {
 		})
 	}
 }
+
+// FuzzAppend adds a partition to disks that are anybody's.
+func FuzzAppend(f *testing.F) {
+	const size = 4 * MiB
+	for _, w := range []Wish{{BootMode: "bios", Root: 1, Swap: 1}, {BootMode: "uefi", ESP: 1, Root: 1}} {
+		m := make(memory, size)
+		l, err := Plan(w)
+		if err == nil {
+			err = l.Write(m, size)
+		}
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(m[:tableSize]), []byte(m[len(m)-tableSize:]))
+	}
+	f.Fuzz(func(t *testing.T, head, tail []byte) {
+		m := make(memory, size)
+		copy(m, head)
+		copy(m[len(m)-min(len(tail), len(m)):], tail)
+		e, err := Append(m, size, MiB)
+		if err == nil && (e.Offset < MiB || e.Size < MiB || e.Offset+e.Size > size || e.Number < 1) {
+			t.Errorf("a partition that cannot be: %+v", e)
+		}
+	})
+}
