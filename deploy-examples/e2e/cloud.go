@@ -39,10 +39,10 @@ func newCloud(url string) (*cloud, error) {
 }
 
 // enrol creates a node and its port.
-func (c *cloud) enrol(ctx context.Context, m *machine, deploy, artifacts string) error {
+func (c *cloud) enrol(ctx context.Context, m *machine, boot, deploy, artifacts string) error {
 	artifact := func(name string) string { return "file://" + filepath.Join(artifacts, name) }
 	node, err := nodes.Create(ctx, c.ironic, nodes.CreateOpts{
-		Name: m.firmware, Driver: "redfish", BootInterface: "redfish-virtual-media", DeployInterface: deploy,
+		Name: m.firmware, Driver: "redfish", BootInterface: boot, DeployInterface: deploy,
 		NetworkInterface: "noop",
 		DriverInfo: map[string]any{
 			"redfish_address": m.Address, "redfish_system_id": m.SystemID, "redfish_verify_ca": m.CAFile,

@@ -59,6 +59,9 @@ func start(ctx context.Context, t *trial, stop bool) error {
 	if t.firmwares, err = firmwares(os.Getenv("FIRMWARE")); err != nil {
 		return err
 	}
+	if t.boot, err = bootInterface(os.Getenv("BOOT")); err != nil {
+		return err
+	}
 	if t.deploy, err = deployInterface(os.Getenv("DEPLOY")); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -106,13 +105,17 @@ func (t *trial) connect(ctx context.Context) error {
 			return fmt.Errorf("ip %s: %w: %s", words, err, strings.TrimSpace(string(out)))
 		}
 	}
+	boot, err := t.dhcpArguments()
+	if err != nil {
+		return fmt.Errorf("preparing DHCP: %w", err)
+	}
 	_, err = t.lab.StartService(lab.Command{
 		Name: "dnsmasq", Path: "/usr/sbin/dnsmasq",
-		Args: []string{
+		Args: append([]string{
 			"--conf-file=/dev/null", "--keep-in-foreground", "--log-facility=-", "--pid-file=", "--user=root", "--group=root",
 			"--port=0", "--interface=" + bridge, "--bind-interfaces", "--dhcp-authoritative", "--dhcp-range=" + leases,
-			"--dhcp-leasefile=" + filepath.Join(t.dir, "dhcp-leases"),
-		},
+			"--dhcp-leasefile=" + t.dhcpLeases(),
+		}, boot...),
 	})
 	return err
 }

@@ -25,6 +25,7 @@ type trial struct {
 	dir       string
 	accel     string // kvm or tcg
 	firmwares []string
+	boot      string // the boot interface
 	deploy    string // the deploy interface
 	clean     bool   // clean the machines before they are deployed
 	keep      bool
@@ -65,13 +66,13 @@ func (t *trial) say(format string, words ...any) {
 }
 
 func (t *trial) startServices(ctx context.Context) (err error) {
-	t.lab, err = lab.New(ctx, lab.Options{Dir: t.dir, Address: address, Detached: t.keep, Extra: map[string]map[string]string{
+	t.lab, err = lab.New(ctx, lab.Options{Dir: t.dir, Address: address, Detached: t.keep, Extra: lab.Merge(map[string]map[string]string{
 		"DEFAULT":   {"enabled_deploy_interfaces": "direct,iscsi"},
 		"conductor": {"file_url_allowed_paths": t.dir, "automated_clean": strconv.FormatBool(t.clean)},
 		// Writing zeros over all of a disk would take hours and show nothing new.
 		"deploy": {"erase_devices_priority": "0", "erase_devices_metadata_priority": "10"},
 		"agent":  {"deploy_logs_collect": "always"},
-	}})
+	}, t.bootOptions())})
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (t *trial) deployOne(ctx context.Context, m *machine) error {
 	if err != nil {
 		return err
 	}
-	if err := t.cloud.enrol(ctx, m, t.deploy, t.artifacts()); err != nil {
+	if err := t.cloud.enrol(ctx, m, t.boot, t.deploy, t.artifacts()); err != nil {
 		return err
 	}
 	for _, change := range []struct{ verb, state string }{{"manage", "manageable"}, {"provide", "available"}, {"active", "active"}} {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	library "github.com/pin/tftp/v3"
@@ -204,7 +205,8 @@ func (s *Server) send(log zerolog.Logger, file *File, request io.ReaderFrom) {
 	s.report(t.state)
 	event, result := log.Info(), ended
 	if err != nil {
-		event, result = log.Info().Err(err), broken
+		// The words of a peer end in a zero.
+		event, result = log.Info().Str("error", strings.TrimRight(err.Error(), "\x00")), broken
 	}
 	s.metrics.requests.WithLabelValues(result).Inc()
 	event.Str("node", file.Node).Int64("bytes", t.state.Bytes).Int64("size", file.Size).

@@ -60,7 +60,7 @@ func (m *Machine) arguments(plan room.BootPlan) []string {
 		"-device", fmt.Sprintf("ide-cd,id=%s,bootindex=%d", deviceCD, index[deviceCD]),
 	}
 	args = append(args, m.processor()...)
-	args = append(args, m.network(index[deviceNIC])...)
+	args = append(args, m.network(index[deviceNIC], plan.Mode)...)
 	if plan.Mode == room.ModeUEFI {
 		machine += ",pflash0=firmware,pflash1=variables"
 		args = append(args, "-blockdev", file("firmware", firmware)+",read-only=on,file.read-only=on",
@@ -78,14 +78,19 @@ func (m *Machine) processor() []string {
 	return []string{"-cpu", "Nehalem,-cx16", "-smp", "1"}
 }
 
-func (m *Machine) network(index int) []string {
+func (m *Machine) network(index int, mode string) []string {
+	// With BIOS what boots from a network card is the card's ROM, which is iPXE in QEMU. UEFI boots from it by itself.
+	rom := ""
+	if mode == room.ModeUEFI {
+		rom = ",romfile="
+	}
 	backend := "user,id=net0"
 	if m.cfg.Bridge != "" {
 		backend = "tap,id=net0,downscript=no,script=" + escape(m.plug())
 	}
 	return []string{
 		"-netdev", backend,
-		"-device", fmt.Sprintf("virtio-net-pci,id=%s,netdev=net0,mac=%s,bootindex=%d", deviceNIC, m.info.MACs[0], index),
+		"-device", fmt.Sprintf("virtio-net-pci,id=%s,netdev=net0,mac=%s,bootindex=%d%s", deviceNIC, m.info.MACs[0], index, rom),
 	}
 }
 
