@@ -100,9 +100,9 @@ chaos: build ## three workers under kills, outages of RabbitMQ and MariaDB and n
 	$(INSTALL) broker mariadb ironic images
 	go run ./deploy-examples/chaos storm -seed $(or $(SEED),1) -duration $(or $(DURATION),5m)
 
-demo: build ## deploy an image onto three machines of a room; KEEP=1 keeps it running, TRANSPORT=json-rpc has no broker
+demo: build ## deploy an image onto three machines of a room; KEEP=1, TRANSPORT=json-rpc without a broker, IMAGE=windows-gpt
 	$(INSTALL) $(if $(filter json-rpc,$(TRANSPORT)),,broker) ironic glance clients images
-	KEEP=$(KEEP) go run ./deploy-examples/demo -transport=$(or $(TRANSPORT),oslo)
+	KEEP=$(KEEP) go run ./deploy-examples/demo -transport=$(or $(TRANSPORT),oslo) -image=$(or $(IMAGE),linux)
 
 demo-stop: ## end what make demo KEEP=1 left running
 	go run ./deploy-examples/demo -stop

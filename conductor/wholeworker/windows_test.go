@@ -3,17 +3,19 @@ package wholeworker
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
 )
 
 // windows deploys images of the shape that Windows has, of which nothing but the bytes counts: no Linux, no config drive. The
-// flavor rule holds for them as for every whole-disk image.
+// flavor rule holds for them as for every whole-disk image, and the partition table is read back.
 func windows(t *testing.T, w *world, web *webServer) {
 	images := map[string]diskImage{"bios": windowsImage(t, w.wares, "mbr"), "uefi": windowsImage(t, w.wares, "gpt")}
-	machines := w.openRoom(t, room.Config{Seed: 3, Count: len(images)}).Machines()
+	machines := w.openRoom(t, room.Config{Seed: 3, Count: len(images), DiskSize: 256 * mebibyte}).Machines()
 	for mode, img := range images {
 		m := machines[0]
 		machines = machines[1:]
@@ -36,32 +38,28 @@ func windows(t *testing.T, w *world, web *webServer) {
 				}
 				return nil
 			})
+			if got, want := partitionsOf(t, m.Info().Disk), partitionsOf(t, img.raw); got != want {
+				t.Errorf("the disk has the partition table\n%s\nand the image\n%s", got, want)
+			}
 		})
 	}
 }
 
-// windowsImage is a disk with the partitions that the Windows installer makes: a small one that boots, in a GPT the reserved
-// one of Microsoft too, and NTFS.
+// partitionsOf is the partition table of a disk as sfdisk tells it, without the disk's own name.
+func partitionsOf(t *testing.T, disk string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "/usr/sbin/sfdisk", "--dump", disk).Output()
+	must(t, err)
+	return strings.ReplaceAll(string(out), disk, "disk")
+}
+
+// windowsImage is a disk with the partitions that the Windows installer makes.
 func windowsImage(t *testing.T, dir, label string) diskImage {
 	t.Helper()
-	table := "label: dos\nstart=1MiB, size=2MiB, type=7, bootable\nstart=3MiB, type=7\n"
-	if label == "gpt" {
-		table = "label: gpt\nstart=1MiB, size=1MiB, type=uefi\nstart=2MiB, size=1MiB, type=E3C9E316-0B5C-4DB8-817D-F92DF00215AE\n" +
-			"start=3MiB, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n"
-	}
-	img := diskImage{raw: filepath.Join(dir, "windows-"+label+".raw"), size: 16 * mebibyte}
-	disk := make([]byte, img.size)
-	copy(disk, "\x33\xc0\x8e\xd0\xbc\x00\x7c") // how the boot code of Windows begins
-	for _, boot := range []int{1, 3} {
-		copy(disk[boot*mebibyte:], "\xeb\x52\x90NTFS    ")
-	}
-	must(t, os.WriteFile(img.raw, disk, 0o644))
-	tool(t, table, "sfdisk", "--quiet", img.raw)
-	if label == "gpt" {
-		tool(t, "", "mkfs.vfat", "--offset", "2048", img.raw, "1024")
-		tool(t, "", "mmd", "-i", img.raw+"@@1M", "::/EFI", "::/EFI/Microsoft", "::/EFI/Microsoft/Boot")
-		tool(t, "bootmgfw", "mcopy", "-i", img.raw+"@@1M", "-", "::/EFI/Microsoft/Boot/bootmgfw.efi")
-	}
-	img.sum = sumOf(t, img.raw)
+	img := diskImage{raw: filepath.Join(dir, "windows-"+label+".raw")}
+	tool(t, "", "../../deploy-examples/windows-like/make-image", label, img.raw)
+	info, err := os.Stat(img.raw)
+	must(t, err)
+	img.size, img.sum = info.Size(), sumOf(t, img.raw)
 	return img
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -23,8 +25,10 @@ type demo struct {
 	machines int
 	// transport is oslo or json-rpc.
 	transport string
-	keep      bool
-	out       io.Writer
+	// content is what the image holds: linux, windows-gpt or windows-mbr.
+	content string
+	keep    bool
+	out     io.Writer
 
 	began     time.Time
 	lab       *lab.Lab
@@ -163,11 +167,11 @@ func (d *demo) makeImage(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.image, err = buildImage(ctx, folder); err != nil {
+	if d.image, err = buildImage(ctx, folder, d.content); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "  %s: GPT, an EFI system partition and an ext4 root; raw %d MiB, qcow2 %d MiB\n",
-		d.short(d.image.qcow2), d.image.size>>20, d.image.qcow2Size>>20)
+	fmt.Fprintf(d.out, "  %s: %s; raw %d MiB, qcow2 %d MiB\n",
+		d.short(d.image.qcow2), d.image.told, d.image.size>>20, d.image.qcow2Size>>20)
 	d.image.id, err = d.cloud.upload(ctx, d.image.qcow2)
 	return err
 }
@@ -223,6 +227,20 @@ func (d *demo) compare(ctx context.Context) error {
 		if got != want {
 			return fmt.Errorf("the disk of %s differs from the image", m.Name)
 		}
+	}
+	return d.showPartitions(ctx, d.room[0].Disk)
+}
+
+// showPartitions prints the partition table that is now on a disk.
+func (d *demo) showPartitions(ctx context.Context, disk string) error {
+	fmt.Fprintf(d.out, "  $ sfdisk --list %s\n", d.short(disk))
+	list := exec.CommandContext(ctx, "/usr/sbin/sfdisk", "--quiet", "--list", "--output", "Start,Size,Type", disk)
+	out, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("reading the partition table of %s: %w", disk, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fmt.Fprint(d.out, "  ", line)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
@@ -28,26 +29,58 @@ const (
 // image is a whole-disk image, as a raw file and as the qcow2 that is uploaded.
 type image struct {
 	raw, qcow2      string
-	size, qcow2Size int64 // bytes; size is that of the raw file
+	told            string // what is in it, for people
+	size, qcow2Size int64  // bytes; size is that of the raw file
 	id              string
 }
 
+// linux is what the image holds unless told otherwise. The other contents are windowsPrefix and the kind of partition table.
+const (
+	linux         = "linux"
+	windowsPrefix = "windows-"
+)
+
 // buildImage makes a disk that a firmware would boot from if it held a boot loader: no part of it is mounted, so no root
 // rights are needed.
-func buildImage(ctx context.Context, dir string) (*image, error) {
-	img := &image{
-		raw: filepath.Join(dir, "disk.raw"), qcow2: filepath.Join(dir, "disk.qcow2"), size: imageSize * mebibyte,
+func buildImage(ctx context.Context, dir, content string) (*image, error) {
+	img := &image{raw: filepath.Join(dir, "disk.raw"), qcow2: filepath.Join(dir, "disk.qcow2")}
+	var err error
+	if label, windows := strings.CutPrefix(content, windowsPrefix); windows {
+		img.told = label + " as Windows Setup makes it, with NTFS"
+		err = lab.RunTool(ctx, "", "deploy-examples/windows-like/make-image", label, img.raw)
+	} else if content == linux {
+		img.told = "GPT, an EFI system partition and an ext4 root"
+		err = buildLinux(ctx, dir, img.raw)
+	} else {
+		err = fmt.Errorf("there is no image %q: choose linux, windows-gpt or windows-mbr", content)
 	}
-	esp, root, tree := filepath.Join(dir, "esp"), filepath.Join(dir, "root"), filepath.Join(dir, "tree")
-	if err := writeTree(tree); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("making the image: %w", err)
 	}
-	for file, size := range map[string]int64{esp: espSize, root: rootSize, img.raw: imageSize} {
-		if err := os.WriteFile(file, nil, 0o644); err != nil {
+	if err := lab.RunTool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", img.raw, img.qcow2); err != nil {
+		return nil, fmt.Errorf("making the image: %w", err)
+	}
+	for file, size := range map[string]*int64{img.raw: &img.size, img.qcow2: &img.qcow2Size} {
+		info, err := os.Stat(file)
+		if err != nil {
 			return nil, fmt.Errorf("making the image: %w", err)
 		}
+		*size = info.Size()
+	}
+	return img, nil
+}
+
+func buildLinux(ctx context.Context, dir, raw string) error {
+	esp, root, tree := filepath.Join(dir, "esp"), filepath.Join(dir, "root"), filepath.Join(dir, "tree")
+	if err := writeTree(tree); err != nil {
+		return err
+	}
+	for file, size := range map[string]int64{esp: espSize, root: rootSize, raw: imageSize} {
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			return err
+		}
 		if err := os.Truncate(file, size*mebibyte); err != nil {
-			return nil, fmt.Errorf("making the image: %w", err)
+			return err
 		}
 	}
 	table := fmt.Sprintf("label: gpt\nstart=%dMiB, size=%dMiB, type=uefi\nstart=%dMiB, size=%dMiB, type=linux\n",
@@ -59,27 +92,19 @@ func buildImage(ctx context.Context, dir string) (*image, error) {
 		{"", []string{"mkfs.vfat", "-n", "ESP", esp}},
 		{"", []string{"mcopy", "-i", esp, filepath.Join(tree, "etc", "hostname"), "::HOSTNAME.TXT"}},
 		{"", []string{"mkfs.ext4", "-q", "-L", "root", "-d", tree, root}},
-		{table, []string{"sfdisk", "--quiet", img.raw}},
+		{table, []string{"sfdisk", "--quiet", raw}},
 	}
 	for _, step := range steps {
 		if err := lab.RunTool(ctx, step.input, step.words...); err != nil {
-			return nil, fmt.Errorf("making the image: %w", err)
+			return err
 		}
 	}
 	for partition, start := range map[string]int64{esp: espStart, root: rootStart} {
-		if err := copyInto(img.raw, partition, start*mebibyte); err != nil {
-			return nil, fmt.Errorf("putting a partition into the image: %w", err)
+		if err := copyInto(raw, partition, start*mebibyte); err != nil {
+			return fmt.Errorf("putting a partition into the image: %w", err)
 		}
 	}
-	if err := lab.RunTool(ctx, "", "qemu-img", "convert", "-f", "raw", "-O", "qcow2", img.raw, img.qcow2); err != nil {
-		return nil, fmt.Errorf("making the image: %w", err)
-	}
-	info, err := os.Stat(img.qcow2)
-	if err != nil {
-		return nil, fmt.Errorf("making the image: %w", err)
-	}
-	img.qcow2Size = info.Size()
-	return img, nil
+	return nil
 }
 
 // writeTree makes what the root file system holds.

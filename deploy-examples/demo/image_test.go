@@ -10,7 +10,7 @@ import (
 )
 
 func TestImageIsAPartitionedDisk(t *testing.T) {
-	img, err := buildImage(t.Context(), t.TempDir())
+	img, err := buildImage(t.Context(), t.TempDir(), linux)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ func main() {
 	flag.IntVar(&d.machines, "machines", 3, "how many machines stand in the room")
 	flag.StringVar(&d.program, "ironmaster", "bin/ironmaster", "the program to show")
 	flag.StringVar(&d.transport, "transport", "oslo", "how requests reach the conductor: oslo (RabbitMQ), or json-rpc, without a broker")
+	flag.StringVar(&d.content, "image", linux, "what the machines get: linux, windows-gpt or windows-mbr")
 	flag.StringVar(&d.dir, "dir", ".lab/demo", "folder for everything that the demo writes")
 	flag.Parse()
 	d.keep = os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"
