@@ -77,6 +77,9 @@ type Conductor struct {
 	cut         cutCalls
 	leftBehind  leftBehind
 	metrics     metrics
+	// owedLooked is the uptime at which all rows were looked at last for announcements left behind. The start sets it, and
+	// then the periodic work alone.
+	owedLooked time.Duration
 	// conductorID is this worker's row; it is known once registered is closed.
 	conductorID int64
 	registered  chan struct{}
@@ -107,6 +110,7 @@ func New(cfg Config, p Parts) *Conductor {
 		controllers: newControllers(cfg.SyncPowerStateWorkers),
 		postponed:   postponed{beats: map[string]heartbeat{}},
 		strayBeats:  strayBeats{states: map[string]string{}},
+		owedLooked:  -owedWholeSpacing,
 	}
 	c.options.Store(&cfg.Live)
 	if c.now == nil {

@@ -453,6 +453,42 @@ func TestAMoveThatIsOwedIsAnnounced(t *testing.T) {
 	}
 }
 
+// A worker that runs looks mostly at rows that were written to lately, and at all of them now and then.
+func TestWhatIsOwedIsFoundInRowsWrittenToLately(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.HeartbeatTimeout = 2 * owedWholeSpacing })
+	owed := store.Dict{"id": "6e0a4fd2-7a0e-4f0c-9d5b-1c3c2f6d1a00", "event": "done", "status": "end", "state": store.Deploying,
+		"target": store.Active, "flow": flowDeploy}
+	n := w.enroll(t, func(n *store.Node) {
+		n.ProvisionState, n.DriverInternalInfo = store.Active, store.Dict{keyOwed: owed}
+	})
+	owes := func(after string, want bool) {
+		t.Helper()
+		if err := w.settleLeft(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.unlocked(t)
+		got, err := w.db.Node(t.Context(), n.UUID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, has := got.DriverInternalInfo[keyOwed]
+		equal(t, "owed after "+after, has, want)
+	}
+	w.exec(t, "UPDATE nodes SET updated_at = '2020-01-01 00:00:00.000000'")
+	owes("a look at rows that were written to lately", true)
+	if err := w.db.TouchProvisioning(t.Context(), n.ID); err != nil {
+		t.Fatal(err)
+	}
+	owes("somebody wrote to the row", false)
+
+	n = w.enroll(t, func(n *store.Node) {
+		n.ProvisionState, n.DriverInternalInfo = store.Active, store.Dict{keyOwed: owed}
+	})
+	owes("a look past a row that nobody has written to", true)
+	w.clock.forward(owedWholeSpacing)
+	owes("a look at all rows", false)
+}
+
 // A flow had failed, and its worker died before the node was left in order: whoever comes next does that.
 func TestAFailureThatWasCutShortIsEnded(t *testing.T) {
 	for _, c := range []struct {

@@ -53,6 +53,7 @@ func TestFilters(t *testing.T) {
 			{"held by", sql.Filter{ReservedByAnyOf: []string{"worker-1", "worker-2"}}, []string{"c"}},
 			{"retired", sql.Filter{Retired: new(true)}, []string{"d"}},
 			{"console", sql.Filter{ConsoleEnabled: new(true)}, []string{"d"}},
+			{"written to lately", sql.Filter{ChangedWithin: 5 * time.Minute}, []string{"c"}},
 			{"waiting for long", sql.Filter{ProvisionedBefore: 20 * time.Minute}, []string{"b"}},
 			{"by uuid", sql.Filter{UUIDs: []string{c.UUID}}, []string{"c"}},
 			{"sorted", sql.Filter{OrderBy: "driver"}, []string{"c", "d", "a", "b"}},
