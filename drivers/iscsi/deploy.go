@@ -83,8 +83,11 @@ func (d *Deploy) CleanUp(ctx context.Context, t *drivers.Task) error {
 	return t.Worker.Save(ctx, t)
 }
 
+// stepRun is what a step does.
+type stepRun = func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error)
+
 // afterFetch has the image here before a step runs that takes the machine away from what it does.
-func (d *Deploy) afterFetch(run func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error)) func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+func (d *Deploy) afterFetch(run stepRun) stepRun {
 	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 		if t.Hardware.Storage.ShouldWriteImage(t) {
 			forget(t.Node)

@@ -70,6 +70,10 @@ func (d *Deploy) write(ctx context.Context, t *drivers.Task, exposed bool) (driv
 			return drivers.Done, err
 		}
 		return drivers.Again, t.Worker.Save(ctx, t)
+	case store.KindOf(err) == store.AgentInProgress:
+		// The agent did nothing, and is asked again at its next heartbeat.
+		progress.tries--
+		return drivers.Done, errors.Join(err, progress.save(ctx, t))
 	default:
 		return drivers.Done, d.writeFailed(ctx, t, err)
 	}

@@ -218,7 +218,7 @@ func TestALinkThatBreaksEndsTheWriting(t *testing.T) {
 	b.give(t, noise(t, 48*partition.MiB), image.FormatRaw, 48*partition.MiB)
 	gone := false
 	b.reported = func(p drivers.Progress) {
-		if p.Total > 0 && !gone {
+		if p.Bytes > 0 && !gone {
 			gone = true
 			if err := b.daemon.Withdraw(context.Background(), target); err != nil {
 				t.Error(err)
@@ -226,7 +226,9 @@ func TestALinkThatBreaksEndsTheWriting(t *testing.T) {
 		}
 	}
 	_, err := b.writer.wholeDisk(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "no bytes moved for 2s") || b.writer.progress.poured {
+	// What qemu-img has sent before may have been all of it: then it is missed when it is read back.
+	known := err != nil && (strings.Contains(err.Error(), "no bytes moved for 2s") || strings.Contains(err.Error(), "Target not found"))
+	if !known || b.writer.progress.poured {
 		t.Errorf("got %v", err)
 	}
 }
