@@ -19,6 +19,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
 )
@@ -90,7 +91,7 @@ func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
 // nominalParts stand for the drivers of this build where only their names are asked for.
 func nominalParts(release messaging.Release) catalog.Parts {
 	return catalog.Parts{
-		Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
+		Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}),
 	}
