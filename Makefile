@@ -68,7 +68,7 @@ nova-filter: ## the Nova scheduler's filter, with Debian's python3-nova
 test: packages lint unit nova-filter services test-mixed ## everything that must hold before a commit; .ci/run calls it
 
 # CELL=deploy/writeSent#1/takeover is one cell, CELL=manage a flow.
-crash-matrix: ## kill the worker at every instant of every flow, on both databases: an hour; FEW=1 for a part, CELL= for some
+crash-matrix: ## kill the worker at every instant of every flow, on both databases: more than an hour; FEW=1 for a part, CELL= for some
 	$(INSTALL) broker mariadb postgresql ironic images iso
 	go test -count=1 -v -timeout 6h -run '^TestCrashMatrix$$$(if $(CELL),//(census|cell)/$(CELL))' ./conductor/wholeworker $(if $(FEW),,-crash-matrix)
 
