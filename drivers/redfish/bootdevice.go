@@ -27,7 +27,7 @@ func (*Management) SupportedBootDevices(context.Context, *drivers.Task) ([]strin
 
 // BootDevice reads the boot override. A target that ironic has no word for is "".
 func (m *Management) BootDevice(ctx context.Context, t *drivers.Task) (device drivers.BootDevice, err error) {
-	err = m.client.onSystem(ctx, t, func(s *system) error {
+	err = m.on(ctx, t, "", func(s *system) error {
 		for _, d := range bootDevices {
 			if string(s.Boot.BootSourceOverrideTarget) == d.target {
 				device.Device = d.name
@@ -48,7 +48,7 @@ func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device 
 	if !known {
 		return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
 	}
-	return m.client.onSystem(ctx, t, func(s *system) error {
+	return m.on(ctx, t, "", func(s *system) error {
 		if _, kept := t.Node.DriverInternalInfo[keyBootDevice]; kept {
 			delete(t.Node.DriverInternalInfo, keyBootDevice)
 			if err := t.Worker.Save(ctx, t); err != nil {
@@ -136,7 +136,7 @@ func (s *system) restoreBootDevice() {
 	if device == "" || s.task.Hardware == nil {
 		return
 	}
-	if _, redfish := s.task.Hardware.Management.(*Management); !redfish {
+	if _, keeps := s.task.Hardware.Management.(interface{ keepsBootDevice() }); !keeps {
 		return
 	}
 	// Old workers wrote the words of their Redfish library.
@@ -158,3 +158,6 @@ func (s *system) restoreBootDevice() {
 			Msg("the boot device could not be set again; the machine's own boot order decides")
 	}
 }
+
+// keepsBootDevice marks the management interface redfish, and those of vendors that have it inside.
+func (*Management) keepsBootDevice() {}

@@ -17,7 +17,7 @@ var bootModes = map[string]schemas.BootSourceOverrideMode{
 
 // BootMode reads BootSourceOverrideMode; "" when the BMC does not tell.
 func (m *Management) BootMode(ctx context.Context, t *drivers.Task) (mode string, err error) {
-	err = m.client.onSystem(ctx, t, func(s *system) error {
+	err = m.on(ctx, t, "", func(s *system) error {
 		for name, value := range bootModes {
 			if s.Boot.BootSourceOverrideMode == value {
 				mode = name
@@ -35,7 +35,7 @@ func (m *Management) SetBootMode(ctx context.Context, t *drivers.Task, mode stri
 	if !known {
 		return store.Errorf(store.InvalidParameterValue, "Invalid boot mode %s specified.", mode)
 	}
-	return m.client.onSystem(ctx, t, func(s *system) error {
+	return m.on(ctx, t, "", func(s *system) error {
 		if s.Boot.BootSourceOverrideMode == value {
 			return nil
 		}

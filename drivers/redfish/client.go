@@ -161,15 +161,6 @@ func (c *Client) surplus() []*session {
 	return idle
 }
 
-// onSystem calls do with the node's ComputerSystem as it is now. What do returns reaches the user as ironic's errors.
-func (c *Client) onSystem(ctx context.Context, t *drivers.Task, do func(*system) error) error {
-	where, err := parseDriverInfo(t.Node, c.cfg)
-	if err != nil {
-		return err
-	}
-	return c.visit(ctx, t, where, nil, do)
-}
-
 // visit calls do with the ComputerSystem that is found at where. failed words what went wrong; nil stands for the errors of the
 // type redfish.
 func (c *Client) visit(ctx context.Context, t *drivers.Task, where target, failed func(reason string) error,

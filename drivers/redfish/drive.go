@@ -32,10 +32,16 @@ func (d *drive) occupied() bool {
 
 // drives lists the virtual drives of a system. Newer services have them at the system, older ones at its manager.
 func (s *system) drives() ([]*drive, error) {
+	// In the order of their names: an iDRAC 10 boots from the first one alone.
+	ordered := func(some []*schemas.VirtualMedia) []*schemas.VirtualMedia {
+		slices.SortFunc(some, func(a, b *schemas.VirtualMedia) int { return strings.Compare(a.ODataID, b.ODataID) })
+		return some
+	}
 	found, err := s.VirtualMedia()
 	if err != nil {
 		return nil, single(err)
 	}
+	ordered(found)
 	managers, err := s.managers()
 	if err != nil {
 		return nil, err
@@ -45,7 +51,7 @@ func (s *system) drives() ([]*drive, error) {
 		if err != nil {
 			return nil, single(err)
 		}
-		found = append(found, more...)
+		found = append(found, ordered(more)...)
 	}
 	drives := make([]*drive, 0, len(found))
 	for _, one := range found {

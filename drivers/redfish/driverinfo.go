@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -192,7 +193,12 @@ func pythonText(value any) string {
 }
 
 // base is what every redfish interface has in common.
-type base struct{ client *Client }
+type base struct{ bmcs *BMCs }
+
+// on calls do with the node's system as it is now. operation is what a vendor's users are told has failed.
+func (b base) on(ctx context.Context, t *drivers.Task, operation string, do func(*system) error) error {
+	return b.bmcs.Do(ctx, t, operation, do)
+}
 
 // Properties describes how a node names its BMC.
 func (base) Properties() map[string]string { return maps.Clone(properties) }

@@ -77,7 +77,7 @@ func (s *system) lamps(component string) ([]lamp, error) {
 // out; the others are not its fault.
 func (m *Management) SupportedIndicators(ctx context.Context, t *drivers.Task, component string) (map[string]map[string]drivers.Indicator, error) {
 	all := map[string]map[string]drivers.Indicator{}
-	err := m.client.onSystem(ctx, t, func(s *system) error {
+	err := m.on(ctx, t, "", func(s *system) error {
 		for _, name := range []string{componentChassis, componentSystem, componentDisk} {
 			if component != "" && component != name {
 				continue
@@ -119,7 +119,7 @@ func (s *system) find(component, indicator, doing string) (lamp, error) {
 
 // IndicatorState reads an LED.
 func (m *Management) IndicatorState(ctx context.Context, t *drivers.Task, component, indicator string) (state string, err error) {
-	err = m.client.onSystem(ctx, t, func(s *system) error {
+	err = m.on(ctx, t, "", func(s *system) error {
 		l, err := s.find(component, indicator, fmt.Sprintf("get %s indicator %s state", component, indicator))
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ func (m *Management) SetIndicatorState(ctx context.Context, t *drivers.Task, com
 	if !known || state == "unknown" {
 		return store.Errorf(store.InvalidParameterValue, "Invalid indicator state %s specified.", state)
 	}
-	return m.client.onSystem(ctx, t, func(s *system) error {
+	return m.on(ctx, t, "", func(s *system) error {
 		doing := fmt.Sprintf("set %s indicator %s state %s", component, indicator, state)
 		l, err := s.find(component, indicator, doing)
 		if err != nil || l.led == value {

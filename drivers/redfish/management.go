@@ -17,17 +17,21 @@ type Management struct {
 }
 
 // NewManagement returns the management interface redfish. bootMode is [deploy]default_boot_mode.
-func NewManagement(c *Client, bootMode string) *Management { return &Management{base{c}, bootMode} }
+func NewManagement(c *Client, bootMode string) *Management {
+	return NewManagementOf(c.Plain(), bootMode)
+}
+
+// NewManagementOf returns a management interface like redfish for other BMCs.
+func NewManagementOf(b *BMCs, bootMode string) *Management { return &Management{base{b}, bootMode} }
 
 // Validate checks driver_info.
 func (m *Management) Validate(_ context.Context, t *drivers.Task) error {
-	_, err := parseDriverInfo(t.Node, m.client.cfg)
-	return err
+	return m.bmcs.Validate(t.Node)
 }
 
 // InjectNMI sends a non-maskable interrupt.
 func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {
-	return m.client.onSystem(ctx, t, func(s *system) error {
+	return m.on(ctx, t, "", func(s *system) error {
 		if err := s.reset(schemas.NmiResetType); err != nil {
 			return s.told(err, fmt.Sprintf("Redfish inject NMI failed for node %s. Error: ", t.Node.UUID))
 		}
@@ -37,7 +41,7 @@ func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {
 
 // DetectVendor returns the system's Manufacturer.
 func (m *Management) DetectVendor(ctx context.Context, t *drivers.Task) (vendor string, err error) {
-	err = m.client.onSystem(ctx, t, func(s *system) error {
+	err = m.on(ctx, t, "", func(s *system) error {
 		vendor = s.Manufacturer
 		return nil
 	})

@@ -16,12 +16,14 @@ import (
 type Power struct{ base }
 
 // NewPower returns the power interface redfish.
-func NewPower(c *Client) *Power { return &Power{base{c}} }
+func NewPower(c *Client) *Power { return NewPowerOf(c.Plain()) }
+
+// NewPowerOf returns a power interface like redfish for other BMCs.
+func NewPowerOf(b *BMCs) *Power { return &Power{base{b}} }
 
 // Validate checks driver_info.
 func (p *Power) Validate(_ context.Context, t *drivers.Task) error {
-	_, err := parseDriverInfo(t.Node, p.client.cfg)
-	return err
+	return p.bmcs.Validate(t.Node)
 }
 
 // changes are the power states that can be asked for: the reset types that lead there, best first, and where.
@@ -42,20 +44,14 @@ func (*Power) SupportedPowerStates(*drivers.Task) []string {
 }
 
 // Controller is the address of the node's BMC.
-func (*Power) Controller(n *store.Node) string {
-	address, _, err := parseAddress(n)
-	if err != nil {
-		return ""
-	}
-	return address
-}
+func (p *Power) Controller(n *store.Node) string { return p.bmcs.Address(n) }
 
 // SupportsPowerSync is true: the BMC does what it is told.
 func (*Power) SupportsPowerSync(*drivers.Task) bool { return true }
 
 // PowerState reads ComputerSystem.PowerState. A machine on its way counts as arrived.
 func (p *Power) PowerState(ctx context.Context, t *drivers.Task) (state string, err error) {
-	err = p.client.onSystem(ctx, t, func(s *system) error {
+	err = p.on(ctx, t, "get_power_state", func(s *system) error {
 		state = s.power()
 		return nil
 	})
@@ -77,7 +73,7 @@ func (p *Power) SetPowerState(ctx context.Context, t *drivers.Task, state string
 	if _, known := changes[state]; !known {
 		return store.Errorf(store.InvalidParameterValue, "set_power_state called with an invalid power state: %s.", state)
 	}
-	return p.client.onSystem(ctx, t, func(s *system) error {
+	return p.on(ctx, t, "set_power_state", func(s *system) error {
 		if s.settled(state) {
 			return nil
 		}
@@ -101,7 +97,7 @@ func (s *system) settled(state string) bool {
 
 // Reboot switches off, when the machine is on, and on again.
 func (p *Power) Reboot(ctx context.Context, t *drivers.Task, timeout time.Duration) error {
-	return p.client.onSystem(ctx, t, func(s *system) error {
+	return p.on(ctx, t, "set_power_state", func(s *system) error {
 		steps := []string{store.PowerOn}
 		if s.power() == store.PowerOn {
 			steps = []string{store.PowerOff, store.PowerOn}
@@ -120,7 +116,7 @@ func (p *Power) timeout(asked time.Duration) time.Duration {
 	if asked > 0 {
 		return asked
 	}
-	return p.client.cfg.PowerTimeout
+	return p.bmcs.client.cfg.PowerTimeout
 }
 
 // told words a failure of an operation as ironic does; what already is worded, and a caller who gave up, stay as they are.

@@ -22,7 +22,7 @@ func (s *system) secureBoot(operation string) (*schemas.SecureBoot, error) {
 
 // SecureBoot reads whether secure boot takes effect at the next start.
 func (m *Management) SecureBoot(ctx context.Context, t *drivers.Task) (on bool, err error) {
-	err = m.client.onSystem(ctx, t, func(s *system) error {
+	err = m.on(ctx, t, "", func(s *system) error {
 		resource, err := s.secureBoot("get_secure_boot_state")
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func (m *Management) SecureBoot(ctx context.Context, t *drivers.Task) (on bool, 
 
 // SetSecureBoot switches secure boot from the next start on. It needs UEFI.
 func (m *Management) SetSecureBoot(ctx context.Context, t *drivers.Task, on bool) error {
-	return m.client.onSystem(ctx, t, func(s *system) error {
+	return m.on(ctx, t, "", func(s *system) error {
 		resource, err := s.secureBoot("set_secure_boot_state")
 		legacy := s.Boot.BootSourceOverrideMode == schemas.LegacyBootSourceOverrideMode
 		switch {
@@ -73,7 +73,7 @@ func (m *Management) keyStep(name string, reset schemas.ResetKeysType) drivers.S
 		Name:            name,
 		RequiresRamdisk: true,
 		Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-			return drivers.Done, m.client.onSystem(ctx, t, func(s *system) error {
+			return drivers.Done, m.on(ctx, t, "", func(s *system) error {
 				resource, err := s.secureBoot("reset_keys")
 				if err != nil {
 					return err

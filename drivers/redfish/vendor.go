@@ -133,5 +133,11 @@ func (s *system) Power() string { return s.power() }
 // Refused is the HTTP status that a BMC refused a request with; 0 when err is something else.
 func Refused(err error) int { return statusOf(err) }
 
+// GivenUp tells that the caller waits no more.
+func (s *system) GivenUp() bool { return s.ctx.Err() != nil }
+
+// Explain says in one line what went wrong, without the password.
+func (s *system) Explain(err error) string { return s.session.explain(err) }
+
 // Managers are the BMCs of the system.
 func (s *system) Managers() ([]*schemas.Manager, error) { return s.managers() }

@@ -127,7 +127,7 @@ func (tr *Tree) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, secret, _ := r.BasicAuth()
 	switch {
 	case key(path) == "/redfish/v1":
-	case r.Method == http.MethodPost && strings.HasSuffix(key(path), "/sessionservice/sessions"):
+	case r.Method == http.MethodPost && strings.HasSuffix(key(path), "/sessions"):
 		if body["UserName"] != User || body["Password"] != Password {
 			refuse(w, http.StatusUnauthorized, "Base.0.10.NoValidSession")
 			return
@@ -218,7 +218,7 @@ func reply(w http.ResponseWriter, status int, body Object) {
 // Refusal is the body of an error with the name of a message.
 func Refusal(message string) Object {
 	return Object{"error": Object{"code": "Base.1.0.GeneralError", "message": "See @Message.ExtendedInfo for more information.",
-		"@Message.ExtendedInfo": []any{Object{"MessageId": message}}}}
+		"@Message.ExtendedInfo": []any{Object{"MessageId": message, "Message": "The request was refused."}}}}
 }
 
 func refuse(w http.ResponseWriter, status int, message string) { reply(w, status, Refusal(message)) }
