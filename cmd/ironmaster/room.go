@@ -59,7 +59,7 @@ machines and the same faults.`,
 	flags.IntVar(&cfg.BasePort, "base-port", 0, "`port` of the first BMC, the others follow; 0 takes free ports")
 	flags.Var(&size, "disk-size", "size of each machine's disk; disk files are sparse")
 	flags.Var(&speed, "download-rate", "how much of an image a machine takes in a second; 0 is no limit")
-	flags.StringVar(&cfg.BMC, "bmc", "", "whose BMC each machine has: `vendor` hpe (iLO 5), hpe-ilo4; default is one that does as the standard says")
+	flags.StringVar(&cfg.BMC, "bmc", "", "whose BMC each machine has: `vendor` hpe (iLO 5), hpe-ilo4, dell (iDRAC 9) or fujitsu (iRMC); default is one that does as the standard says")
 	flags.IntVar(&cfg.MemoryMB, "memory-mb", 4096, "memory that each machine claims to have, in `MiB`")
 	flags.DurationVar(&cfg.PowerDelay, "power-delay", 0, "from a power request until the power changes")
 	flags.DurationVar(&cfg.BootDelay, "boot-delay", 0, "from power on until the agent starts")

@@ -22,6 +22,10 @@ type face struct {
 	media map[string]string
 	// modeInBIOS tells that the boot mode is a BIOS setting; the boot override only shows it.
 	modeInBIOS bool
+	// keysByPatch tells that the keys of secure boot are reset by properties, for want of an action.
+	keysByPatch bool
+	// physicalCD tells that the Cd of the boot override is the machine's own drive, and the virtual one chosen otherwise.
+	physicalCD bool
 	// settings are BIOS settings that the machine is delivered with.
 	settings map[string]any
 	// system, manager and medium change the resources of the standard, where not nil.
@@ -34,7 +38,8 @@ var plainFace = &face{manufacturer: "Ironmaster", model: "Room machine", control
 	managerID: "BMC", chassisID: "1", driver: "redfish", keys: "redfish_"}
 
 // faces are those that a BMC can have, by the name in Config.BMC.
-var faces = map[string]*face{"": plainFace, "hpe": hpeFace(5), "hpe-ilo4": hpeFace(4)}
+var faces = map[string]*face{"": plainFace, "hpe": hpeFace(5), "hpe-ilo4": hpeFace(4), "dell": dellFace(),
+	"fujitsu": fujitsuFace()}
 
 func (c *Config) faceOf(machine string) *face {
 	name, own := c.BMCOf[machine]
@@ -51,6 +56,8 @@ func (f *face) driverInfo(info Info) map[string]any {
 	case "ilo_":
 		at := strings.TrimPrefix(info.Address, "https://")
 		own["ilo_address"], own["client_port"], _ = strings.Cut(at, ":")
+	case "irmc_":
+		own["irmc_address"] = strings.TrimPrefix(info.Address, "https://")
 	default:
 		own[f.keys+"address"], own[f.keys+"system_id"] = info.Address, info.SystemID
 	}

@@ -29,7 +29,7 @@ func hpeFace(generation int) *face {
 	key, prefix, action := "Hpe", "Hpe", "HpeComputerSystemExt"
 	if generation == 4 {
 		key, prefix, action = "Hp", "Hp", "ComputerSystemExt"
-		f.driver = "ilo"
+		f.driver, f.keysByPatch = "ilo", true
 		f.model, f.controller, f.firmware = "ProLiant BL460c Gen9", "iLO 4", "iLO 4 v2.55"
 	}
 	f.system = func(b *bmc, s *state, resource document) {

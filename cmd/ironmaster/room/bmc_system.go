@@ -22,6 +22,7 @@ var systemRoutes = []route{
 	{path: systemPattern + "/Bios", get: bios},
 	{path: systemPattern + "/Bios/Settings", get: biosSettings, patch: patchBios},
 	{path: systemPattern + "/SecureBoot", get: secureBoot, patch: patchSecureBoot},
+	{path: systemPattern + "/SecureBoot/Actions/SecureBoot.ResetKeys", post: resetKeys},
 	{path: systemPattern + "/EthernetInterfaces", get: ethernetInterfaces},
 	{path: systemPattern + "/EthernetInterfaces/{nic}", get: ethernetInterface},
 	{path: systemPattern + "/Processors", get: func(b *bmc, r *http.Request) document {
@@ -247,7 +248,7 @@ func secureBoot(b *bmc, r *http.Request) document {
 	if s.secureBootCurrent {
 		current = "Enabled"
 	}
-	return document{
+	resource := document{
 		"@odata.id":             r.URL.Path,
 		"@odata.type":           "#SecureBoot.v1_1_0.SecureBoot",
 		"Id":                    "SecureBoot",
@@ -255,10 +256,32 @@ func secureBoot(b *bmc, r *http.Request) document {
 		"SecureBootEnable":      s.secureBoot,
 		"SecureBootCurrentBoot": current,
 		"SecureBootMode":        "UserMode",
+		"Actions": document{"#SecureBoot.ResetKeys": document{
+			"target":                                strings.TrimSuffix(r.URL.Path, "/") + "/Actions/SecureBoot.ResetKeys",
+			"ResetKeysType@Redfish.AllowableValues": keyResets}},
 	}
+	if b.face.keysByPatch {
+		delete(resource, "Actions")
+	}
+	return resource
+}
+
+var keyResets = []string{"ResetAllKeysToDefault", "DeleteAllKeys", "DeletePK"}
+
+// resetKeys has no effect that a machine of the room would notice.
+func resetKeys(_ *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
+	kind, _ := body["ResetKeysType"].(string)
+	if !slices.Contains(keyResets, kind) {
+		return errActionValue("SecureBoot.ResetKeys", "ResetKeysType", body["ResetKeysType"])
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func patchSecureBoot(b *bmc, _ *http.Request, body document) *redfishError {
+	if b.face.keysByPatch && onlyProperties(body, "ResetAllKeys", "ResetToDefaultKeys") == nil {
+		return nil
+	}
 	if failure := onlyProperties(body, "SecureBootEnable"); failure != nil {
 		return failure
 	}

@@ -50,10 +50,14 @@ type state struct {
 	booted    Boot
 	bootError string
 	// starts counts how often the power came on.
-	starts     int
-	override   bootOverride
-	media      map[string]medium
-	indicators map[string]string
+	starts   int
+	override bootOverride
+	// virtualBoot is Once or Continuous where a vendor chooses the virtual CD drive beside the override, whose Cd is then the machine's
+	// own drive: physicalCD. It is empty.
+	virtualBoot string
+	physicalCD  bool
+	media       map[string]medium
+	indicators  map[string]string
 
 	secureBoot, secureBootCurrent bool
 	bios, biosPending             map[string]any

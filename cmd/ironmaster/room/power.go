@@ -156,6 +156,17 @@ func (s *state) powerUp() BootPlan {
 	if s.override.Enabled != "Disabled" && s.override.Target != "None" {
 		plan.Source = s.override.Target
 	}
+	if s.physicalCD {
+		if plan.Source == SourceCD {
+			plan.Image = ""
+		}
+		if s.virtualBoot != "" {
+			plan.Source, plan.Image = SourceCD, s.media[mediaCD].Image
+		}
+		if s.virtualBoot == "Once" {
+			s.virtualBoot = ""
+		}
+	}
 	switch s.override.Enabled {
 	case "Continuous":
 		plan.Next = plan.Source

@@ -232,6 +232,7 @@ func (r *Room) addMachine(ctx context.Context, ca *authority, number int) (*Mach
 		return nil, err
 	}
 	maps.Copy(m.state.bios, r.cfg.faceOf(info.Name).settings)
+	m.state.physicalCD = r.cfg.faceOf(info.Name).physicalCD
 	b, err := newBMC(m, ca, number)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,108 @@
+package room
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strconv"
+)
+
+const (
+	vendorDell = "dell"
+	dellOEM    = managersPath + "/{manager}/Oem/Dell"
+	dellTasks  = rootPath + "/TaskService/Tasks"
+)
+
+// dellFace is an iDRAC 9: the boot override's Cd is the machine's own drive, and the virtual one is chosen by importing a setting.
+func dellFace() *face {
+	return &face{
+		vendor: vendorDell, driver: "idrac", keys: "redfish_", manufacturer: "Dell Inc.", model: "PowerEdge R640",
+		controller: "14G Monolithic", firmware: "5.10.50.00", systemID: "System.Embedded.1", managerID: "iDRAC.Embedded.1",
+		chassisID: "System.Embedded.1", media: map[string]string{mediaCD: "CD", mediaFloppy: "RemovableDisk"}, physicalCD: true,
+		manager: func(b *bmc, resource document) {
+			self := b.managerSelf()
+			resource["Actions"].(document)["Oem"] = document{"#OemManager.ImportSystemConfiguration": document{
+				"target": self + "/Actions/Oem/EID_674_Manager.ImportSystemConfiguration"}}
+			resource["Links"].(document)["Oem"] = document{"Dell": document{
+				"DellJobService":       link(self + "/Oem/Dell/DellJobService"),
+				"DelliDRACCardService": link(self + "/Oem/Dell/DelliDRACCardService"),
+			}}
+		},
+	}
+}
+
+var dellRoutes = []route{
+	{path: managersPath + "/{manager}/Actions/Oem/EID_674_Manager.ImportSystemConfiguration", vendor: vendorDell, post: dellImport},
+	{path: dellTasks + "/{task}", vendor: vendorDell, get: func(_ *bmc, r *http.Request) document {
+		return document{"@odata.id": r.URL.Path, "@odata.type": "#Task.v1_4_3.Task", "Id": r.PathValue("task"),
+			"TaskState": "Completed", "TaskStatus": "OK"}
+	}},
+	{path: dellOEM + "/DellJobService", vendor: vendorDell, get: dellService("DellJobService", "DellJobService.DeleteJobQueue")},
+	{path: dellOEM + "/DellJobService/Actions/DellJobService.DeleteJobQueue", vendor: vendorDell, post: dellDeleteJobs},
+	{path: dellOEM + "/DelliDRACCardService", vendor: vendorDell, get: dellService("DelliDRACCardService", "DelliDRACCardService.iDRACReset")},
+	{path: dellOEM + "/DelliDRACCardService/Actions/DelliDRACCardService.iDRACReset", vendor: vendorDell,
+		post: func(b *bmc, w http.ResponseWriter, r *http.Request, _ document) *redfishError {
+			return resetManager(b, w, r, document{})
+		}},
+}
+
+// dellService is one of Dell's services, with one action.
+func dellService(id, action string) func(*bmc, *http.Request) document {
+	return func(_ *bmc, r *http.Request) document {
+		return document{"@odata.id": r.URL.Path, "Id": id, "Actions": document{"#" + action: document{
+			"target": r.URL.Path + "/Actions/" + action}}}
+	}
+}
+
+func dellDeleteJobs(_ *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
+	if id, ok := body["JobID"].(string); !ok || id == "" {
+		return errActionMissing("DellJobService.DeleteJobQueue", "JobID")
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// dellProfile is a server configuration profile, as far as the room knows what it sets.
+type dellProfile struct {
+	Components []struct {
+		FQDD       string `xml:"FQDD,attr"`
+		Attributes []struct {
+			Name  string `xml:"Name,attr"`
+			Value string `xml:",chardata"`
+		} `xml:"Attribute"`
+	} `xml:"Component"`
+}
+
+// dellImport sets what the machine boots from, and answers as a job that goes on does.
+func dellImport(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
+	const action = "EID_674_Manager.ImportSystemConfiguration"
+	text, _ := body["ImportBuffer"].(string)
+	var profile dellProfile
+	if err := xml.Unmarshal([]byte(text), &profile); err != nil {
+		return errActionValue(action, "ImportBuffer", text)
+	}
+	once := "Continuous"
+	device := ""
+	for _, component := range profile.Components {
+		for _, attribute := range component.Attributes {
+			switch attribute.Name {
+			case "ServerBoot.1#BootOnce":
+				if attribute.Value == "Enabled" {
+					once = "Once"
+				}
+			case "ServerBoot.1#FirstBootDevice":
+				device = attribute.Value
+			}
+		}
+	}
+	number := 0
+	b.m.change(func(s *state) {
+		s.virtualBoot = ""
+		if device == "VCD-DVD" {
+			s.virtualBoot = once
+		}
+		number = s.starts
+	})
+	w.Header().Set("Location", dellTasks+"/JID_"+strconv.Itoa(100000+number))
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
