@@ -20,7 +20,9 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 )
@@ -124,10 +126,26 @@ func codeSpans(text string) []string {
 	return spans
 }
 
+// vendors are the interfaces of the vendors' hardware types.
+func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
+	all, media := map[drivers.InterfaceType]map[string]drivers.Interface{}, redfish.VirtualMediaConfig{}
+	for _, own := range []map[drivers.InterfaceType]map[string]drivers.Interface{
+		idrac.Interfaces(nil, idrac.Config{}, media, nil, nil), ilo.Interfaces(nil, ilo.Config{}, nil, media, nil, nil),
+		irmc.Interfaces(nil, irmc.Config{}, media, nil, nil)} {
+		for typ, interfaces := range own {
+			if all[typ] == nil {
+				all[typ] = map[string]drivers.Interface{}
+			}
+			maps.Copy(all[typ], interfaces)
+		}
+	}
+	return all
+}
+
 func TestReadmeNamesEveryInterface(t *testing.T) {
 	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
-		Vendors: ilo.Interfaces(nil, ilo.Config{}, nil, redfish.VirtualMediaConfig{}, nil, nil)})
+		Vendors: vendors()})
 	readme := read(t, "README.md")
 	documented := map[drivers.InterfaceType][]string{}
 	for _, row := range table(t, readme, "| type | names |") {

@@ -6,7 +6,9 @@ import (
 
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
 )
@@ -30,8 +32,12 @@ const iloResetPause = 15 * time.Second
 func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios ilo.Settings,
 	r ramdisks) vendorInterfaces {
 	all := vendorInterfaces{}
+	dell := idrac.DefaultConfig()
+	dell.BootMode = s.Deploy.DefaultBootMode
+	all.add(idrac.Interfaces(client, dell, r.config, r.isos, r.publisher))
 	if hasRetiredTypes(release) {
 		all.add(openILO(client, s, bios, r))
+		all.add(openIRMC(client, s, r))
 	}
 	return all
 }
@@ -54,4 +60,13 @@ func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ra
 	media := r.config
 	media.KernelAppendParams = s.ILO.KernelAppendParams
 	return ilo.Interfaces(client, cfg, bios, media, r.isos, r.publisher)
+}
+
+func openIRMC(client *redfish.Client, s *config.Settings, r ramdisks) vendorInterfaces {
+	media := r.config
+	media.KernelAppendParams = s.IRMC.KernelAppendParams
+	ca := s.Default.WebserverVerifyCA
+	return irmc.Interfaces(client, irmc.Config{Port: s.IRMC.Port, Timeout: s.IRMC.ClientTimeout, AuthMethod: s.IRMC.AuthMethod,
+		SensorMethod: s.IRMC.SensorMethod, VerifyCA: redfish.Verify{Off: !ca.Enabled, Path: ca.CAFile},
+		BootMode: s.Deploy.DefaultBootMode}, media, r.isos, r.publisher)
 }

@@ -19,6 +19,7 @@ type Settings struct {
 	Redfish       Redfish       `group:"redfish"`
 	Fake          Fake          `group:"fake"`
 	ILO           ILO           `group:"ilo"`
+	IRMC          IRMC          `group:"irmc"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
 	ISCSI         ISCSI         `group:"iscsi"`
 	API           API           `group:"api"`

@@ -149,3 +149,12 @@ type ILO struct {
 	ClearSecureBootKeys int `opt:"clean_priority_clear_secure_boot_keys" default:"0" min:"0"`
 	ResetILOCredential  int `opt:"clean_priority_reset_ilo_credential" default:"30" min:"0"`
 }
+
+// IRMC is [irmc], which releases up to 35 have.
+type IRMC struct {
+	Port               int           `opt:"port" default:"443" choices:"443|80"`
+	AuthMethod         string        `opt:"auth_method" default:"basic" choices:"basic|digest"`
+	ClientTimeout      time.Duration `opt:"client_timeout" default:"60" min:"1"`
+	SensorMethod       string        `opt:"sensor_method" default:"ipmitool" choices:"ipmitool|scci"`
+	KernelAppendParams string        `opt:"kernel_append_params" default29:"nofb vga=normal"`
+}

@@ -13,14 +13,17 @@ var vendorCases = []struct{ face, boot, mode string }{
 	{"hpe", "ilo-virtual-media", "uefi"},
 	{"hpe", "ilo-virtual-media", "bios"},
 	{"hpe-ilo4", "ilo-virtual-media", "uefi"},
+	{"dell", "idrac-redfish-virtual-media", "bios"},
+	{"fujitsu", "irmc-virtual-media", "uefi"},
 }
 
 // TestVendors takes machines with vendors' BMCs through their whole life, with the hardware types of the vendors.
 func TestVendors(t *testing.T) {
 	w := start(t, setup{database: "sqlite", extra: options{
-		"DEFAULT": {"enabled_hardware_types": "redfish,ilo,ilo5", "enabled_boot_interfaces": "redfish-virtual-media,ilo-virtual-media",
-			"enabled_power_interfaces": "redfish,ilo", "enabled_management_interfaces": "redfish,ilo,ilo5"},
-		"ilo": {"power_wait": "1", "clean_priority_reset_bios_to_default": "0", "clean_priority_reset_secure_boot_keys_to_default": "0"},
+		"DEFAULT": {"enabled_hardware_types": "redfish,ilo,ilo5,idrac,irmc",
+			"enabled_boot_interfaces":  "redfish-virtual-media,ilo-virtual-media,idrac-redfish-virtual-media,irmc-virtual-media",
+			"enabled_power_interfaces": "redfish,ilo,idrac-redfish,irmc", "enabled_management_interfaces": "redfish,ilo,ilo5,idrac-redfish,irmc"},
+		"ilo": {"power_wait": "1"},
 	}})
 	faces := map[string]string{}
 	for i, c := range vendorCases {

@@ -11,8 +11,10 @@ import (
 
 var hardwareClasses = map[string]string{
 	fakeHardware:        "FakeHardware",
+	"idrac":             "IDRACHardware",
 	"ilo":               "IloHardware",
 	"ilo5":              "Ilo5Hardware",
+	"irmc":              "IRMCHardware",
 	"manual-management": "ManualManagementHardware",
 	"redfish":           "RedfishHardware",
 }
@@ -21,19 +23,23 @@ var hardwareClasses = map[string]string{
 var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "ilo": "ilo.bios.IloBIOS", "no-bios": "noop.NoBIOS"},
 	drivers.TypeBoot: {"fake": "fake.FakeBoot", "ilo-uefi-https": "ilo.boot.IloUefiHttpsBoot",
+		"idrac-redfish-virtual-media": "drac.boot.DracRedfishVirtualMediaBoot", "irmc-virtual-media": "irmc.boot.IRMCVirtualMediaBoot",
 		"ilo-virtual-media":     "ilo.boot.IloVirtualMediaBoot",
 		"redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
-	drivers.TypeConsole:    {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
-	drivers.TypeDeploy:     {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy", "iscsi": "iscsi_deploy.ISCSIDeploy"},
-	drivers.TypeFirmware:   {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
-	drivers.TypeInspect:    {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
-	drivers.TypeManagement: {"fake": "fake.FakeManagement", "ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
-	drivers.TypeNetwork:    {"noop": "network.noop.NoopNetwork"},
-	drivers.TypePower:      {"agent": "agent_power.AgentPower", "fake": "fake.FakePower", "ilo": "ilo.power.IloPower", "redfish": "redfish.power.RedfishPower"},
-	drivers.TypeRAID:       {"fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
-	drivers.TypeRescue:     {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
-	drivers.TypeStorage:    {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
-	drivers.TypeVendor:     {"fake": "fake.FakeVendorB", "no-vendor": "noop.NoVendor"},
+	drivers.TypeConsole:  {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
+	drivers.TypeDeploy:   {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy", "iscsi": "iscsi_deploy.ISCSIDeploy"},
+	drivers.TypeFirmware: {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
+	drivers.TypeInspect:  {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
+	drivers.TypeManagement: {"fake": "fake.FakeManagement",
+		"idrac-redfish": "drac.management.DracRedfishManagement", "irmc": "irmc.management.IRMCManagement",
+		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
+	drivers.TypeNetwork: {"noop": "network.noop.NoopNetwork"},
+	drivers.TypePower: {"agent": "agent_power.AgentPower", "fake": "fake.FakePower",
+		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "redfish": "redfish.power.RedfishPower"},
+	drivers.TypeRAID:    {"fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
+	drivers.TypeRescue:  {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
+	drivers.TypeStorage: {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
+	drivers.TypeVendor:  {"fake": "fake.FakeVendorB", "no-vendor": "noop.NoVendor"},
 }
 
 func pythonClass(hardware string) string { return hardwareClasses[hardware] }

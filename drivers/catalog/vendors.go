@@ -11,6 +11,18 @@ import (
 // releases of ironic lack some.
 func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) map[string]map[drivers.InterfaceType][]string {
 	types := map[string]map[drivers.InterfaceType][]string{}
+	if built[drivers.TypePower]["idrac-redfish"] != nil {
+		types["idrac"] = idracType(built[drivers.TypeFirmware] != nil)
+	}
+	if built[drivers.TypePower]["irmc"] != nil {
+		types["irmc"] = map[drivers.InterfaceType][]string{
+			drivers.TypeBoot:       {"irmc-virtual-media", "ipxe", "irmc-pxe", "pxe"},
+			drivers.TypeConsole:    {"ipmitool-socat", "ipmitool-shellinabox", "no-console"},
+			drivers.TypeManagement: {"irmc"},
+			drivers.TypePower:      {"irmc", "ipmitool"},
+			drivers.TypeRAID:       {"no-raid", "irmc", "agent"},
+		}
+	}
 	if built[drivers.TypePower]["ilo"] != nil {
 		ilo := map[drivers.InterfaceType][]string{
 			drivers.TypeBoot:       {"ilo-virtual-media", "ilo-ipxe", "ilo-pxe"},
@@ -31,4 +43,17 @@ func extended(base, own map[drivers.InterfaceType][]string) map[drivers.Interfac
 	all := maps.Clone(base)
 	maps.Copy(all, own)
 	return all
+}
+
+// idracType is Dell's, which 29.0 made one of redfish's kind. WSMAN, which 21.4 prefers, is not in the build.
+func idracType(newer bool) map[drivers.InterfaceType][]string {
+	boot, power := []string{"ipxe", "pxe"}, []string{"idrac-redfish"}
+	if newer {
+		boot, power = append(boot, "http-ipxe", "http"), append(power, "redfish")
+	}
+	return map[drivers.InterfaceType][]string{
+		drivers.TypeBoot:       append(boot, "idrac-redfish-virtual-media"),
+		drivers.TypeManagement: {"idrac-redfish"},
+		drivers.TypePower:      power,
+	}
 }

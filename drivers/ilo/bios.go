@@ -113,7 +113,7 @@ func apply(s *redfish.System, f *firmware, args store.Dict) error {
 		wanted[name] = one["value"]
 	}
 	if len(wanted) == 0 {
-		return fmt.Errorf("Could not apply settings with empty data")
+		return reason("Could not apply settings with empty data")
 	}
 	return f.set(s, wanted)
 }

@@ -53,3 +53,8 @@ func operationFailed(operation, reason string) error {
 func notSupported(operation, reason string) error {
 	return store.Errorf(store.IloOperationNotSupported, "%s not supported. error: %s", operation, reason)
 }
+
+// reason is why something cannot be done, in the words of proliantutils.
+type reason string
+
+func (r reason) Error() string { return string(r) }

@@ -33,9 +33,6 @@ var (
 			"certificate. If it's a path the driver will use the specified certificate or one of the certificates in the " +
 			"directory. Defaults to True. Optional",
 	}
-	consoleProperties = map[string]string{
-		"console_port": "node's UDP port to connect to. Only required for console access.",
-	}
 	cleanProperties = map[string]string{
 		"ilo_change_password": "new password for iLO. Required if the clean step 'reset_ilo_credential' is enabled.",
 	}

@@ -62,7 +62,14 @@ func loadFirmware(s *redfish.System, path string) (*firmware, error) {
 		}
 		return nil, err
 	}
-	f := &firmware{path: path, uefiAlone: slices.Equal(supportedModes(s), []string{store.BootModeUEFI})}
+	f := parseFirmware(raw)
+	f.path, f.uefiAlone = path, slices.Equal(supportedModes(s), []string{store.BootModeUEFI})
+	return f, nil
+}
+
+// parseFirmware finds settings and links in a resource of either shape. What is of another one is as if it were not there.
+func parseFirmware(raw map[string]any) *firmware {
+	f := &firmware{}
 	var ok bool
 	if f.attributes, ok = raw["Attributes"].(map[string]any); !ok {
 		f.attributes, f.flat = settingsBeside(raw), true
@@ -78,7 +85,7 @@ func loadFirmware(s *redfish.System, path string) (*firmware, error) {
 			*into = linkIn(raw, "links", name)
 		}
 	}
-	return f, nil
+	return f
 }
 
 // notSettings are what stands beside the settings in iLO 4's resource.
@@ -141,7 +148,7 @@ func (f *firmware) set(s *redfish.System, settings map[string]any) error {
 // defaults to be sent as they are.
 func (f *firmware) reset(s *redfish.System) error {
 	if f.defaults == "" {
-		return fmt.Errorf("BaseConfigs resource not found. Couldn't apply the BIOS Settings.")
+		return reason("BaseConfigs resource not found. Couldn't apply the BIOS Settings.")
 	}
 	var base struct {
 		BaseConfigs []struct {
@@ -156,5 +163,5 @@ func (f *firmware) reset(s *redfish.System) error {
 			return f.set(s, one.Default)
 		}
 	}
-	return fmt.Errorf("Default Settings not found in 'BaseConfigs' resource.")
+	return reason("Default Settings not found in 'BaseConfigs' resource.")
 }

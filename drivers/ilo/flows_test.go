@@ -2,15 +2,10 @@ package ilo_test
 
 import (
 	"context"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/bootiso"
@@ -20,47 +15,16 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// parts serves every href as its own name.
-type parts struct{}
-
-func (parts) Revision(context.Context, string) (string, error) { return "1", nil }
-
-func (parts) Fetch(_ context.Context, href string, w *os.File) error {
-	_, err := io.WriteString(w, strings.Repeat(href+" ", 300))
-	return err
-}
-
-// publisher gives out URLs below base that nobody serves.
-type publisher struct{ base string }
-
-func (p *publisher) PublishISO(_ context.Context, t *drivers.Task, _ redfish.Content, _ string) (redfish.Published, error) {
-	return redfish.Published{URL: p.base + "/secret/boot.iso", Secret: "secret"}, nil
-}
-
-func (*publisher) WithdrawISO(context.Context, *store.Node) error { return nil }
-
-func isos(t *testing.T) *bootiso.Builder {
-	t.Helper()
-	loader := filepath.Join(t.TempDir(), "isolinux.bin")
-	if err := os.WriteFile(loader, make([]byte, 4096), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b, err := bootiso.Open(bootiso.Config{Dir: t.TempDir(), Keep: 1, IsolinuxBin: loader, LdlinuxC32: loader}, parts{}, zerolog.Nop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // deployment returns a task of a deployment, with a boot interface.
 func deployment(t *testing.T, tr *redfishtest.Tree, make func(*redfish.Client, ilo.Config, redfish.VirtualMediaConfig, *bootiso.Builder,
-	redfish.Publisher) drivers.Boot, base string) (*drivers.Task, *worker) {
+	redfish.Publisher) drivers.Boot, base string) (*drivers.Task, *redfishtest.Worker) {
 	t.Helper()
 	x, w := task(t, tr, config())
 	x.Node.ProvisionState = store.Deploying
 	x.Node.DriverInfo["deploy_kernel"], x.Node.DriverInfo["deploy_ramdisk"] = "kernel", "ramdisk"
 	x.Node.DriverInfo["bootloader"] = "esp"
-	x.Hardware.Boot = make(open(t), config(), redfish.VirtualMediaConfig{DefaultBootMode: "uefi"}, isos(t), &publisher{base})
+	x.Hardware.Boot = make(redfishtest.Client(t), config(), redfish.VirtualMediaConfig{DefaultBootMode: "uefi"},
+		redfishtest.ISOs(t), redfishtest.Publisher(base))
 	return x, w
 }
 
@@ -100,8 +64,8 @@ func TestVirtualMedia(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantChanges(t, tr, insert(generation)+` {"Image":"http://192.0.2.1:8182/secret/boot.iso"}`, once)
-		if !slices.Equal(w.power, []string{store.PowerOff}) || x.Node.DriverInternalInfo["deploy_boot_mode"] != "uefi" {
-			t.Errorf("power %q, %v", w.power, x.Node.DriverInternalInfo)
+		if !slices.Equal(w.Power, []string{store.PowerOff}) || x.Node.DriverInternalInfo["deploy_boot_mode"] != "uefi" {
+			t.Errorf("power %q, %v", w.Power, x.Node.DriverInternalInfo)
 		}
 		// What is inserted stays.
 		if err := boot.PrepareRamdisk(t.Context(), x, nil); err != nil {
@@ -261,7 +225,7 @@ func (s stored) ReplaceBIOSSettings(_ context.Context, _ int64, settings map[str
 func TestBIOSSettings(t *testing.T) {
 	each(t, func(t *testing.T, tr *redfishtest.Tree, x *drivers.Task, generation string) {
 		table := stored{}
-		client := open(t)
+		client := redfishtest.Client(t)
 		b := ilo.NewBIOS(client, config(), table)
 		if err := b.CacheSettings(t.Context(), x); err != nil {
 			t.Fatal(err)
@@ -271,10 +235,10 @@ func TestBIOSSettings(t *testing.T) {
 		}
 		x.Node.CleanStep = store.Dict{"step": "apply_configuration"}
 		args := store.Dict{"settings": []any{map[string]any{"name": "AdminName", "value": "me"}}}
-		w := x.Worker.(*worker)
+		w := x.Worker.(*redfishtest.Worker)
 		outcome, err := run(t, b, x, drivers.CleanStep, "apply_configuration", args)
-		if outcome != drivers.Waiting || err != nil || !slices.Equal(w.power, []string{store.Reboot}) {
-			t.Fatalf("%v, %v, power %q", outcome, err, w.power)
+		if outcome != drivers.Waiting || err != nil || !slices.Equal(w.Power, []string{store.Reboot}) {
+			t.Fatalf("%v, %v, power %q", outcome, err, w.Power)
 		}
 		wantChanges(t, tr, settings(generation)+attributes(generation, `{"AdminName":"me"}`))
 		info := x.Node.DriverInternalInfo

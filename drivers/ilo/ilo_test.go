@@ -2,7 +2,6 @@ package ilo_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
-	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -57,64 +55,19 @@ func machine(tr *redfishtest.Tree, method, path string, body redfishtest.Object)
 	return 200, redfishtest.Object{}, true
 }
 
-// worker does for a driver what a conductor would.
-type worker struct {
-	drivers.Worker
-	power   []string
-	journal map[string][]byte
-}
-
-func (*worker) Save(context.Context, *drivers.Task) error { return nil }
-
-func (w *worker) SetPower(_ context.Context, _ *drivers.Task, target string) error {
-	w.power = append(w.power, target)
-	return nil
-}
-
-func (*worker) Report(*drivers.Task, drivers.Progress) {}
-
-func (w *worker) Journal(*drivers.Task) drivers.Journal { return w }
-
-func (w *worker) Put(_ context.Context, key string, value any) (err error) {
-	w.journal[key], err = json.Marshal(value)
-	return err
-}
-
-func (w *worker) Get(_ context.Context, key string, into any) (bool, error) {
-	text, found := w.journal[key]
-	if !found {
-		return false, nil
-	}
-	return true, json.Unmarshal(text, into)
-}
-
 func config() ilo.Config {
 	return ilo.Config{Port: 443, Timeout: 5 * time.Second, DefaultBootMode: "auto", PowerWait: time.Millisecond,
 		PowerTimeout: 5 * time.Second}
 }
 
-func open(t *testing.T) *redfish.Client {
-	t.Helper()
-	cfg := redfish.DefaultConfig()
-	cfg.ConnectionAttempts, cfg.RetryInterval = 2, time.Millisecond
-	cfg.PowerPoll, cfg.InsertInterval = time.Millisecond, time.Millisecond
-	c := redfish.New(cfg, zerolog.Nop())
-	t.Cleanup(func() {
-		if err := c.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
 // task returns a task on a node behind a tree.
-func task(t *testing.T, tr *redfishtest.Tree, cfg ilo.Config) (*drivers.Task, *worker) {
+func task(t *testing.T, tr *redfishtest.Tree, cfg ilo.Config) (*drivers.Task, *redfishtest.Worker) {
 	t.Helper()
 	at, err := url.Parse(tr.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, w := open(t), &worker{journal: map[string][]byte{}}
+	client, w := redfishtest.Client(t), redfishtest.NewWorker()
 	node := &store.Node{UUID: "node-1", Driver: "ilo5", DriverInfo: store.Dict{"ilo_address": at.Hostname(), "client_port": at.Port(),
 		"ilo_username": redfishtest.User, "ilo_password": redfishtest.Password, "ilo_verify_ca": false},
 		Properties: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}

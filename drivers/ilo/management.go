@@ -3,7 +3,6 @@ package ilo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -118,7 +117,7 @@ func firstInOrder(s *redfish.System) (schemas.BootSource, error) {
 		return "", err
 	}
 	if len(order.BootSources) == 0 || len(order.PersistentBootConfigOrder) == 0 {
-		return "", errors.New("Boot sources or persistent boot config order not found")
+		return "", reason("Boot sources or persistent boot config order not found")
 	}
 	for _, source := range order.BootSources {
 		if source.StructuredBootString != order.PersistentBootConfigOrder[0] {
@@ -131,7 +130,7 @@ func firstInOrder(s *redfish.System) (schemas.BootSource, error) {
 		}
 		return "", nil
 	}
-	return "", fmt.Errorf("Persistent boot device failed, as no matched boot sources found for device: %s",
+	return "", reason("Persistent boot device failed, as no matched boot sources found for device: " +
 		order.PersistentBootConfigOrder[0])
 }
 
@@ -171,7 +170,7 @@ func chooseVolume(s *redfish.System) error {
 		return strings.Contains(path, "iSCSI")
 	})
 	if at < 0 {
-		return errors.New("No UEFI iSCSI bootable device found on system.")
+		return reason("No UEFI iSCSI bootable device found on system.")
 	}
 	return s.Change(systemID, map[string]any{"Boot": map[string]any{
 		"UefiTargetBootSourceOverride": s.Boot.AllowableUefiTargetBootSourceOverrideValues[at]}})
@@ -181,7 +180,7 @@ func chooseVolume(s *redfish.System) error {
 func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {
 	return m.bmcs.Do(ctx, t, "Injecting NMI for node "+t.Node.UUID, func(s *redfish.System) error {
 		if s.PowerState != schemas.OnPowerState {
-			return errors.New("Server is not in powered on state.")
+			return reason("Server is not in powered on state.")
 		}
 		return s.ResetTo(schemas.NmiResetType)
 	})

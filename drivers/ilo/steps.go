@@ -3,7 +3,6 @@ package ilo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 
@@ -121,7 +120,7 @@ func (m *Management) resetILO(ctx context.Context, s *redfish.System, t *drivers
 		}
 		back, err := s.Await(m.cfg.PowerTimeout, m.cfg.PowerWait, func() bool { return true })
 		if err == nil && !back {
-			return errors.New("iLO is not up after reset.")
+			return reason("iLO is not up after reset.")
 		}
 		return err
 	}
@@ -240,7 +239,7 @@ func findAccount(s *redfish.System, user string) (string, error) {
 			return one.path(), nil
 		}
 	}
-	return "", fmt.Errorf("No account found with username: %s", user)
+	return "", reason("No account found with username: " + user)
 }
 
 // activateLicense hands a license key to the iLO.

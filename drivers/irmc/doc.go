@@ -1,0 +1,142 @@
+// Package irmc drives Fujitsu's machines, the hardware type irmc, over the Redfish service of the iRMC: drivers/redfish does the work, and
+// here are the words of ironic for it. Upstream speaks SCCI, SNMP and IPMI with an iRMC, and Redfish with those that have IPMI
+// switched off.
+package irmc
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/stmcginnis/gofish/schemas"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/bootiso"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Config holds the options of [irmc], and those of other groups that count here.
+type Config struct {
+	// Port, Timeout, AuthMethod and SensorMethod count for nodes that say nothing ([irmc]port, client_timeout, auth_method,
+	// sensor_method).
+	Port                     int
+	Timeout                  time.Duration
+	AuthMethod, SensorMethod string
+	// VerifyCA is [DEFAULT]webserver_verify_ca, for nodes that say nothing about irmc_verify_ca.
+	VerifyCA redfish.Verify
+	// BootMode is [deploy]default_boot_mode.
+	BootMode string
+}
+
+// Interfaces returns every interface of the hardware type by its name. media, isos and publisher are those of redfish-virtual-media, with
+// the kernel parameters of [irmc].
+func Interfaces(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
+	publisher redfish.Publisher) map[drivers.InterfaceType]map[string]drivers.Interface {
+	return map[drivers.InterfaceType]map[string]drivers.Interface{
+		drivers.TypeBoot:       {"irmc-virtual-media": NewVirtualMedia(c, cfg, media, isos, publisher)},
+		drivers.TypeManagement: {"irmc": NewManagement(c, cfg)},
+		drivers.TypePower:      {"irmc": NewPower(c, cfg)},
+	}
+}
+
+// bmcs reaches iRMCs through the sessions of c.
+func bmcs(c *redfish.Client, cfg Config, failed func(operation, reason string) error) *redfish.BMCs {
+	return c.Of(redfish.Vendor{Failed: failed, Access: func(n *store.Node) (redfish.Access, error) { return access(n, cfg) }})
+}
+
+// operationFailed is ironic's IRMCOperationError.
+func operationFailed(operation, reason string) error {
+	return store.Errorf(store.IRMCOperationError, "iRMC %s failed. Reason: %s", operation, reason)
+}
+
+// Power is the power interface irmc.
+type Power struct{ *redfish.Power }
+
+// NewPower returns the power interface irmc.
+func NewPower(c *redfish.Client, cfg Config) *Power {
+	return &Power{redfish.NewPowerOf(bmcs(c, cfg, operationFailed))}
+}
+
+// Properties describes how a node names its iRMC.
+func (*Power) Properties() map[string]string { return maps.Clone(properties) }
+
+// Management is the management interface irmc. As upstream's it leaves the boot mode alone.
+type Management struct {
+	*redfish.Management
+	bmcs *redfish.BMCs
+}
+
+// NewManagement returns the management interface irmc. What fails is a RedfishError, as upstream's is when it speaks Redfish.
+func NewManagement(c *redfish.Client, cfg Config) *Management {
+	b := bmcs(c, cfg, nil)
+	return &Management{redfish.NewManagementOf(b, cfg.BootMode), b}
+}
+
+// Properties describes how a node names its iRMC.
+func (*Management) Properties() map[string]string { return maps.Clone(properties) }
+
+// BootMode refuses.
+func (*Management) BootMode(_ context.Context, t *drivers.Task) (string, error) {
+	return "", drivers.Unsupported(t, "get_boot_mode")
+}
+
+// SetBootMode refuses.
+func (*Management) SetBootMode(_ context.Context, t *drivers.Task, _ string) error {
+	return drivers.Unsupported(t, "set_boot_mode")
+}
+
+// keyFirmware holds the iRMC's firmware version in driver_internal_info.
+const keyFirmware = "irmc_fw_version"
+
+// Steps offers, in verification, the look at the iRMC that upstream begins with.
+func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
+	if kind != drivers.VerifyStep {
+		return nil
+	}
+	return []drivers.Step{{Interface: drivers.TypeManagement, Name: "verify_http_https_connection_and_fw_version", Priority: 10,
+		Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+			version := ""
+			err := m.bmcs.Do(ctx, t, "establishing connection to REST API", func(s *redfish.System) error {
+				managers, err := s.Managers()
+				for _, one := range managers {
+					if one.ManagerType == schemas.BMCManagerType {
+						version = one.FirmwareVersion
+					}
+				}
+				return err
+			})
+			if err != nil {
+				return drivers.Done, err
+			}
+			if t.Node.DriverInternalInfo == nil {
+				t.Node.DriverInternalInfo = store.Dict{}
+			}
+			t.Node.DriverInternalInfo[keyFirmware] = version
+			return drivers.Done, t.Worker.Save(ctx, t)
+		}}}
+}
+
+// VirtualMedia is the boot interface irmc-virtual-media: the iRMC takes the ISO over HTTP from the worker, and not from a share in the
+// network.
+type VirtualMedia struct{ *redfish.VirtualMedia }
+
+// NewVirtualMedia returns the boot interface irmc-virtual-media.
+func NewVirtualMedia(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
+	publisher redfish.Publisher) *VirtualMedia {
+	media.Vendor, media.Name = "irmc", "iRMC virtual media boot for %s"
+	b := bmcs(c, cfg, operationFailed)
+	return &VirtualMedia{redfish.NewMedia(redfish.NewStandard(b, media.DefaultBootMode), media, isos, publisher)}
+}
+
+// Properties describes the ISO that a node may bring.
+func (*VirtualMedia) Properties() map[string]string {
+	return map[string]string{"deploy_iso": "Deployment ISO image file name. Required."}
+}
+
+var (
+	_ drivers.Power      = (*Power)(nil)
+	_ drivers.Controlled = (*Power)(nil)
+	_ drivers.Management = (*Management)(nil)
+	_ drivers.Boot       = (*VirtualMedia)(nil)
+)

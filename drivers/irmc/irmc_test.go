@@ -1,0 +1,117 @@
+package irmc_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/irmc"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func config() irmc.Config {
+	return irmc.Config{Port: 443, Timeout: 5 * time.Second, AuthMethod: "basic", SensorMethod: "ipmitool", BootMode: "uefi"}
+}
+
+func deployment(t *testing.T, tr *redfishtest.Tree) *drivers.Task {
+	t.Helper()
+	at, err := url.Parse(tr.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redfishtest.Client(t)
+	node := &store.Node{UUID: "node-1", Driver: "irmc", ProvisionState: store.Deploying,
+		DriverInfo: store.Dict{"irmc_address": at.Host, "irmc_username": redfishtest.User, "irmc_password": redfishtest.Password,
+			"irmc_verify_ca": false, "deploy_kernel": "kernel", "deploy_ramdisk": "ramdisk", "bootloader": "esp"},
+		Properties: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}
+	return &drivers.Task{Node: node, Worker: redfishtest.NewWorker(), Log: zerolog.Nop(), Hardware: &drivers.Hardware{
+		Power: irmc.NewPower(client, config()), Management: irmc.NewManagement(client, config()),
+		Boot: irmc.NewVirtualMedia(client, config(), redfish.VirtualMediaConfig{DefaultBootMode: "uefi"}, redfishtest.ISOs(t),
+			redfishtest.Publisher("http://192.0.2.1:8182")),
+	}}
+}
+
+func wantChanges(t *testing.T, tr *redfishtest.Tree, want ...string) {
+	t.Helper()
+	if got := strings.Join(tr.Changes(), "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("sent\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+func TestDeployment(t *testing.T) {
+	tr := redfishtest.Open(t, "testdata/irmc-s5.json", nil)
+	x := deployment(t, tr)
+	if err := x.Hardware.Boot.Validate(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantChanges(t, tr,
+		`POST /redfish/v1/Managers/iRMC/VirtualMedia/0/Actions/VirtualMedia.InsertMedia {"Image":"http://192.0.2.1:8182/secret/boot.iso"}`,
+		`PATCH /redfish/v1/Systems/0 {"Boot":{"BootSourceOverrideEnabled":"Once","BootSourceOverrideTarget":"Cd"}}`)
+	if err := x.Hardware.Power.Reboot(t.Context(), x, 0); err != nil {
+		t.Fatal(err)
+	}
+	wantChanges(t, tr, `POST /redfish/v1/Systems/0/Actions/ComputerSystem.Reset {"ResetType":"On"}`)
+	if err := x.Hardware.Boot.PrepareInstance(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	wantChanges(t, tr, `POST /redfish/v1/Managers/iRMC/VirtualMedia/0/Actions/VirtualMedia.EjectMedia {}`,
+		`PATCH /redfish/v1/Systems/0 {"Boot":{"BootSourceOverrideEnabled":"Continuous","BootSourceOverrideTarget":"Hdd"}}`)
+}
+
+func TestVerification(t *testing.T) {
+	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
+	steps := x.Hardware.Management.Steps(drivers.VerifyStep)
+	if len(steps) != 1 || steps[0].Priority != 10 {
+		t.Fatalf("steps %+v", steps)
+	}
+	if _, err := steps[0].Run(t.Context(), x, nil); err != nil || x.Node.DriverInternalInfo["irmc_fw_version"] != "3.37P" {
+		t.Errorf("%v, %v", err, x.Node.DriverInternalInfo)
+	}
+	_, err := x.Hardware.Management.BootMode(t.Context(), x)
+	if store.KindOf(err) != store.UnsupportedDriverExtension {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
+	x.Node.DriverInfo["irmc_password"] = "wrong"
+	_, err := x.Hardware.Power.PowerState(t.Context(), x)
+	if store.KindOf(err) != store.IRMCOperationError || !strings.HasPrefix(err.Error(), "iRMC get_power_state failed. Reason: ") {
+		t.Errorf("got %v", err)
+	}
+	for _, c := range []struct {
+		change func(store.Dict)
+		want   string
+	}{
+		{func(d store.Dict) { delete(d, "irmc_username") }, "Missing the following iRMC parameters in node's driver_info: ['irmc_username']."},
+		{func(d store.Dict) { d["irmc_port"] = 8080 },
+			"The following errors were encountered while parsing driver_info:\nValue '8080' is not supported for 'irmc_port'."},
+		{func(d store.Dict) { d["irmc_auth_method"] = "none"; d["irmc_client_timeout"] = "soon" },
+			"The following errors were encountered while parsing driver_info:\nValue 'none' is not supported for 'irmc_auth_method'.\n" +
+				"Value 'soon' is not an integer for 'irmc_client_timeout'"},
+		{func(d store.Dict) { d["irmc_sensor_method"] = "guess" },
+			"The following errors were encountered while parsing driver_info:\nValue 'guess' is not supported for 'irmc_sensor_method'."},
+		{func(d store.Dict) { d["irmc_address"] = "a b" },
+			"Invalid iRMC address set in driver_info/irmc_address on node node-1: it should be an IP address or a host name"},
+	} {
+		info := store.Dict{"irmc_address": "192.0.2.7", "irmc_username": "u", "irmc_password": "p"}
+		c.change(info)
+		err := x.Hardware.Power.Validate(t.Context(), &drivers.Task{Node: &store.Node{UUID: "node-1", DriverInfo: info}})
+		if err == nil || err.Error() != c.want {
+			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
+}
