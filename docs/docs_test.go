@@ -16,12 +16,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
@@ -131,7 +134,8 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 	all, media := map[drivers.InterfaceType]map[string]drivers.Interface{}, redfish.VirtualMediaConfig{}
 	for _, own := range []map[drivers.InterfaceType]map[string]drivers.Interface{
 		idrac.Interfaces(nil, idrac.Config{}, media, nil, nil), ilo.Interfaces(nil, ilo.Config{}, nil, media, nil, nil),
-		irmc.Interfaces(nil, irmc.Config{}, media, nil, nil)} {
+		irmc.Interfaces(nil, irmc.Config{}, media, nil, nil),
+		ipmi.Interfaces(ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))} {
 		for typ, interfaces := range own {
 			if all[typ] == nil {
 				all[typ] = map[string]drivers.Interface{}

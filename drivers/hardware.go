@@ -12,7 +12,7 @@ import (
 type Hardware struct {
 	BIOS       BIOS
 	Boot       Boot
-	Console    Interface
+	Console    Console
 	Deploy     Deploy
 	Firmware   Interface
 	Inspect    Interface
@@ -22,7 +22,7 @@ type Hardware struct {
 	RAID       Interface
 	Rescue     Rescue
 	Storage    Storage
-	Vendor     Interface
+	Vendor     Vendor
 }
 
 // Get returns the interface of a type, nil for a type that the release lacks.
@@ -126,7 +126,7 @@ func (h *Hardware) set(typ InterfaceType, i Interface) (ok bool) {
 	case TypeStorage:
 		h.Storage, ok = i.(Storage)
 	case TypeConsole:
-		h.Console, ok = i, true
+		h.Console, ok = i.(Console)
 	case TypeFirmware:
 		h.Firmware, ok = i, true
 	case TypeInspect:
@@ -134,7 +134,7 @@ func (h *Hardware) set(typ InterfaceType, i Interface) (ok bool) {
 	case TypeRAID:
 		h.RAID, ok = i, true
 	case TypeVendor:
-		h.Vendor, ok = i, true
+		h.Vendor, ok = i.(Vendor)
 	}
 	return ok
 }

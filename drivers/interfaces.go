@@ -93,6 +93,15 @@ type Management interface {
 	DetectVendor(ctx context.Context, t *Task) (string, error)
 }
 
+// Sensing is a management interface that reads sensors.
+type Sensing interface {
+	// Sensors reads all sensors. Its errors are FailedToGetSensorData and FailedToParseSensorData.
+	Sensors(ctx context.Context, t *Task) (SensorData, error)
+}
+
+// SensorData is what sensors tell: by type, then by name, the attributes of each.
+type SensorData map[string]map[string]store.Dict
+
 // Boot brings a node into a ramdisk or into its instance.
 type Boot interface {
 	Interface
@@ -195,4 +204,40 @@ type BIOS interface {
 type Rescue interface {
 	Interface
 	CleanUp(ctx context.Context, t *Task) error
+}
+
+// Console gives users a node's serial console.
+type Console interface {
+	Interface
+	StartConsole(ctx context.Context, t *Task) error
+	StopConsole(ctx context.Context, t *Task) error
+	// ConsoleAccess tells how the console that runs is reached.
+	ConsoleAccess(ctx context.Context, t *Task) (ConsoleAccess, error)
+}
+
+// ConsoleAccess is the kind of a console and where it is. Both are empty where there is nothing to tell.
+type ConsoleAccess struct{ Type, URL string }
+
+// Vendor offers users methods of its own.
+type Vendor interface {
+	Interface
+	// NodeMethods are those that act on a node, DriverMethods those of the driver as a whole, which get no task.
+	NodeMethods() map[string]VendorMethod
+	DriverMethods() map[string]VendorMethod
+	// ValidateMethod checks the arguments of a method that acts on a node.
+	ValidateMethod(ctx context.Context, t *Task, method string, args store.Dict) error
+}
+
+// VendorMethod is one of a vendor interface's methods.
+type VendorMethod struct {
+	// HTTPMethods are those by which it may be called, in capitals.
+	HTTPMethods []string
+	Description string
+	// Args are the names of its arguments; another is refused.
+	Args []string
+	// Sync methods are answered with what they return, others run in the background.
+	Sync bool
+	// Shared methods do not need the node for themselves.
+	Shared bool
+	Run    func(ctx context.Context, t *Task, args store.Dict) (any, error)
 }

@@ -76,6 +76,17 @@ const (
 	IncompatibleObjectVersion     Kind = "IncompatibleObjectVersion"
 	UnsupportedObjectError        Kind = "UnsupportedObjectError"
 	InsufficientDiskSpace         Kind = "InsufficientDiskSpace"
+	IPMIFailure                   Kind = "IPMIFailure"
+	FailedToGetSensorData         Kind = "FailedToGetSensorData"
+	FailedToParseSensorData       Kind = "FailedToParseSensorData"
+	SNMPFailure                   Kind = "SNMPFailure"
+	ConsoleError                  Kind = "ConsoleError"
+	ConsoleSubprocessFailed       Kind = "ConsoleSubprocessFailed"
+	PasswordFileFailedToCreate    Kind = "PasswordFileFailedToCreate"
+	NoFreeIPMITerminalPorts       Kind = "NoFreeIPMITerminalPorts"
+	NodeConsoleNotEnabled         Kind = "NodeConsoleNotEnabled"
+	VendorPassthruException       Kind = "VendorPassthruException"
+	UnsupportedHardwareFeature    Kind = "UnsupportedHardwareFeature"
 	ConductorInterfacesRegistered Kind = "ConductorHardwareInterfacesAlreadyRegistered"
 )
 

@@ -59,6 +59,7 @@ const (
 	BootDeviceDisk  = "disk"
 	BootDeviceCDROM = "cdrom"
 	BootDeviceBIOS  = "bios"
+	BootDeviceSafe  = "safe"
 )
 
 // Boot modes.

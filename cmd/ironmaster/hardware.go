@@ -17,6 +17,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -29,6 +30,7 @@ type hardware struct {
 	depot   *image.Depot
 	boot    *bootServers
 	redfish *redfish.Client
+	ipmi    *ipmi.Client
 	log     zerolog.Logger
 }
 
@@ -41,7 +43,8 @@ func openHardware(ctx context.Context, s *config.Settings, release messaging.Rel
 	if err != nil {
 		return nil, fmt.Errorf("opening the image service: %w", err)
 	}
-	h := &hardware{depot: depot, boot: boot, redfish: redfish.New(redfishConfig(s), log), log: log}
+	h := &hardware{depot: depot, boot: boot, redfish: redfish.New(redfishConfig(s), log),
+		ipmi: ipmi.New(ipmiConfig(s, release), log), log: log}
 	if err := h.enable(ctx, s, release, db); err != nil {
 		h.close()
 		return nil, err
@@ -73,7 +76,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
-		Vendors:           openVendors(h.redfish, s, release, db, isos),
+		Vendors:           openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)),
 		Firmware:          release >= messaging.V22_1,
 	})
 	wanted, err := explicitLists(s)
@@ -94,8 +97,8 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 // collectors tell what the drivers know of the machines as a whole.
 func (h *hardware) collectors() []prometheus.Collector {
 	all := []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ironmaster_bmcs_silent", Help: "Redfish BMCs that have not answered for several requests in a row.",
-	}, func() float64 { return float64(h.redfish.Silent()) })}
+		Name: "ironmaster_bmcs_silent", Help: "BMCs that have not answered for several requests in a row.",
+	}, func() float64 { return float64(h.redfish.Silent() + h.ipmi.Silent()) })}
 	if h.boot.tftp != nil {
 		all = append(all, h.boot.tftp.Collectors()...)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/fake"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/tftp"
 	"github.com/ironmaster/ironmaster/messaging"
@@ -264,6 +265,26 @@ func redfishConfig(s *config.Settings) redfish.Config {
 	return c
 }
 
+func ipmiConfig(s *config.Settings, release messaging.Release) ipmi.Config {
+	i, cfg := s.IPMI, s.Console
+	c := ipmi.DefaultConfig()
+	c.Transport, c.RetryTimeout, c.Interval = s.Ironmaster.IPMITransport, i.CommandRetryTimeout, i.MinCommandInterval
+	c.ToolRetries, c.RetryableErrors, c.KillOnTimeout = i.UseIpmitoolRetries, i.AdditionalRetryable, i.KillOnTimeout
+	c.DisableBootTimeout, c.CipherSuites, c.Verbose = i.DisableBootTimeout, i.CipherSuiteVersions, i.Debug
+	c.PasswordInEnv, c.BootMode = i.StoreCredentialInEnv, s.Deploy.DefaultBootMode
+	c.PowerTimeout, c.SoftPowerOffTimeout = s.Conductor.PowerStateChangeTimeout, s.Conductor.SoftPowerOffTimeout
+	c.CheckAddress = release > messaging.V2025_2
+	c.RawStep, c.ConsoleTakesOver = release >= messaging.V2025_1, release >= messaging.V2025_1
+	c.Console = ipmi.ConsoleConfig{PIDDir: firstOf(cfg.TerminalPIDDir, s.Default.TempDir), TempDir: s.Default.TempDir,
+		Idle: cfg.TerminalTimeout, StartTimeout: cfg.SubprocessTimeout, CheckInterval: cfg.SubprocessCheckingInterval,
+		KillTimeout: cfg.KillTimeout, Address: cfg.SocatAddress, Host: s.Default.Host}
+	ranges, _ := cfg.Ranges(s.Release) // Load has checked it
+	for _, r := range ranges {
+		c.Console.Ports = append(c.Console.Ports, ipmi.PortRange{First: r.First, Stop: r.Stop})
+	}
+	return c
+}
+
 func fakeConfig(f config.Fake) (fake.Config, error) {
 	var c fake.Config
 	for _, o := range []struct {
@@ -272,7 +293,7 @@ func fakeConfig(f config.Fake) (fake.Config, error) {
 	}{
 		{"power_delay", f.PowerDelay, &c.PowerDelay}, {"boot_delay", f.BootDelay, &c.BootDelay},
 		{"deploy_delay", f.DeployDelay, &c.DeployDelay}, {"management_delay", f.ManagementDelay, &c.ManagementDelay},
-		{"bios_delay", f.BIOSDelay, &c.BIOSDelay},
+		{"bios_delay", f.BIOSDelay, &c.BIOSDelay}, {"vendor_delay", f.VendorDelay, &c.VendorDelay},
 	} {
 		d, err := fake.ParseDelay(o.text)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/ironmaster/ironmaster/messaging"
 )
 
-// vendorInterfaces are the interfaces of the vendors' hardware types that a release of ironic has.
+// vendorInterfaces are the interfaces of hardware types beside redfish, as far as a release of ironic has them.
 type vendorInterfaces map[drivers.InterfaceType]map[string]drivers.Interface
 
 func (v vendorInterfaces) add(more vendorInterfaces) {
@@ -23,6 +23,12 @@ func (v vendorInterfaces) add(more vendorInterfaces) {
 		}
 		maps.Copy(v[typ], interfaces)
 	}
+}
+
+// and adds more of them.
+func (v vendorInterfaces) and(more vendorInterfaces) vendorInterfaces {
+	v.add(more)
+	return v
 }
 
 // iloResetPause is how long an iLO that was told to restart may still answer.

@@ -173,5 +173,8 @@ func (s *Settings) complete() error {
 	if s.Ironmaster.ImageServerURL == "" {
 		s.Ironmaster.ImageServerURL = "http://" + net.JoinHostPort(s.Default.MyIP, port)
 	}
+	if _, err := s.Console.Ranges(s.Release); err != nil {
+		problems = append(problems, err)
+	}
 	return errors.Join(problems...)
 }

@@ -20,6 +20,10 @@ type Settings struct {
 	Fake          Fake          `group:"fake"`
 	ILO           ILO           `group:"ilo"`
 	IRMC          IRMC          `group:"irmc"`
+	IPMI          IPMI          `group:"ipmi"`
+	Console       Console       `group:"console"`
+	SNMP          SNMP          `group:"snmp"`
+	SensorData    SensorData    `group:"sensor_data"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
 	ISCSI         ISCSI         `group:"iscsi"`
 	API           API           `group:"api"`
@@ -147,5 +151,6 @@ type Ironmaster struct {
 	TFTPListen            string        `opt:"tftp_listen"`                                                    // [pxe]tftp_root by TFTP; empty serves nothing
 	TFTPMaxTransfers      int           `opt:"tftp_max_transfers" default:"1000" min:"1" max:"10000"`          // at once
 	TFTPRateLimit         int64         `opt:"tftp_rate_limit" default:"0" min:"0" max:"10485760"`             // KiB a second of each transfer; 0: no limit
+	IPMITransport         string        `opt:"ipmi_transport" default:"auto" choices:"auto|ipmitool"`          // auto: IPMI by itself where it can
 	ProgressInterval      time.Duration `opt:"progress_interval" default:"5" min:"1" max:"3600" reload:"true"` // between events while bytes flow
 }

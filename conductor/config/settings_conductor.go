@@ -131,6 +131,7 @@ type Fake struct {
 	DeployDelay     string `opt:"deploy_delay" default:"0"`
 	ManagementDelay string `opt:"management_delay" default:"0"`
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
+	VendorDelay     string `opt:"vendor_delay" default:"0"`
 }
 
 // ILO is [ilo], which releases up to 35 have.

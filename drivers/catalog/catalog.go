@@ -49,7 +49,7 @@ func New(p Parts) *drivers.Catalog {
 		drivers.TypeRAID:    {"fake": fake.NewRAID(), "no-raid": noop.NewRAID()},
 		drivers.TypeRescue:  {"fake": fake.NewRescue(), "no-rescue": noop.NewRescue()},
 		drivers.TypeStorage: {"fake": fake.NewStorage(), "noop": noop.NewStorage()},
-		drivers.TypeVendor:  {"fake": fake.NewVendor(), "no-vendor": noop.NewVendor()},
+		drivers.TypeVendor:  {"fake": fake.NewVendor(p.Fake), "no-vendor": noop.NewVendor()},
 	}
 	if p.Firmware {
 		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"fake": fake.NewFirmware(), "no-firmware": noop.NewFirmware()}

@@ -47,6 +47,12 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeManagement: {"noop", "fake"},
 			drivers.TypePower:      {"agent", "fake"},
 		},
+		"ipmi": {
+			drivers.TypeConsole:    {"ipmitool-socat", "no-console"},
+			drivers.TypeManagement: {"ipmitool", "noop"},
+			drivers.TypePower:      {"ipmitool"},
+			drivers.TypeVendor:     {"ipmitool", "no-vendor"},
+		},
 		"redfish": {
 			drivers.TypeBoot:       {"redfish-virtual-media"},
 			drivers.TypeManagement: {"redfish", "noop"},
@@ -65,7 +71,10 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			}
 			supported[typ] = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return built[typ][n] == nil })
 		}
-		types[name] = drivers.HardwareType{Name: name, Supported: supported}
+		// A type for which this build has no boot interface is of no use.
+		if len(supported[drivers.TypeBoot]) > 0 && len(supported[drivers.TypePower]) > 0 {
+			types[name] = drivers.HardwareType{Name: name, Supported: supported}
+		}
 	}
 	return types
 }

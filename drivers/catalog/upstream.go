@@ -15,6 +15,7 @@ var hardwareClasses = map[string]string{
 	"ilo":               "IloHardware",
 	"ilo5":              "Ilo5Hardware",
 	"irmc":              "IRMCHardware",
+	"ipmi":              "IPMIHardware",
 	"manual-management": "ManualManagementHardware",
 	"redfish":           "RedfishHardware",
 }
@@ -26,20 +27,20 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"idrac-redfish-virtual-media": "drac.boot.DracRedfishVirtualMediaBoot", "irmc-virtual-media": "irmc.boot.IRMCVirtualMediaBoot",
 		"ilo-virtual-media":     "ilo.boot.IloVirtualMediaBoot",
 		"redfish-virtual-media": "redfish.boot.RedfishVirtualMediaBoot"},
-	drivers.TypeConsole:  {"fake": "fake.FakeConsole", "no-console": "noop.NoConsole"},
+	drivers.TypeConsole:  {"fake": "fake.FakeConsole", "ipmitool-socat": "ipmitool.IPMISocatConsole", "no-console": "noop.NoConsole"},
 	drivers.TypeDeploy:   {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy", "iscsi": "iscsi_deploy.ISCSIDeploy"},
 	drivers.TypeFirmware: {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect:  {"fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect"},
 	drivers.TypeManagement: {"fake": "fake.FakeManagement",
 		"idrac-redfish": "drac.management.DracRedfishManagement", "irmc": "irmc.management.IRMCManagement",
-		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
+		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "ipmitool": "ipmitool.IPMIManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
 	drivers.TypeNetwork: {"noop": "network.noop.NoopNetwork"},
 	drivers.TypePower: {"agent": "agent_power.AgentPower", "fake": "fake.FakePower",
-		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "redfish": "redfish.power.RedfishPower"},
+		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "ipmitool": "ipmitool.IPMIPower", "redfish": "redfish.power.RedfishPower"},
 	drivers.TypeRAID:    {"fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
 	drivers.TypeRescue:  {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
 	drivers.TypeStorage: {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
-	drivers.TypeVendor:  {"fake": "fake.FakeVendorB", "no-vendor": "noop.NoVendor"},
+	drivers.TypeVendor:  {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor"},
 }
 
 func pythonClass(hardware string) string { return hardwareClasses[hardware] }

@@ -10,7 +10,7 @@ import (
 
 // Config says how long the pretended work of each interface takes.
 type Config struct {
-	PowerDelay, BootDelay, DeployDelay, ManagementDelay, BIOSDelay Delay
+	PowerDelay, BootDelay, DeployDelay, ManagementDelay, BIOSDelay, VendorDelay Delay
 }
 
 // plain has no properties, is always valid and offers no steps.

@@ -1,0 +1,214 @@
+package ipmi
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// Console is the console interface ipmitool-socat: a socat for each node, which runs ipmitool's Serial over LAN for whoever
+// connects. It goes on when this worker stops, and is begun anew when it starts.
+type Console struct {
+	base
+	cfg ConsoleConfig
+
+	mu sync.Mutex
+	// taken are the ports that nodes of this worker were given.
+	taken map[int]bool
+}
+
+// NewConsole returns the console interface ipmitool-socat.
+func NewConsole(c *Client) *Console {
+	return &Console{base: base{c}, cfg: c.cfg.Console, taken: map[int]bool{}}
+}
+
+// Properties are those of every IPMI interface and the port.
+func (c *Console) Properties() map[string]string {
+	all := c.base.Properties()
+	all[keyTerminalPort] = terminalPort
+	return all
+}
+
+// Validate checks driver_info, and that there is a port to be had.
+func (c *Console) Validate(_ context.Context, t *drivers.Task) error {
+	to, err := c.target(t)
+	switch {
+	case err != nil:
+		return err
+	case to.terminalPort == 0 && len(c.cfg.Ports) == 0:
+		return store.Errorf(store.MissingParameterValue, "Either missing 'ipmi_terminal_port' parameter in node's driver_info or "+
+			"[console]port_range is not configured")
+	case to.version != "2.0":
+		return store.Errorf(store.InvalidParameterValue, "Serial over lan only works with IPMI protocol version 2.0. Check the "+
+			"'ipmi_protocol_version' parameter in node's driver_info")
+	case strings.ContainsAny(to.username+to.address, " \t\n\r"):
+		return store.Errorf(store.InvalidParameterValue, "Serial over lan is not possible with white space in ipmi_username or ipmi_address")
+	}
+	return nil
+}
+
+// deactivate ends another session on the node's serial port. That there is none is no failure.
+var deactivate = command{words: "sol deactivate", once: true}
+
+// StartConsole ends what is left of an earlier console, and starts one.
+func (c *Console) StartConsole(ctx context.Context, t *drivers.Task) error {
+	if err := c.Validate(ctx, t); err != nil {
+		return err
+	}
+	if err := c.stop(ctx, t); err != nil {
+		return err
+	}
+	to, err := c.port(ctx, t)
+	if err != nil {
+		return err
+	}
+	if _, err := c.client.run(ctx, t, to, deactivate); err != nil && ctx.Err() != nil {
+		return err
+	}
+	env, args, err := c.access(to)
+	if err != nil {
+		return err
+	}
+	if err := c.start(ctx, t, to, args, env); err != nil {
+		_ = os.Remove(c.passwordFile(to.node))
+		return err
+	}
+	t.Log.Info().Int("port", to.terminalPort).Msg("A console was started")
+	return nil
+}
+
+// StopConsole ends the console and the session on the BMC.
+func (c *Console) StopConsole(ctx context.Context, t *drivers.Task) error {
+	to, err := c.target(t)
+	if err != nil {
+		return err
+	}
+	if err := c.stop(ctx, t); err != nil {
+		return err
+	}
+	if _, err := c.client.run(ctx, t, to, deactivate); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return c.giveBack(ctx, t)
+}
+
+// ConsoleAccess is the address that socat listens on.
+func (c *Console) ConsoleAccess(ctx context.Context, t *drivers.Task) (drivers.ConsoleAccess, error) {
+	to, err := c.target(t)
+	if err != nil {
+		return drivers.ConsoleAccess{}, err
+	}
+	if c.client.cfg.ConsoleTakesOver {
+		if _, err := c.client.run(ctx, t, to, deactivate); err != nil && ctx.Err() != nil {
+			return drivers.ConsoleAccess{}, err
+		}
+	}
+	return drivers.ConsoleAccess{Type: "socat", URL: "tcp://" + net.JoinHostPort(c.cfg.Address, strconv.Itoa(to.terminalPort))}, nil
+}
+
+// access are the arguments of the ipmitool that socat runs, and its environment. The password is in a file that stands for as
+// long as the console, unless the operator wants it in the environment.
+func (c *Console) access(to target) (env, args []string, err error) {
+	tool := ipmitool{c.client.cfg}
+	args, env = tool.arguments(to)
+	args = append([]string{"ipmitool"}, args...)
+	if c.client.cfg.PasswordInEnv {
+		return append(env, "IPMI_PASSWORD="+to.password), append(args, "-E", "sol", "activate"), nil
+	}
+	path := c.passwordFile(to.node)
+	if err := writePassword(path, passwordText(to.password)); err != nil {
+		return nil, nil, store.Errorf(store.PasswordFileFailedToCreate, "Failed to create the password file. %w", err)
+	}
+	return env, append(args, "-f", path, "sol", "activate"), nil
+}
+
+func (c *Console) passwordFile(node string) string { return filepath.Join(c.cfg.TempDir, node+".pw") }
+
+// writePassword puts a password where only this user reads it. The folder may be everybody's: what stands there is not followed.
+func writePassword(path, password string) error {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.WriteString(password); err == nil {
+		return f.Close()
+	}
+	f.Close()
+	_ = os.Remove(path)
+	return err
+}
+
+// port gives the node a port, unless it has one of its own: the one that it had, when that is free.
+func (c *Console) port(ctx context.Context, t *drivers.Task) (target, error) {
+	to, err := c.target(t)
+	if err != nil || t.Node.DriverInfo.String(keyTerminalPort) != "" {
+		return to, err
+	}
+	port, err := c.allocate(to.terminalPort)
+	if err != nil {
+		return target{}, err
+	}
+	if port == to.terminalPort {
+		return to, nil
+	}
+	if t.Node.DriverInternalInfo == nil {
+		t.Node.DriverInternalInfo = store.Dict{}
+	}
+	t.Node.DriverInternalInfo[keyAllocatedPort] = port
+	to.terminalPort = port
+	return to, t.Worker.Save(ctx, t)
+}
+
+// allocate finds a port that nothing listens on.
+func (c *Console) allocate(had int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range append([]PortRange{{had, had + 1}}, c.cfg.Ports...) {
+		for port := r.First; port < r.Stop; port++ {
+			if port == 0 || c.taken[port] && port != had {
+				continue
+			}
+			l, err := net.Listen("tcp", net.JoinHostPort(c.cfg.Address, strconv.Itoa(port)))
+			if err != nil {
+				continue
+			}
+			l.Close()
+			c.taken[port] = true
+			return port, nil
+		}
+	}
+	return 0, store.Errorf(store.NoFreeIPMITerminalPorts,
+		"Unable to allocate a free port on host %s for IPMI terminal, not enough free ports.", c.cfg.Host)
+}
+
+// giveBack takes the port that a node was given away from it.
+func (c *Console) giveBack(ctx context.Context, t *drivers.Task) error {
+	port, had, err := t.Node.DriverInternalInfo.Int(keyAllocatedPort)
+	if !had {
+		return nil
+	}
+	delete(t.Node.DriverInternalInfo, keyAllocatedPort)
+	if saveErr := t.Worker.Save(ctx, t); saveErr != nil {
+		return saveErr
+	}
+	if err != nil {
+		return fmt.Errorf("driver_internal_info: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.taken, int(port))
+	return nil
+}
+
+var _ drivers.Console = (*Console)(nil)
