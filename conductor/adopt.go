@@ -30,6 +30,7 @@ func (t *task) takeOver(ctx context.Context) error {
 	if err := t.Hardware.Deploy.TakeOver(ctx, t.Task); err != nil {
 		return err
 	}
+	t.restoreConsole(ctx, consoleAtTakeOver, historyTakeover)
 	t.Node.ConductorAffinity = &t.c.conductorID
 	return t.save(ctx)
 }

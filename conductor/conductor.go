@@ -233,6 +233,7 @@ func (c *Conductor) start(ctx context.Context) error {
 	if err := c.cleanImages(ctx); err != nil {
 		c.log.Warn().Err(err).Msg("Cleaning up images from before the restart failed")
 	}
+	c.background.Go(func() { c.startConsoles(c.working()) })
 	c.runPeriodics(c.workCtx)
 	return nil
 }

@@ -39,6 +39,7 @@ type Config struct {
 	// NotificationDrivers are messagingv2, messaging, log and noop; without one nothing is sent.
 	NotificationDrivers []string
 	NotificationTopics  []string
+	Sensors             SensorConfig
 	MaxMessageSize      int
 
 	Live

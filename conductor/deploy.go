@@ -310,6 +310,7 @@ func (t *task) wait(ctx context.Context, target string) {
 func (t *task) finishDeploy(ctx context.Context) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
+	t.restoreConsole(ctx, consoleInDeploy, "")
 	t.flowEnded(ctx, drivers.DeployStep)
 	// The cursor goes in the same UPDATE that ends the flow: a row without it would be taken for a deployment that has just
 	// begun, and begin again.

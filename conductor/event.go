@@ -108,6 +108,8 @@ const (
 	historyMonitoring   = "monitoring"
 	historyConductor    = "conductor"
 	historyTransition   = "transition"
+	historyConsole      = "console"
+	historyStartFailure = "startup failure"
 	historyUnknown      = "UNKNOWN"
 )
 

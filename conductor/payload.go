@@ -17,6 +17,7 @@ var payloadFields = []string{"clean_step", "conductor_group", "console_enabled",
 
 // payloadVersions are the classes' versions up to 21.4 and since disable_power_off came (27.0).
 var payloadVersions = map[string][2]string{
+	"NodePayload":                    {"1.16", "1.17"},
 	"NodeSetPowerStatePayload":       {"1.16", "1.17"},
 	"NodeCorrectedPowerStatePayload": {"1.16", "1.17"},
 	"NodeSetProvisionStatePayload":   {"1.17", "1.18"},

@@ -29,6 +29,7 @@ func (c *Conductor) periodics() []periodic {
 		{"requests that were cut short", orphans, c.runCutCalls},
 		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
 		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages},
+		{"sensor data", c.sensorInterval, c.sendSensorData},
 		{"deploy callback timeouts", check, c.failSilentDeploys},
 		{"clean callback timeouts", check, c.failSilentCleans},
 	}

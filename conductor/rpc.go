@@ -107,6 +107,14 @@ func rpcMethods() map[string]rpcMethod {
 		"get_indicator_state":        reading(method((*Conductor).getIndicatorState)),
 		"set_indicator_state":        method((*Conductor).setIndicatorState),
 
+		"set_console_mode":        method((*Conductor).setConsoleMode),
+		"get_console_information": reading(method((*Conductor).getConsoleInformation)),
+
+		"vendor_passthru":                    method((*Conductor).vendorPassthru),
+		"driver_vendor_passthru":             method((*Conductor).driverVendorPassthru),
+		"get_node_vendor_passthru_methods":   reading(method((*Conductor).getNodeVendorPassthruMethods)),
+		"get_driver_vendor_passthru_methods": reading(method((*Conductor).getDriverVendorPassthruMethods)),
+
 		"do_node_deploy":         method((*Conductor).doNodeDeploy),
 		"do_node_tear_down":      method((*Conductor).doNodeTearDown),
 		"do_provisioning_action": method((*Conductor).doProvisioningAction),
@@ -120,10 +128,8 @@ func rpcMethods() map[string]rpcMethod {
 var laterMethods = map[string]string{
 	"set_target_raid_config": "raid", "get_raid_logical_disk_properties": "raid", "inspect_hardware": "inspect",
 	"continue_inspection": "inspect", "do_node_rescue": "rescue", "do_node_unrescue": "rescue", "do_node_service": "service",
-	"continue_node_service": "service", "get_console_information": "console", "set_console_mode": "console",
-	"attach_virtual_media": "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
-	"vendor_passthru": "vendor passthru", "driver_vendor_passthru": "vendor passthru",
-	"get_node_vendor_passthru_methods": "vendor passthru", "get_driver_vendor_passthru_methods": "vendor passthru",
+	"continue_node_service": "service",
+	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
 	"update_portgroup": "port groups", "destroy_portgroup": "port groups", "update_portgroup_physical_network": "port groups",
 	"update_volume_connector": "volumes", "destroy_volume_connector": "volumes", "update_volume_target": "volumes",
 	"destroy_volume_target": "volumes", "vif_attach": "vif", "vif_detach": "vif", "vif_list": "vif",

@@ -256,6 +256,9 @@ func (c *Conductor) destroyNode(ctx context.Context, rq oslo.Context, a nodeArgs
 			if err := t.mayDestroy(); err != nil {
 				return err
 			}
+			if err := t.closeConsole(ctx); err != nil {
+				return err
+			}
 			if err := t.c.db.DestroyNode(ctx, t.Node, t.guard()); err != nil {
 				return err
 			}

@@ -47,6 +47,9 @@ type behaviour struct {
 	secureBoot    func() (bool, error)
 	setSecureBoot func(bool) error
 	vendor        func() (string, error)
+
+	startConsole, stopConsole func() error
+	sensors                   func(n *store.Node) (drivers.SensorData, error)
 }
 
 // script is scripted hardware: power, management, deploy with an agent, network and rescue of all nodes of a test. It
@@ -101,6 +104,7 @@ func (s *script) catalog() *drivers.Catalog {
 		drivers.TypeManagement: &scriptManagement{fake.NewManagement(fake.Config{}), s},
 		drivers.TypeDeploy:     &scriptDeploy{fake.NewDeploy(fake.Config{}), s},
 		drivers.TypeRescue:     &scriptRescue{fake.NewRescue(), s},
+		drivers.TypeConsole:    &scriptConsole{fake.NewConsole(), s},
 	} {
 		c.Implementations[typ]["fake"] = impl
 	}
@@ -120,6 +124,23 @@ func maybeOn(f func(*drivers.Task) error, t *drivers.Task) error {
 		return nil
 	}
 	return f(t)
+}
+
+type scriptConsole struct {
+	*fake.Console
+	s *script
+}
+
+func (c *scriptConsole) StartConsole(context.Context, *drivers.Task) error {
+	return maybe(c.s.called("start console").startConsole)
+}
+
+func (c *scriptConsole) StopConsole(context.Context, *drivers.Task) error {
+	return maybe(c.s.called("stop console").stopConsole)
+}
+
+func (c *scriptConsole) ConsoleAccess(context.Context, *drivers.Task) (drivers.ConsoleAccess, error) {
+	return drivers.ConsoleAccess{Type: "socat", URL: "tcp://192.0.2.1:10000"}, nil
 }
 
 type scriptPower struct {
@@ -179,6 +200,10 @@ type scriptManagement struct {
 
 func (m *scriptManagement) Validate(context.Context, *drivers.Task) error {
 	return maybe(m.s.called("").managementValidate)
+}
+
+func (m *scriptManagement) Sensors(_ context.Context, t *drivers.Task) (drivers.SensorData, error) {
+	return m.s.called("").sensors(t.Node)
 }
 
 func (m *scriptManagement) SetBootDevice(ctx context.Context, t *drivers.Task, device string, persistent bool) error {

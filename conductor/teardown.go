@@ -47,6 +47,9 @@ func (t *task) undeploy(ctx context.Context, from string) error {
 			return err
 		}
 	}
+	if err := t.stopConsole(ctx); err != nil {
+		return err
+	}
 	if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
 		return err
 	}

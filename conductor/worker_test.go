@@ -221,7 +221,8 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 		HardwareTypes: catalog.List{Names: []string{"fake-hardware"}, Explicit: true},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
-			drivers.TypeRAID: {Names: []string{"fake", "no-raid"}},
+			drivers.TypeRAID:    {Names: []string{"fake", "no-raid"}},
+			drivers.TypeConsole: {Names: []string{"fake", "no-console"}}, drivers.TypeVendor: {Names: []string{"fake", "no-vendor"}},
 		},
 		Defaults: map[drivers.InterfaceType]string{drivers.TypeStorage: "noop"},
 	})

@@ -74,8 +74,18 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,
 		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
-		MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
+		Sensors: sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
+}
+
+func sensorConfig(s *config.Settings) conductor.SensorConfig {
+	d := s.SensorData
+	c := conductor.SensorConfig{Workers: d.Workers, Limit: d.WaitTimeout, Types: d.DataTypes, Undeployed: d.ForUndeployed,
+		Topics: s.Notifications.Topics}
+	if d.Send && d.EnableForNodes {
+		c.Interval = d.Interval
+	}
+	return c
 }
 
 // liveOptions are those that a running worker follows. Each is tagged reload in package config.

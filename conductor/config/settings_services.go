@@ -104,6 +104,7 @@ type Rabbit struct {
 
 // Notifications is [oslo_messaging_notifications].
 type Notifications struct {
-	Drivers      []string `opt:"driver" multi:"true" old:"DEFAULT.notification_driver"`                // none: notifications are dropped
-	TransportURL string   `opt:"transport_url" secret:"true" old:"DEFAULT.notification_transport_url"` // empty: [DEFAULT]transport_url
+	Drivers      []string `opt:"driver" multi:"true" old:"DEFAULT.notification_driver"`                                 // none: notifications are dropped
+	Topics       []string `opt:"topics" default:"notifications" old:"rpc_notifier2.topics,DEFAULT.notification_topics"` // of unversioned ones: sensor data
+	TransportURL string   `opt:"transport_url" secret:"true" old:"DEFAULT.notification_transport_url"`                  // empty: [DEFAULT]transport_url
 }

@@ -1,0 +1,177 @@
+package conductor
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+type vendorArgs struct {
+	NodeID       string     `json:"node_id"`
+	DriverMethod string     `json:"driver_method"`
+	HTTPMethod   string     `json:"http_method"`
+	Info         store.Dict `json:"info"`
+}
+
+// vendorPassthru runs a method of the node's vendor interface: at once, or in the background when it is asynchronous.
+//
+// Crash window: background work that is cut short is not run again, for nobody knows what sending it twice does.
+func (c *Conductor) vendorPassthru(ctx context.Context, rq oslo.Context, a vendorArgs) (any, error) {
+	var answer map[string]any
+	err := c.readNode(ctx, rq, a.NodeID, "calling vendor passthru", func(ctx context.Context, t *task) error {
+		m, err := vendorMethod(t.Hardware.Vendor.NodeMethods(), a.DriverMethod, a.HTTPMethod)
+		if err != nil {
+			return err
+		}
+		if !m.Shared {
+			if err := t.upgrade(ctx, "calling vendor passthru", 0); err != nil {
+				return err
+			}
+		}
+		if err := t.Hardware.Vendor.ValidateMethod(ctx, t.Task, a.DriverMethod, a.Info); err != nil {
+			return err
+		}
+		if err := checkVendorArgs(m, a.DriverMethod, a.Info); err != nil {
+			return err
+		}
+		var result any
+		if m.Sync {
+			acting, done := c.acting(ctx)
+			defer done()
+			if result, err = m.Run(acting, t.Task, a.Info); err != nil {
+				return vendorFailure(err)
+			}
+		} else {
+			t.after(func(ctx context.Context, t *task) {
+				if _, err := m.Run(ctx, t.Task, a.Info); err != nil {
+					t.Log.Error().Err(err).Str("method", a.DriverMethod).Msg("vendor_passthru failed")
+				}
+			}, nil)
+		}
+		answer = vendorAnswer(m, result)
+		return nil
+	})
+	return answer, err
+}
+
+// vendorMethod finds a method and checks that it may be called so.
+func vendorMethod(methods map[string]drivers.VendorMethod, name, httpMethod string) (drivers.VendorMethod, error) {
+	m, known := methods[name]
+	if !known {
+		return m, store.Errorf(store.InvalidParameterValue, "No handler for method %s", name)
+	}
+	if verb := strings.ToUpper(httpMethod); !slices.Contains(m.HTTPMethods, verb) {
+		return m, store.Errorf(store.InvalidParameterValue, "The method %s does not support HTTP %s", name, verb)
+	}
+	return m, nil
+}
+
+// checkVendorArgs refuses an argument that a method does not have, in the words in which Python does.
+func checkVendorArgs(m drivers.VendorMethod, name string, info store.Dict) error {
+	for arg := range info {
+		if !slices.Contains(m.Args, arg) {
+			return store.Errorf(store.VendorPassthruException, "%s() got an unexpected keyword argument '%s'", name, arg)
+		}
+	}
+	return nil
+}
+
+// vendorFailure names an error that has no name of ironic's.
+func vendorFailure(err error) error {
+	if store.KindOf(err) == "" {
+		return store.Errorf(store.VendorPassthruException, "%w", err)
+	}
+	return err
+}
+
+func vendorAnswer(m drivers.VendorMethod, result any) map[string]any {
+	return map[string]any{"return": result, "async": !m.Sync, "attach": false}
+}
+
+type driverVendorArgs struct {
+	DriverName   string     `json:"driver_name"`
+	DriverMethod string     `json:"driver_method"`
+	HTTPMethod   string     `json:"http_method"`
+	Info         store.Dict `json:"info"`
+}
+
+// driverVendorPassthru runs a method of the vendor interface that nodes of a hardware type have by default.
+func (c *Conductor) driverVendorPassthru(ctx context.Context, rq oslo.Context, a driverVendorArgs) (any, error) {
+	vendor, err := c.defaultVendor(a.DriverName)
+	if err != nil {
+		return nil, err
+	}
+	m, err := vendorMethod(vendor.DriverMethods(), a.DriverMethod, a.HTTPMethod)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVendorArgs(m, a.DriverMethod, a.Info); err != nil {
+		return nil, err
+	}
+	run := func(ctx context.Context) (any, error) { return m.Run(ctx, nil, a.Info) }
+	if m.Sync {
+		acting, done := c.acting(ctx)
+		defer done()
+		result, err := run(acting)
+		if err != nil {
+			return nil, vendorFailure(err)
+		}
+		return vendorAnswer(m, result), nil
+	}
+	log := c.log.With().Str("driver", a.DriverName).Str("method", a.DriverMethod).Str("request_id", rq.RequestID).Logger()
+	err = c.pool.StartUnreserved(c.working(), func(ctx context.Context) {
+		if _, err := run(ctx); err != nil {
+			log.Error().Err(err).Msg("driver_vendor_passthru failed")
+		}
+	})
+	return vendorAnswer(m, nil), err
+}
+
+func (c *Conductor) defaultVendor(hardware string) (drivers.Vendor, error) {
+	if _, err := c.hardware.Properties(hardware); err != nil {
+		return nil, err
+	}
+	i, err := c.hardware.Catalog.Lookup(drivers.TypeVendor, c.hardware.Default(hardware, drivers.TypeVendor))
+	if err != nil {
+		return nil, err
+	}
+	vendor, ok := i.(drivers.Vendor)
+	if !ok {
+		return nil, store.Errorf(store.UnsupportedDriverExtension,
+			"Driver %s does not support vendor (disabled or not implemented).", hardware)
+	}
+	return vendor, nil
+}
+
+func (c *Conductor) getNodeVendorPassthruMethods(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	answer := map[string]any{}
+	err := c.readNode(ctx, rq, a.NodeID, "listing vendor passthru methods", func(_ context.Context, t *task) error {
+		for name, m := range t.Hardware.Vendor.NodeMethods() {
+			described := describeVendorMethod(m)
+			described["require_exclusive_lock"] = !m.Shared
+			answer[name] = described
+		}
+		return nil
+	})
+	return answer, err
+}
+
+func (c *Conductor) getDriverVendorPassthruMethods(_ context.Context, _ oslo.Context, a driverArgs) (any, error) {
+	vendor, err := c.defaultVendor(a.DriverName)
+	if err != nil {
+		return nil, err
+	}
+	answer := map[string]any{}
+	for name, m := range vendor.DriverMethods() {
+		answer[name] = describeVendorMethod(m)
+	}
+	return answer, nil
+}
+
+func describeVendorMethod(m drivers.VendorMethod) map[string]any {
+	return map[string]any{"http_methods": m.HTTPMethods, "async": !m.Sync, "description": m.Description, "attach": false}
+}
