@@ -28,6 +28,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/snmp"
 )
 
 const root = ".."
@@ -143,6 +144,7 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 			maps.Copy(all[typ], interfaces)
 		}
 	}
+	all[drivers.TypePower]["snmp"] = &snmp.Power{}
 	return all
 }
 

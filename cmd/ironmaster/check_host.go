@@ -21,8 +21,8 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
-	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
+	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
 )
@@ -97,7 +97,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 		Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(
-			ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))),
+			ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))).and(openSNMP(&config.Settings{}, release, zerolog.Nop())),
 	}
 }
 

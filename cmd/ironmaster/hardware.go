@@ -76,8 +76,9 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
-		Vendors:           openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)),
-		Firmware:          release >= messaging.V22_1,
+		Vendors: openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)).
+			and(openSNMP(s, release, h.log)),
+		Firmware: release >= messaging.V22_1,
 	})
 	wanted, err := explicitLists(s)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/snmp"
 	"github.com/ironmaster/ironmaster/drivers/tftp"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -292,6 +293,13 @@ func ipmiConfig(s *config.Settings, release messaging.Release) ipmi.Config {
 	for _, r := range ranges {
 		c.Console.Ports = append(c.Console.Ports, ipmi.PortRange{First: r.First, Stop: r.Stop})
 	}
+	return c
+}
+
+func snmpConfig(s *config.Settings) snmp.Config {
+	c := snmp.DefaultConfig()
+	c.PowerTimeout, c.ActionDelay, c.RebootDelay = s.SNMP.PowerTimeout, s.SNMP.PowerActionDelay, s.SNMP.RebootDelay
+	c.Timeout, c.Retries = s.SNMP.UDPTimeout, s.SNMP.UDPRetries
 	return c
 }
 

@@ -4,12 +4,15 @@ import (
 	"maps"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/snmp"
 	"github.com/ironmaster/ironmaster/messaging"
 )
 
@@ -48,7 +51,15 @@ func openVendors(client *redfish.Client, s *config.Settings, release messaging.R
 	return all
 }
 
-// hasRetiredTypes tells whether a release has the hardware types that ironic 36.0 took out: ilo, ilo5 and irmc.
+// openSNMP builds the interface of the hardware type snmp.
+func openSNMP(s *config.Settings, release messaging.Release, log zerolog.Logger) vendorInterfaces {
+	if !hasRetiredTypes(release) {
+		return nil
+	}
+	return vendorInterfaces{drivers.TypePower: {"snmp": snmp.NewPower(snmpConfig(s), log)}}
+}
+
+// hasRetiredTypes tells whether a release has the hardware types that ironic 36.0 took out: ilo, ilo5, irmc and snmp.
 func hasRetiredTypes(release messaging.Release) bool { return release <= messaging.V2026_1 }
 
 func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ramdisks) vendorInterfaces {

@@ -18,6 +18,7 @@ var hardwareClasses = map[string]string{
 	"ipmi":              "IPMIHardware",
 	"manual-management": "ManualManagementHardware",
 	"redfish":           "RedfishHardware",
+	"snmp":              "SNMPHardware",
 }
 
 // classes are upstream's for the interfaces of this build, below ironic.drivers.modules.
@@ -36,7 +37,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "ipmitool": "ipmitool.IPMIManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
 	drivers.TypeNetwork: {"noop": "network.noop.NoopNetwork"},
 	drivers.TypePower: {"agent": "agent_power.AgentPower", "fake": "fake.FakePower",
-		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "ipmitool": "ipmitool.IPMIPower", "redfish": "redfish.power.RedfishPower"},
+		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "ipmitool": "ipmitool.IPMIPower", "redfish": "redfish.power.RedfishPower", "snmp": "snmp.SNMPPower"},
 	drivers.TypeRAID:    {"fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
 	drivers.TypeRescue:  {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
 	drivers.TypeStorage: {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},

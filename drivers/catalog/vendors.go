@@ -35,6 +35,9 @@ func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) m
 			drivers.TypeBoot: append(slices.Clone(ilo[drivers.TypeBoot]), "ilo-uefi-https"), drivers.TypeManagement: {"ilo5"},
 		})
 	}
+	if built[drivers.TypePower]["snmp"] != nil {
+		types["snmp"] = map[drivers.InterfaceType][]string{drivers.TypeManagement: {"noop", "fake"}, drivers.TypePower: {"snmp"}}
+	}
 	return types
 }
 
