@@ -49,7 +49,8 @@ func Format(ctx context.Context, kind FileSystem, path string, size int64, label
 	if err != nil {
 		return fmt.Errorf("making a file for a file system: %w", err)
 	}
-	program, arguments := "mkfs."+string(kind), []string{path}
+	program := "mkfs." + string(kind)
+	var arguments []string
 	switch {
 	case kind == SwapArea:
 		program, arguments = "mkswap", []string{"-L", label, path}
