@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"time"
@@ -68,10 +69,10 @@ func (c *cloud) enrol(ctx context.Context, m *machine, boot, deploy, artifacts s
 
 // order says which image the next deployment of a node writes.
 func (c *cloud) order(ctx context.Context, m *machine, i *image) error {
+	info := map[string]string{"image_source": "file://" + i.qcow2, "image_os_hash_algo": "sha256", "image_os_hash_value": i.sha256}
+	maps.Copy(info, i.layout)
 	_, err := nodes.Update(ctx, c.ironic, m.node, nodes.UpdateOpts{nodes.UpdateOperation{
-		Op: nodes.AddOp, Path: "/instance_info", Value: map[string]string{
-			"image_source": "file://" + i.qcow2, "image_os_hash_algo": "sha256", "image_os_hash_value": i.sha256,
-		},
+		Op: nodes.AddOp, Path: "/instance_info", Value: info,
 	}}).Extract()
 	if err != nil {
 		return fmt.Errorf("choosing the image: %w", err)

@@ -18,6 +18,8 @@ type image struct {
 	raw           string // the bytes that the disk shall have
 	size          int64  // of raw
 	marker        string // how the line begins that its system writes to the serial console
+	// layout is what instance_info says besides, for a partition image.
+	layout map[string]string
 }
 
 func readImage(dir string) (*image, error) {
@@ -32,17 +34,22 @@ func readImage(dir string) (*image, error) {
 		return nil, fmt.Errorf("reading the image: %w", err)
 	}
 	i.size = info.Size()
-	file, err := os.Open(i.qcow2)
+	i.sha256, err = sumOf(i.qcow2)
+	return i, err
+}
+
+// sumOf is the SHA-256 of a file in hex.
+func sumOf(path string) (string, error) {
+	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the image: %w", err)
+		return "", fmt.Errorf("reading the image: %w", err)
 	}
 	defer file.Close()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, file); err != nil {
-		return nil, fmt.Errorf("reading the image: %w", err)
+		return "", fmt.Errorf("reading the image: %w", err)
 	}
-	i.sha256 = hex.EncodeToString(sum.Sum(nil))
-	return i, nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // What may differ between disk and image. The agent moves the second partition table from the end of the image to the end of

@@ -65,6 +65,9 @@ func start(ctx context.Context, t *trial, stop bool) error {
 	if t.deploy, err = deployInterface(os.Getenv("DEPLOY")); err != nil {
 		return err
 	}
+	if t.kind, err = imageKind(os.Getenv("IMAGE")); err != nil {
+		return err
+	}
 	if t.inside() {
 		return t.run(ctx)
 	}

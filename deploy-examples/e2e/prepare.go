@@ -20,7 +20,11 @@ func (t *trial) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(t.artifacts(), 0o755); err != nil {
 		return err
 	}
-	for _, script := range []string{"build-ramdisk", "build-image"} {
+	made := []string{"build-ramdisk", "build-image"}
+	if t.kind == partitionImage {
+		made = append(made, "build-partition-image")
+	}
+	for _, script := range made {
 		began := time.Now()
 		cmd := exec.CommandContext(ctx, filepath.Join(scripts, script), t.artifacts())
 		cmd.Stdout, cmd.Stderr = t.out, os.Stderr

@@ -27,6 +27,7 @@ type trial struct {
 	firmwares []string
 	boot      string // the boot interface
 	deploy    string // the deploy interface
+	kind      string // of the image
 	clean     bool   // clean the machines before they are deployed
 	keep      bool
 	out       io.Writer
@@ -136,6 +137,11 @@ func (t *trial) deployOne(ctx context.Context, m *machine) error {
 	if err != nil {
 		return err
 	}
+	if t.kind == partitionImage {
+		if err := image.asPartition(t.artifacts()); err != nil {
+			return err
+		}
+	}
 	if err := t.cloud.enrol(ctx, m, t.boot, t.deploy, t.artifacts()); err != nil {
 		return err
 	}
@@ -157,16 +163,30 @@ func (t *trial) deployOne(ctx context.Context, m *machine) error {
 	t.phase(m, "booting from disk", began)
 	t.say("%-4s  the console says: %s", m.firmware, line)
 	began = time.Now()
-	if err := image.compare(m.Disk); err != nil {
+	if err := t.checkDisk(ctx, m, image); err != nil {
 		return err
 	}
-	t.say("%-4s  the disk's bytes are the image's: %s", m.firmware, image.compared())
 	t.phase(m, "comparing disk and image", began)
 	began = time.Now()
 	if err := t.cloud.powerOff(ctx, m); err != nil {
 		return err
 	}
 	t.phase(m, "switching off", began)
+	return nil
+}
+
+func (t *trial) checkDisk(ctx context.Context, m *machine, image *image) error {
+	if t.kind == partitionImage {
+		found, err := checkPartitions(ctx, m, t.deploy)
+		if err == nil {
+			t.say("%-4s  the disk has %s", m.firmware, found)
+		}
+		return err
+	}
+	if err := image.compare(m.Disk); err != nil {
+		return err
+	}
+	t.say("%-4s  the disk's bytes are the image's: %s", m.firmware, image.compared())
 	return nil
 }
 
