@@ -27,6 +27,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
+	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/snmp"
 )
@@ -151,6 +152,7 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 func TestReadmeNamesEveryInterface(t *testing.T) {
 	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
+		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 		Vendors: vendors()})
 	readme := read(t, "README.md")
 	documented := map[drivers.InterfaceType][]string{}

@@ -182,6 +182,8 @@ type Network interface {
 	UnconfigureTenantNetworks(ctx context.Context, t *Task) error
 	// PortChanged is told of a port about to be saved; old is its row as it was.
 	PortChanged(ctx context.Context, t *Task, port, old *store.Port) error
+	// CurrentVIF returns the Neutron port that a port is connected by at present, of whatever network; "" when it is not.
+	CurrentVIF(t *Task, port *store.Port) string
 	// VIFDetach forgets the virtual interface on the node's ports.
 	VIFDetach(ctx context.Context, t *Task, vif string) error
 }

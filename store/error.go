@@ -87,6 +87,8 @@ const (
 	NodeConsoleNotEnabled         Kind = "NodeConsoleNotEnabled"
 	VendorPassthruException       Kind = "VendorPassthruException"
 	UnsupportedHardwareFeature    Kind = "UnsupportedHardwareFeature"
+	IncorrectConfiguration        Kind = "IncorrectConfiguration"
+	FailedToUpdateDHCPOptOnPort   Kind = "FailedToUpdateDHCPOptOnPort"
 	ConductorInterfacesRegistered Kind = "ConductorHardwareInterfacesAlreadyRegistered"
 )
 

@@ -60,6 +60,8 @@ const (
 	BootDeviceCDROM = "cdrom"
 	BootDeviceBIOS  = "bios"
 	BootDeviceSafe  = "safe"
+	// BootDeviceUEFIHTTP is the network by HTTP, known since ironic 25.0.
+	BootDeviceUEFIHTTP = "uefihttp"
 )
 
 // Boot modes.

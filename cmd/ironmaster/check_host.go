@@ -23,6 +23,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
+	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
 )
@@ -93,12 +94,17 @@ func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
 
 // nominalParts stand for the drivers of this build where only their names are asked for.
 func nominalParts(release messaging.Release) catalog.Parts {
-	return catalog.Parts{
+	p := catalog.Parts{
 		Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(
 			ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))).and(openSNMP(&config.Settings{}, release, zerolog.Nop())),
+		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 	}
+	if release < messaging.V25_0 {
+		p.HTTP, p.HTTPIPXE = nil, nil
+	}
+	return p
 }
 
 // describeHardware names the interfaces of a hardware type, without those that do nothing.

@@ -131,7 +131,7 @@ func apiAddress(ctx context.Context, s *config.Settings) (string, error) {
 	if s.Catalog.Auth.URL == "" {
 		return "", errors.New("[service_catalog] has neither endpoint_override nor credentials to look it up with")
 	}
-	return image.FindEndpoint(ctx, serviceConfig("service_catalog", s.Catalog.Auth, s.Catalog.ServiceType, 0))
+	return image.FindEndpoint(ctx, serviceConfig("service_catalog", s.Catalog.Auth, s.Catalog.ServiceType))
 }
 
 // newestAPIVersion asks ironic-api, which answers this to everybody.

@@ -70,13 +70,13 @@ func TestDefaultsAreTrimmedAndWishesAreNot(t *testing.T) {
 	c := catalog.Config{
 		HardwareTypes: catalog.List{Names: []string{"ipmi", "redfish"}},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
-			drivers.TypeBoot:    {Names: []string{"ipxe", "redfish-virtual-media"}},
+			drivers.TypeBoot:    {Names: []string{"http", "redfish-virtual-media"}},
 			drivers.TypeDeploy:  {Names: []string{"direct", "anaconda"}, Explicit: true},
 			drivers.TypeNetwork: {Names: []string{"flat"}},
 		},
 	}
 	left := trimDefaults(built, &c)
-	if want := []string{"hardware types ipmi", "boot ipxe", "network flat"}; !slices.Equal(left, want) {
+	if want := []string{"hardware types ipmi", "boot http", "network flat"}; !slices.Equal(left, want) {
 		t.Errorf("left out %q, want %q", left, want)
 	}
 	if !slices.Equal(c.HardwareTypes.Names, []string{"redfish"}) || len(c.Interfaces[drivers.TypeDeploy].Names) != 2 ||

@@ -31,6 +31,7 @@ type hardware struct {
 	boot    *bootServers
 	redfish *redfish.Client
 	ipmi    *ipmi.Client
+	netboot *networkBoot // nil when none of its interfaces is enabled
 	log     zerolog.Logger
 }
 
@@ -43,7 +44,7 @@ func openHardware(ctx context.Context, s *config.Settings, release messaging.Rel
 	if err != nil {
 		return nil, fmt.Errorf("opening the image service: %w", err)
 	}
-	h := &hardware{depot: depot, boot: boot, redfish: redfish.New(redfishConfig(s), log),
+	h := &hardware{depot: depot, boot: boot, redfish: redfish.New(redfishConfig(s, release), log),
 		ipmi: ipmi.New(ipmiConfig(s, release), log), log: log}
 	if err := h.enable(ctx, s, release, db); err != nil {
 		h.close()
@@ -57,7 +58,12 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
+	provider, err := newDHCPProvider(s)
+	if err != nil {
+		return err
+	}
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
+	agentCfg.CleanDHCP = provider.Clean
 	agentCfg.TokenOnReads = release >= messaging.V2025_1
 	direct := agent.New(agentCfg, image.Patient{Service: h.depot.Service}, agent.NewDepot(h.depot))
 	isos, err := openRamdisks(s, h.depot, direct.Running, h.log)
@@ -68,7 +74,11 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
-	all := catalog.New(catalog.Parts{
+	wanted, err := explicitLists(s)
+	if err != nil {
+		return err
+	}
+	parts := catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
 		Direct:            direct,
 		ISCSI:             overISCSI,
@@ -79,19 +89,18 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		Vendors: openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)).
 			and(openSNMP(s, release, h.log)),
 		Firmware: release >= messaging.V22_1,
-	})
-	wanted, err := explicitLists(s)
-	if err != nil {
+	}
+	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], &parts); err != nil {
 		return err
 	}
-	enabled, warnings, err := catalog.Enable(all, wanted)
+	enabled, warnings, err := catalog.Enable(catalog.New(parts), wanted)
 	for _, w := range warnings {
 		h.log.Warn().Msg(w)
 	}
 	if err != nil {
 		return err
 	}
-	h.enabled, h.images = enabled, &imageKinds{h.depot}
+	h.enabled, h.images = enabled, &imageKinds{h.depot, h.netboot}
 	return nil
 }
 
@@ -113,7 +122,7 @@ func (h *hardware) apiURL(ctx context.Context, s *config.Settings) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, catalogTimeout)
 	defer cancel()
-	url, err := image.FindEndpoint(ctx, serviceConfig("service_catalog", s.Catalog.Auth, s.Catalog.ServiceType, 0))
+	url, err := image.FindEndpoint(ctx, serviceConfig("service_catalog", s.Catalog.Auth, s.Catalog.ServiceType))
 	if err != nil {
 		h.log.Warn().Err(err).Msg("The address of ironic-api is not known, so no ramdisk can call back: set " +
 			"[service_catalog]endpoint_override, or its credentials")
@@ -131,6 +140,9 @@ func (h *hardware) close() {
 	defer cancel()
 	if err := h.boot.close(ctx); err != nil {
 		h.log.Warn().Err(err).Msg("The TFTP server was cut off")
+	}
+	if h.netboot != nil {
+		h.netboot.kernels.Close()
 	}
 	if err := h.depot.Close(ctx); err != nil {
 		h.log.Error().Err(err).Msg("Closing the image service failed")
@@ -157,7 +169,10 @@ func explicitLists(s *config.Settings) (catalog.Config, error) {
 }
 
 // imageKinds is conductor.Images: which kind of image a node is to get.
-type imageKinds struct{ depot *image.Depot }
+type imageKinds struct {
+	depot   *image.Depot
+	netboot *networkBoot
+}
 
 func (*imageKinds) IsGlance(ref string) bool { return image.IsGlance(ref) }
 
@@ -190,6 +205,9 @@ func (k *imageKinds) CleanUp(ctx context.Context, deploying func(context.Context
 		}
 	}
 	k.depot.Cache.CleanUp()
+	if k.netboot != nil {
+		k.netboot.kernels.CleanUp()
+	}
 	return nil
 }
 

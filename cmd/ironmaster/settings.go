@@ -200,12 +200,12 @@ func tftpConfig(s *config.Settings) tftp.Config {
 }
 
 func glanceConfig(g config.Glance) image.GlanceConfig {
-	return serviceConfig("glance", g.Auth, g.ServiceType, g.NumRetries)
+	return image.GlanceConfig{ServiceConfig: serviceConfig("glance", g.Auth, g.ServiceType), Retries: g.NumRetries}
 }
 
 // serviceConfig says how to log in for one service, as a group of ironic.conf tells.
-func serviceConfig(group string, a config.Auth, serviceType string, retries int) image.GlanceConfig {
-	return image.GlanceConfig{Config: keystoneConfig(group, a), ServiceType: serviceType, Retries: retries,
+func serviceConfig(group string, a config.Auth, serviceType string) keystone.ServiceConfig {
+	return keystone.ServiceConfig{Config: keystoneConfig(group, a), ServiceType: serviceType,
 		EndpointOverride: firstOf(a.EndpointOverride, a.Endpoint), RegionName: a.RegionName, ValidInterfaces: a.ValidInterfaces}
 }
 
@@ -264,12 +264,12 @@ func verification(v config.Verification) string {
 	return "True"
 }
 
-func redfishConfig(s *config.Settings) redfish.Config {
+func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config {
 	r := s.Redfish
 	c := redfish.DefaultConfig()
 	c.ConnectionAttempts, c.RetryInterval, c.CacheSize = r.ConnectionAttempts, r.ConnectionRetryInterval, r.ConnectionCacheSize
 	c.ConnectTimeout, c.ReadTimeout, c.AuthType = r.ConnectTimeout, r.ReadTimeout, r.AuthType
-	c.PowerTimeout = s.Conductor.PowerStateChangeTimeout
+	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, release >= messaging.V25_0
 	if v := r.VerifyCA; v != nil {
 		c.VerifyCA = redfish.Verify{Off: !v.Enabled, Path: v.CAFile}
 	}

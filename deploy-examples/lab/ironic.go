@@ -132,8 +132,9 @@ func (l *Lab) baseConf() ini {
 			"certificates_path":      filepath.Join(l.Dir, "state", "certificates"),
 			"deploy_logs_local_path": filepath.Join(l.Dir, "agent-logs"),
 		},
-		"deploy": {"iso_master_path": filepath.Join(images, "iso")},
-		"pxe":    {"images_path": images, "instance_master_path": filepath.Join(images, "master")},
+		"deploy": {"iso_master_path": filepath.Join(images, "iso"), "http_root": filepath.Join(l.Dir, "httpboot")},
+		"pxe": {"images_path": images, "instance_master_path": filepath.Join(images, "master"),
+			"tftp_root": filepath.Join(l.Dir, "tftpboot"), "tftp_master_path": filepath.Join(l.Dir, "tftpboot", "master")},
 	}
 	if l.options.Transport == jsonRPC {
 		conf["DEFAULT"]["rpc_transport"] = jsonRPC
@@ -153,8 +154,6 @@ func (l *Lab) baseConf() ini {
 		// when they are loaded.
 		conf["DEFAULT"]["enabled_boot_interfaces"] += ",ipxe,pxe"
 		conf["redfish"] = map[string]string{"use_swift": "false"}
-		conf["pxe"]["tftp_root"] = filepath.Join(l.Dir, "tftpboot")
-		conf["pxe"]["tftp_master_path"] = filepath.Join(l.Dir, "tftpboot", "master")
 	}
 	return conf
 }

@@ -2,7 +2,12 @@
 // interface direct, the steps that the agent itself offers, and the power interface agent.
 package agent
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
 
 // LogCollection says when an agent's logs are kept.
 type LogCollection string
@@ -16,6 +21,9 @@ const (
 
 // Config holds every option of the agent interfaces. DefaultConfig gives what ironic takes when ironic.conf is silent.
 type Config struct {
+	// CleanDHCP takes back what the node's machine was told by DHCP, once nothing is to be booted any more. Nil does nothing.
+	CleanDHCP func(context.Context, *drivers.Task) error
+
 	// APIURL is ironic-api's address as nodes reach it, without a slash at the end; the ramdisk gets it as ipa-api-url.
 	APIURL string
 	// VerifyCA is [agent]verify_ca: a boolean as text, or the path of a CA bundle or a directory of certificates. It counts

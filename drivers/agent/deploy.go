@@ -181,6 +181,11 @@ func (d *Deploy) CleanUp(ctx context.Context, t *drivers.Task) error {
 	if err := t.Hardware.Boot.CleanUpInstance(ctx, t); err != nil {
 		return err
 	}
+	if d.cfg.CleanDHCP != nil {
+		if err := d.cfg.CleanDHCP(ctx, t); err != nil {
+			return err
+		}
+	}
 	return d.serve.Withdraw(ctx, t)
 }
 

@@ -29,6 +29,9 @@ type Parts struct {
 	// Vendors are the interfaces of vendors' hardware types. Such a type is in the catalog when its power interface is.
 	Vendors map[drivers.InterfaceType]map[string]drivers.Interface
 
+	// The boot interfaces pxe, ipxe, http and http-ipxe; ironic has the last two since 25.0.
+	PXE, IPXE, HTTP, HTTPIPXE drivers.Boot
+
 	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
 	Firmware bool
 }
@@ -74,6 +77,11 @@ func New(p Parts) *drivers.Catalog {
 	}
 	for typ, interfaces := range p.Vendors {
 		maps.Copy(impl[typ], interfaces)
+	}
+	for name, boot := range map[string]drivers.Boot{"pxe": p.PXE, "ipxe": p.IPXE, "http": p.HTTP, "http-ipxe": p.HTTPIPXE} {
+		if boot != nil {
+			impl[drivers.TypeBoot][name] = boot
+		}
 	}
 	return &drivers.Catalog{Types: hardwareTypes(impl), Implementations: impl}
 }

@@ -10,11 +10,15 @@ import (
 // fakeHardware may use any enabled interface; what it supports matters for its defaults alone.
 const fakeHardware = "fake-hardware"
 
+// networkBoot are the boot interfaces that every hardware type with a network card has.
+var networkBoot = []string{"ipxe", "pxe", "http-ipxe", "http"}
+
 // hardwareTypes returns the hardware types with the interfaces of reference/drivers.md §2 that are in the build. Names
 // stand in order of preference.
 func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) map[string]drivers.HardwareType {
 	generic := map[drivers.InterfaceType][]string{
 		drivers.TypeBIOS:     {"no-bios"},
+		drivers.TypeBoot:     networkBoot,
 		drivers.TypeConsole:  {"no-console"},
 		drivers.TypeDeploy:   {"direct", "iscsi"},
 		drivers.TypeFirmware: {"no-firmware"},
@@ -28,7 +32,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 	special := map[string]map[drivers.InterfaceType][]string{
 		fakeHardware: {
 			drivers.TypeBIOS:       {"fake", "no-bios"},
-			drivers.TypeBoot:       {"fake"},
+			drivers.TypeBoot:       {"fake", "ipxe", "pxe", "http-ipxe", "http"},
 			drivers.TypeConsole:    {"fake", "no-console"},
 			drivers.TypeDeploy:     {"fake", "direct", "iscsi"},
 			drivers.TypeFirmware:   {"fake", "no-firmware"},
@@ -40,10 +44,10 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeStorage:    {"fake", "noop"},
 			drivers.TypeVendor:     {"fake", "no-vendor"},
 		},
-		// Upstream's only boot interfaces here are pxe and ipxe, which this build lacks. With fake an operator boots the
-		// ramdisk by hand, as fits a machine whose power is managed by hand too.
+		// Upstream has no fake here. With it an operator boots the ramdisk by hand, as fits a machine whose power is managed by
+		// hand too.
 		"manual-management": {
-			drivers.TypeBoot:       {"fake"},
+			drivers.TypeBoot:       append(slices.Clone(networkBoot), "fake"),
 			drivers.TypeManagement: {"noop", "fake"},
 			drivers.TypePower:      {"agent", "fake"},
 		},
@@ -54,7 +58,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeVendor:     {"ipmitool", "no-vendor"},
 		},
 		"redfish": {
-			drivers.TypeBoot:       {"redfish-virtual-media"},
+			drivers.TypeBoot:       append(slices.Clone(networkBoot), "redfish-virtual-media"),
 			drivers.TypeManagement: {"redfish", "noop"},
 			drivers.TypePower:      {"redfish"},
 		},

@@ -87,7 +87,11 @@ var errCacheClosed = errors.New("the image cache is shutting down")
 
 // OpenCache prepares the directories and removes what a crash left half done.
 func OpenCache(images *Service, log zerolog.Logger) (*Cache, error) {
-	cfg := images.cfg.Cache
+	return OpenCacheAt(images.cfg.Cache, images, log)
+}
+
+// OpenCacheAt is OpenCache in other directories than those of the service's own configuration.
+func OpenCacheAt(cfg CacheConfig, images *Service, log zerolog.Logger) (*Cache, error) {
 	for _, dir := range []*string{&cfg.MasterDir, &cfg.ImagesDir} {
 		absolute, err := filepath.Abs(*dir)
 		if err != nil {

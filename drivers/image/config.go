@@ -35,11 +35,11 @@ type Config struct {
 // DefaultConfig returns the defaults of ironic's options, and Ironmaster's own where ironic has none.
 func DefaultConfig() Config {
 	return Config{
-		Glance: GlanceConfig{
+		Glance: GlanceConfig{ServiceConfig: keystone.ServiceConfig{
 			Config:          keystone.Config{Group: "glance", AuthType: keystone.AuthPassword, Timeout: time.Minute},
 			ServiceType:     "image",
 			ValidInterfaces: []string{"internal", "public"},
-		},
+		}},
 		HTTP:     HTTPConfig{Verify: true, Timeout: time.Minute},
 		Checksum: ChecksumConfig{AllowMD5: true},
 		Safety: SafetyConfig{
@@ -77,13 +77,9 @@ func DefaultConfig() Config {
 	}
 }
 
-// GlanceConfig is the [glance] group: keystoneauth's auth, session and adapter options.
+// GlanceConfig is the [glance] group.
 type GlanceConfig struct {
-	keystone.Config
-	EndpointOverride, RegionName string
-	ServiceType                  string
-	// ValidInterfaces are tried in order: internal, public, admin.
-	ValidInterfaces []string
+	keystone.ServiceConfig
 	// Retries is [glance]num_retries: how often a failed connection is tried again, a second apart.
 	Retries int
 }

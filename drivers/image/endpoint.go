@@ -1,16 +1,20 @@
 package image
 
-import "context"
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/store/keystone"
+)
 
 // FindEndpoint logs in to Keystone and returns the address that its catalogue has for cfg.ServiceType, without keeping the
 // session. The bare metal API's own address, which ramdisks call back, is found this way.
-func FindEndpoint(ctx context.Context, cfg GlanceConfig) (string, error) {
-	session, err := newGlanceSession(cfg)
+func FindEndpoint(ctx context.Context, cfg keystone.ServiceConfig) (string, error) {
+	session, err := newGlanceSession(GlanceConfig{ServiceConfig: cfg})
 	if err != nil {
 		return "", err
 	}
 	defer session.http.CloseIdleConnections()
-	client, err := session.serviceClient(ctx)
+	client, err := session.client(ctx, Requester{})
 	if err != nil {
 		return "", err
 	}

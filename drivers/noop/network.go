@@ -36,6 +36,9 @@ func (*Network) PortChanged(context.Context, *drivers.Task, *store.Port, *store.
 	return nil
 }
 
+// CurrentVIF is none, whatever the port's row says.
+func (*Network) CurrentVIF(*drivers.Task, *store.Port) string { return "" }
+
 // VIFDetach forgets nothing, for nothing was kept.
 func (*Network) VIFDetach(context.Context, *drivers.Task, string) error { return nil }
 

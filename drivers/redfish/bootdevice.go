@@ -17,10 +17,12 @@ import (
 const keyBootDevice = "redfish_boot_device"
 
 // SupportedBootDevices are those that Redfish and ironic both know.
-func (*Management) SupportedBootDevices(context.Context, *drivers.Task) ([]string, error) {
+func (m *Management) SupportedBootDevices(context.Context, *drivers.Task) ([]string, error) {
 	var names []string
 	for _, d := range bootDevices {
-		names = append(names, d.name)
+		if d.name != store.BootDeviceUEFIHTTP || m.bmcs.client.cfg.BootsHTTP {
+			names = append(names, d.name)
+		}
 	}
 	return names, nil
 }
@@ -45,7 +47,7 @@ func (m *Management) BootDevice(ctx context.Context, t *drivers.Task) (device dr
 // SetBootDevice sets what the machine boots from, once or for good.
 func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device string, persistent bool) error {
 	source, known := bootSource(device)
-	if !known {
+	if !known || device == store.BootDeviceUEFIHTTP && !m.bmcs.client.cfg.BootsHTTP {
 		return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
 	}
 	return m.on(ctx, t, "", func(s *system) error {
@@ -95,6 +97,12 @@ func (s *system) setBootDevice(source schemas.BootSource, device string, persist
 	// Supermicro's boards show virtual media as a USB drive, and boot nothing from their Cd.
 	if strings.EqualFold(s.Manufacturer, "supermicro") && source == schemas.CdBootSource && slices.Contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
 		source = "UsbCd"
+	}
+	if allowed := s.Boot.AllowableBootSourceOverrideTargetValues; source == schemas.UefiHTTPBootSource && len(allowed) > 0 &&
+		!slices.Contains(allowed, source) {
+		// Whoever wants to boot over HTTP may try the network in general then.
+		return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified: the BMC allows the boot targets %v.",
+			device, allowed)
 	}
 	if allowed := s.Boot.AllowableBootSourceOverrideTargetValues; len(allowed) > 0 && !slices.Contains(allowed, source) {
 		return fmt.Errorf("the BMC allows the boot targets %v, and not %s", allowed, source)

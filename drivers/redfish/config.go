@@ -10,6 +10,8 @@ import (
 
 // Config says how BMCs are spoken to. DefaultConfig gives what ironic takes when ironic.conf is silent.
 type Config struct {
+	// BootsHTTP offers the boot device uefihttp, as ironic does since 25.0.
+	BootsHTTP bool
 	// ConnectionAttempts is how often a BMC that cannot be reached is tried, RetryInterval the pause in between
 	// ([redfish]connection_attempts, connection_retry_interval).
 	ConnectionAttempts int
@@ -72,12 +74,12 @@ const (
 )
 
 // bootDevices are the boot devices that Redfish and ironic both know, in ironic's order.
-var bootDevices = []struct {
-	name   string
-	target string
-}{
+var bootDevices = []bootDevice{
 	{store.BootDevicePXE, "Pxe"},
 	{store.BootDeviceDisk, "Hdd"},
 	{store.BootDeviceCDROM, "Cd"},
 	{store.BootDeviceBIOS, "BiosSetup"},
+	{store.BootDeviceUEFIHTTP, "UefiHttp"},
 }
+
+type bootDevice struct{ name, target string }

@@ -1,0 +1,104 @@
+// Package pxe boots machines from the network: pxelinux and GRUB over TFTP (pxe) or HTTP (http), iPXE over HTTP after it
+// came by TFTP (ipxe) or HTTP (http-ipxe).
+//
+// What machines read lies in two folders that any TFTP and HTTP server can serve, laid out as ironic lays them out. Each node
+// has a folder named after its UUID with its configuration, kernel and ramdisk; links named after MAC and IP addresses lead
+// there. Files appear by renaming, and everything can be written again at any time.
+package pxe
+
+import (
+	"github.com/ironmaster/ironmaster/drivers"
+)
+
+// Boot is one of the boot interfaces pxe, ipxe, http and http-ipxe.
+type Boot struct {
+	// ipxe tells that iPXE loads kernel and ramdisk, http that the first boot file comes by HTTP already.
+	ipxe, http bool
+	cfg        Config
+	templates  *templates
+	tree       tree
+	dhcp       DHCP
+	files      Files
+}
+
+// Interfaces are the boot interfaces of this package.
+type Interfaces struct{ PXE, IPXE, HTTP, HTTPIPXE *Boot }
+
+// New returns the boot interfaces. A template that cannot be read is an error that names its option.
+func New(cfg Config, provider DHCP, files Files) (Interfaces, error) {
+	templates, err := parseTemplates(cfg.Templates)
+	if err != nil {
+		return Interfaces{}, err
+	}
+	build := func(ipxe, http bool) *Boot {
+		root := cfg.TFTPRoot
+		if ipxe || http {
+			root = cfg.HTTPRoot
+		}
+		return &Boot{ipxe: ipxe, http: http, cfg: cfg, templates: templates, dhcp: provider, files: files,
+			tree: tree{root: root, subdir: cfg.Subdir, dirMode: cfg.DirMode, fileMode: cfg.FileMode}}
+	}
+	return Interfaces{PXE: build(false, false), IPXE: build(true, false), HTTP: build(false, true),
+		HTTPIPXE: build(true, true)}, nil
+}
+
+// SetUp puts the files into the roots that all nodes share: boot loaders, and what they read first.
+func (b *Boot) SetUp() error {
+	trees := []tree{b.tree}
+	if !b.http {
+		// The first boot file comes by TFTP even where the rest comes by HTTP, and the other way round for who likes it.
+		for _, root := range []string{b.cfg.TFTPRoot, b.cfg.HTTPRoot} {
+			if root != b.tree.root && root != "" {
+				other := b.tree
+				other.root = root
+				trees = append(trees, other)
+			}
+		}
+	}
+	for _, t := range trees {
+		if err := t.placeLoaders(b.cfg.LoaderFiles); err != nil {
+			return err
+		}
+	}
+	return b.placeFirst()
+}
+
+// placeFirst writes what the boot loader reads before it knows the machine: iPXE's script or GRUB's first configuration.
+func (b *Boot) placeFirst() error {
+	if b.ipxe {
+		script, err := b.templates.bootScript(b.cfg)
+		if err != nil {
+			return err
+		}
+		return b.tree.putShared(b.templates.scriptName, script)
+	}
+	first, err := b.templates.firstGrub(b.tree.root, b.pathPrefix())
+	if err != nil || first == "" {
+		return err
+	}
+	return b.tree.putShared("grub/grub.cfg", first)
+}
+
+// Properties describes the driver_info keys of ironic's boot interfaces over the network.
+func (*Boot) Properties() map[string]string {
+	return map[string]string{
+		"deploy_kernel":  "UUID (from Glance) of the deployment kernel. Required.",
+		"deploy_ramdisk": "UUID (from Glance) of the ramdisk that is mounted at boot time. Required.",
+		"force_persistent_boot_device": "Controls the persistency of boot order changes. 'Always' will make all changes " +
+			"persistent, 'Default' will make all but the final one upon instance deployment non-persistent, and 'Never' will " +
+			"make no persistent changes at all. The old values 'True' and 'False' are still supported but deprecated in favor " +
+			"of the new ones.Defaults to 'Default'. Optional.",
+		"rescue_kernel": "UUID (from Glance) of the rescue kernel. This value is required for rescue mode.",
+		"rescue_ramdisk": "UUID (from Glance) of the rescue ramdisk with agent that is used at node rescue time. This value " +
+			"is required for rescue mode.",
+		"kernel_append_params": "Additional kernel parameters to pass down to instance kernel. These parameters can be " +
+			"consumed by the kernel or by the applications by reading /proc/cmdline. Mind severe cmdline size limit. When used " +
+			"with virtual media, only applies to ISO images that Ironic builds, but not to pre-built ISOs provided via e.g. " +
+			"deploy_iso. Overrides the [pxe]/kernel_append_params configuration option, use %default% to insert its value.",
+	}
+}
+
+// Steps offers none.
+func (*Boot) Steps(drivers.StepKind) []drivers.Step { return nil }
+
+var _ drivers.Boot = (*Boot)(nil)
