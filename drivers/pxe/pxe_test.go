@@ -303,3 +303,19 @@ func (i *images) Release(_ *drivers.Task, name string) error {
 	i.held = slices.DeleteFunc(i.held, func(n string) bool { return n == name })
 	return nil
 }
+
+// No BIOS boots over HTTP, so nobody has to wait for one that should.
+func TestHTTPNeedsUEFI(t *testing.T) {
+	for _, name := range []string{"pxe", "ipxe", "http", "http-ipxe"} {
+		for _, mode := range []string{store.BootModeBIOS, store.BootModeUEFI} {
+			s := newSite(t, store.BootModeUEFI)
+			s.task.Node.BootInterface = name
+			s.task.Node.Properties["capabilities"] = "boot_mode:" + mode
+			err := s.boot(t, name).Validate(t.Context(), s.task)
+			refused := store.KindOf(err) == store.InvalidParameterValue && strings.Contains(err.Error(), "needs the boot mode uefi")
+			if want := mode == store.BootModeBIOS && strings.HasPrefix(name, "http"); refused != want || !refused && err != nil {
+				t.Errorf("%s with %s: %v", name, mode, err)
+			}
+		}
+	}
+}

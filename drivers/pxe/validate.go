@@ -34,6 +34,9 @@ func (b *Boot) Validate(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.ValidateCapabilities(t.Node); err != nil {
 		return err
 	}
+	if err := b.checkMode(t.Node); err != nil {
+		return err
+	}
 	if t.Node.InstanceInfo.String("image_source") != "" && t.Node.InstanceInfo.String("boot_iso") != "" {
 		return store.Errorf(store.InvalidParameterValue,
 			"An 'image_source' and 'boot_iso' parameter may not be specified at the same time")
@@ -42,6 +45,19 @@ func (b *Boot) Validate(ctx context.Context, t *drivers.Task) error {
 		return refusePerNode(b.ipxe)
 	}
 	_, err = b.ramdiskImages(t.Node)
+	return err
+}
+
+// checkMode refuses what no machine does: a BIOS does not boot over HTTP. ironic lets such a node wait for its ramdisk in vain.
+func (b *Boot) checkMode(n *store.Node) error {
+	if !b.http {
+		return nil
+	}
+	mode, err := drivers.BootMode(n, b.cfg.DefaultBootMode)
+	if err == nil && mode != store.BootModeUEFI {
+		err = store.Errorf(store.InvalidParameterValue, "Boot interface %s needs the boot mode uefi, and node %s has the boot mode %s",
+			n.BootInterface, n.UUID, mode)
+	}
 	return err
 }
 
