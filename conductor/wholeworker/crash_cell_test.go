@@ -78,8 +78,9 @@ func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group 
 	}
 	id := uuidOf(t, func(host func(...string) string) bool { return host(hosts...) == hosts[0] })
 	var err error
-	r.node, err = c.api.enrol(t.Context(), m.Info(), c.ramdisk, map[string]any{"uuid": id, "name": group,
-		"deploy_interface": cmp.Or(cell.flow.deploy, "direct")})
+	own := map[string]any{"uuid": id, "name": group, "deploy_interface": cmp.Or(cell.flow.deploy, "direct"),
+		"boot_interface": cmp.Or(cell.flow.boot, "redfish-virtual-media")}
+	r.node, err = c.api.enrol(t.Context(), m.Info(), c.ramdisk, own)
 	must(t, err)
 	if cell.flow.on {
 		must(t, givePower(t.Context(), m.Info()))

@@ -10,6 +10,8 @@ import (
 // crashFlow is a flow during which the worker is killed.
 type crashFlow struct {
 	name string
+	// boot is the node's boot interface, when it is not redfish-virtual-media.
+	boot string
 	// from is the state that the node begins in, on whether its machine has power then.
 	from string
 	on   bool
@@ -36,6 +38,8 @@ var crashFlows = []crashFlow{
 	{name: "clean", from: "manageable", order: map[string]any{"target": "clean", "clean_steps": []any{
 		map[string]any{"interface": "deploy", "step": "erase_devices"}}}, target: "manageable", step: "erase_devices",
 		check: (*crashWorld).checkOff},
+	{name: "deploy-ipxe", boot: "ipxe", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
+		step: "write_image", check: (*crashWorld).checkDeployed},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 }

@@ -42,7 +42,7 @@ func crashMatrix(t *testing.T, database string) {
 	if *wholeMatrix {
 		cells = allCells(counts)
 	}
-	machines := c.openRoom(t, room.Config{Seed: 2, Count: len(cells), DiskSize: crashDisk}).Machines()
+	machines := c.openRoom(t, c.network.plug(room.Config{Seed: 2, Count: len(cells), DiskSize: crashDisk})).Machines()
 	report := crashReport{began: time.Now()}
 	slots := make(chan struct{}, crashSlots)
 	t.Run("cell", func(t *testing.T) {
@@ -67,7 +67,7 @@ func crashMatrix(t *testing.T, database string) {
 func (c *crashWorld) census(t *testing.T) map[string]map[string]int {
 	t.Helper()
 	// Two rooms cannot have their iSCSI targets at one address.
-	machines := c.openRoom(t, room.Config{Seed: 1, Count: len(crashFlows), Host: "127.0.0.2", DiskSize: crashDisk}).Machines()
+	machines := c.openRoom(t, c.network.plug(room.Config{Seed: 1, Count: len(crashFlows), Host: "127.0.0.2", DiskSize: crashDisk})).Machines()
 	counts := map[string]map[string]int{}
 	var mu sync.Mutex
 	t.Run("census", func(t *testing.T) {
@@ -135,7 +135,7 @@ func allCells(counts map[string]map[string]int) []crashCell {
 
 // withPeer are the points that the short matrix tries with a peer too.
 var withPeer = []string{"inboxAccepted", "lockReserved", "deployPrepared", "isoPromised", "powerAsked", "writeSent", "eventSaved", "iscsiPouring",
-	"iscsiPoured"}
+	"iscsiPoured", "bootConfigWritten", "dhcpUpdated"}
 
 // killedTwice are those that the short matrix tries with a second kill.
 var killedTwice = []string{"lockReserved", "stepBeforeBegin", "powerAsked", "writeSent", "eventSaved"}

@@ -87,6 +87,11 @@ var crashPoints = []crashPoint{
 	{"isoInserted", "a boot ISO: promise in the journal, then inserted at the BMC", afterEffect, false},
 	{"isoEjected", "a boot ISO is ejected at the BMC, then taken from the journal", afterEffect, false},
 
+	{"ramdiskLinked", "boot files: kernel and ramdisk, configuration, DHCP's options, promise in the journal, boot device", beforeJournal, false},
+	{"bootConfigWritten", "boot files: kernel and ramdisk, configuration, DHCP's options, promise in the journal, boot device", beforeJournal, false},
+	{"dhcpUpdated", "boot files: kernel and ramdisk, configuration, DHCP's options, promise in the journal, boot device", beforeJournal, false},
+	{"bootConfigRemoved", "boot files are removed, then the promise", beforeJournal, false},
+
 	{"imageProvided", "an image is served: promise in the journal, then its URL in the row", beforeJournal, false},
 	{"imagePromised", "an image is served: promise in the journal, then its URL in the row", beforeEffect, false},
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,8 +26,11 @@ import (
 // crashWorld is what the cells of the matrix share: services, and a worker that enrols nodes and is not killed.
 type crashWorld struct {
 	*world
-	db  *sql.DB
-	img diskImage
+	db      *sql.DB
+	img     diskImage
+	network *bootNetwork
+	// hired counts the workers, for each has an address of its own.
+	hired atomic.Int32
 }
 
 // crashTimeout is heartbeat_timeout of the workers that are killed.
@@ -34,13 +38,21 @@ const crashTimeout = 10 * time.Second
 
 func startCrashWorld(t *testing.T, database string) *crashWorld {
 	t.Helper()
-	w := start(t, setup{database: database, extra: lab.Merge(iscsiOptions(freePort(t)), options{
+	var network *bootNetwork
+	own := func(w *world) options {
+		network = w.bootNetwork(t)
+		return lab.Merge(network.options(filepath.Join(w.lab.Dir, "boot"), "127.0.0.1"), crashInterfaces)
+	}
+	w := start(t, setup{database: database, own: own, extra: lab.Merge(iscsiOptions(freePort(t)), options{
 		// What is asked of a dead worker is answered with an error after this time.
 		"DEFAULT":   {"rpc_response_timeout": "8"},
 		"conductor": {"heartbeat_interval": "1", "heartbeat_timeout": strconv.Itoa(int(crashTimeout.Seconds()))},
 	})})
-	return &crashWorld{world: w, db: w.openDatabase(t), img: makeImage(t, w.wares, 4, 1)}
+	return &crashWorld{world: w, db: w.openDatabase(t), img: makeImage(t, w.wares, 4, 1), network: network}
 }
+
+// crashInterfaces are what the workers of the matrix serve.
+var crashInterfaces = options{"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media,ipxe"}}
 
 // openDatabase connects to the lab's database as ironic-api does.
 func (w *world) openDatabase(t *testing.T) *sql.DB {
@@ -100,14 +112,17 @@ func (c *crashWorld) crasher(ctx context.Context, host, group string) (*crasher,
 		}
 	}
 	conf := filepath.Join(own, "ironic.conf")
-	err = c.lab.WriteConf(conf, host, options{
+	// Firmware knows one port of TFTP servers, so they differ in their addresses.
+	number := c.hired.Add(1)
+	network := c.network.options(own, net.IPv4(127, 200, byte(number>>8), byte(number)).String())
+	err = c.lab.WriteConf(conf, host, lab.Merge(network, crashInterfaces, options{
 		"DEFAULT":    {"state_path": filepath.Join(own, "state")},
 		"ironmaster": {"admin_listen": address(0), "state_file": filepath.Join(own, "state", "ironmaster.db")},
 		"conductor":  {"conductor_group": group},
 		"deploy":     {"iso_master_path": filepath.Join(own, "images", "iso")},
 		"agent":      {"certificates_path": filepath.Join(own, "certificates")},
 		"pxe":        {"images_path": filepath.Join(own, "images"), "instance_master_path": filepath.Join(own, "images", "master")},
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ func (b *Boot) writeConfiguration(ctx context.Context, t *drivers.Task, c config
 	if err := b.tree.put(t.Node, configName, text); err != nil {
 		return fmt.Errorf("writing the boot configuration: %w", err)
 	}
+	// gofail: var bootConfigWritten struct{}
 	return b.link(ctx, t, grub)
 }
 

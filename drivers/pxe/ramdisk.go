@@ -30,6 +30,7 @@ func (b *Boot) PrepareRamdisk(ctx context.Context, t *drivers.Task, params map[s
 	if err := b.dhcp.Update(ctx, t, options); err != nil {
 		return err
 	}
+	// gofail: var dhcpUpdated struct{}
 	if err := t.Worker.Journal(t).Put(ctx, journalRamdisk, promise{Parameters: params}); err != nil {
 		return err
 	}
@@ -58,6 +59,7 @@ func (b *Boot) serveRamdisk(ctx context.Context, t *drivers.Task, params map[str
 			return err
 		}
 	}
+	// gofail: var ramdiskLinked struct{}
 	return b.writeConfiguration(ctx, t, configuration{kernel: images.kernelName(), ramdisk: images.ramdiskName(), params: params})
 }
 
@@ -115,5 +117,6 @@ func (b *Boot) remove(ctx context.Context, t *drivers.Task) error {
 	if err := b.tree.remove(t.Node); err != nil {
 		return fmt.Errorf("removing the boot configuration: %w", err)
 	}
+	// gofail: var bootConfigRemoved struct{}
 	return t.Worker.Journal(t).Put(ctx, journalRamdisk, promise{})
 }
