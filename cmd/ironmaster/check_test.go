@@ -68,7 +68,7 @@ func TestNothingOfTheBuildIsMissingInTheCheck(t *testing.T) {
 func TestDefaultsAreTrimmedAndWishesAreNot(t *testing.T) {
 	built := catalog.New(nominalParts(messaging.V2023_1))
 	c := catalog.Config{
-		HardwareTypes: catalog.List{Names: []string{"ipmi", "redfish"}},
+		HardwareTypes: catalog.List{Names: []string{"xclarity", "redfish"}},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
 			drivers.TypeBoot:    {Names: []string{"http", "redfish-virtual-media"}},
 			drivers.TypeDeploy:  {Names: []string{"direct", "anaconda"}, Explicit: true},
@@ -76,7 +76,7 @@ func TestDefaultsAreTrimmedAndWishesAreNot(t *testing.T) {
 		},
 	}
 	left := trimDefaults(built, &c)
-	if want := []string{"hardware types ipmi", "boot http", "network flat"}; !slices.Equal(left, want) {
+	if want := []string{"hardware types xclarity", "boot http", "network flat"}; !slices.Equal(left, want) {
 		t.Errorf("left out %q, want %q", left, want)
 	}
 	if !slices.Equal(c.HardwareTypes.Names, []string{"redfish"}) || len(c.Interfaces[drivers.TypeDeploy].Names) != 2 ||
