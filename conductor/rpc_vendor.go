@@ -73,7 +73,7 @@ func vendorMethod(methods map[string]drivers.VendorMethod, name, httpMethod stri
 // checkVendorArgs refuses an argument that a method does not have, in the words in which Python does.
 func checkVendorArgs(m drivers.VendorMethod, name string, info store.Dict) error {
 	for arg := range info {
-		if !slices.Contains(m.Args, arg) {
+		if m.Args != nil && !slices.Contains(m.Args, arg) {
 			return store.Errorf(store.VendorPassthruException, "%s() got an unexpected keyword argument '%s'", name, arg)
 		}
 	}

@@ -235,7 +235,7 @@ type VendorMethod struct {
 	// HTTPMethods are those by which it may be called, in capitals.
 	HTTPMethods []string
 	Description string
-	// Args are the names of its arguments; another is refused.
+	// Args are the names of its arguments; another is refused. Nil takes any.
 	Args []string
 	// Sync methods are answered with what they return, others run in the background.
 	Sync bool

@@ -62,6 +62,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
+	fakes.LogPassthrough = release >= messaging.V2025_1
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
 	agentCfg.CleanDHCP = provider.Clean
 	agentCfg.TokenOnReads = release >= messaging.V2025_1

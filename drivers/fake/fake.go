@@ -11,6 +11,8 @@ import (
 // Config says how long the pretended work of each interface takes.
 type Config struct {
 	PowerDelay, BootDelay, DeployDelay, ManagementDelay, BIOSDelay, VendorDelay Delay
+	// LogPassthrough gives the vendor interface the method of that name, as it has since 29.0.
+	LogPassthrough bool
 }
 
 // plain has no properties, is always valid and offers no steps.

@@ -11,10 +11,12 @@ import (
 type Vendor struct {
 	plain
 	delay Delay
+	// logs tells that the release has log_passthrough.
+	logs bool
 }
 
 // NewVendor returns the vendor interface fake.
-func NewVendor(c Config) *Vendor { return &Vendor{delay: c.VendorDelay} }
+func NewVendor(c Config) *Vendor { return &Vendor{delay: c.VendorDelay, logs: c.LogPassthrough} }
 
 // Properties are two that nothing reads.
 func (*Vendor) Properties() map[string]string {
@@ -32,11 +34,19 @@ func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
 			},
 		}
 	}
-	return map[string]drivers.VendorMethod{
+	methods := map[string]drivers.VendorMethod{
 		"second_method":             compares("kazoo", false, false),
 		"third_method_sync":         compares("meow", true, false),
 		"fourth_method_shared_lock": compares("woof", false, true),
 	}
+	if v.logs {
+		methods["log_passthrough"] = drivers.VendorMethod{HTTPMethods: []string{"POST"}, Description: "Test pass-through to wait.",
+			Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (any, error) {
+				t.Log.Debug().Msg("The method log_passthrough was called")
+				return nil, v.delay.wait(ctx)
+			}}
+	}
+	return methods
 }
 
 // DriverMethods are none.
@@ -44,8 +54,9 @@ func (*Vendor) DriverMethods() map[string]drivers.VendorMethod { return nil }
 
 // ValidateMethod asks for the argument bar.
 func (*Vendor) ValidateMethod(_ context.Context, _ *drivers.Task, method string, args store.Dict) error {
-	switch bar := args["bar"]; bar {
-	case nil, "", false:
+	switch bar := args["bar"]; {
+	case method == "log_passthrough":
+	case bar == nil, bar == "", bar == false:
 		return store.Errorf(store.MissingParameterValue, "Parameter 'bar' not passed to method '%s'.", method)
 	}
 	return nil
