@@ -146,7 +146,6 @@ func (p *Power) act(ctx context.Context, t *drivers.Task, action, end string, ti
 	if _, err := p.ask(ctx, t, chassisControl(action)); err != nil {
 		return err
 	}
-	// gofail: var powerAsked struct{}
 	if action == "reset" {
 		if err := drivers.Pause(ctx, p.client.cfg.ResetPause); err != nil {
 			return err
