@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // fatalError is what iPXE would not understand. A script cannot go on after it with ||, as it could in iPXE, for it is a fault
@@ -194,7 +196,7 @@ func (s *runningScript) sleep(ctx context.Context, _ map[string]string, words []
 	if err != nil {
 		return fatal("%q is no number", words[0])
 	}
-	return pause(ctx, time.Duration(seconds)*time.Second)
+	return drivers.Pause(ctx, time.Duration(seconds)*time.Second)
 }
 
 // prompt waits for a key that nobody presses.
@@ -207,7 +209,7 @@ func (s *runningScript) prompt(ctx context.Context, options map[string]string, _
 	if err != nil {
 		return fatal("%q is no number", text)
 	}
-	if err := pause(ctx, time.Duration(ms)*time.Millisecond); err != nil {
+	if err := drivers.Pause(ctx, time.Duration(ms)*time.Millisecond); err != nil {
 		return err
 	}
 	return errors.New("no key was pressed")
@@ -335,14 +337,3 @@ func (s *runningScript) powerOff(context.Context, map[string]string, []string) e
 
 // nothing is for what was done before the script began.
 func (s *runningScript) nothing(context.Context, map[string]string, []string) error { return nil }
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
