@@ -167,7 +167,7 @@ func (c *checker) checkDirectories(context.Context) []finding {
 		}
 	}
 	master, images := s.PXE.InstanceMasterPath, s.PXE.ImagesPath
-	if device(master) != device(images) {
+	if master != "" && device(master) != device(images) {
 		all = append(all, finding{levelFail, fmt.Sprintf("%s and %s lie on different file systems", master, images),
 			"set [pxe]instance_master_path and [pxe]images_path to directories of one file system"})
 	}
@@ -183,9 +183,12 @@ type namedDir struct{ option, path string }
 func conductorDirs(s *config.Settings) []namedDir {
 	dirs := []namedDir{
 		{"[ironmaster]state_file", filepath.Dir(s.Ironmaster.StateFile)},
-		{"[pxe]instance_master_path", s.PXE.InstanceMasterPath}, {"[pxe]images_path", s.PXE.ImagesPath},
+		{"[pxe]images_path", s.PXE.ImagesPath},
 		{"[deploy]iso_master_path", s.Deploy.ISOMasterPath}, {"[DEFAULT]tempdir", s.Default.TempDir},
 		{"[agent]certificates_path", s.Agent.CertificatesPath},
+	}
+	if s.PXE.InstanceMasterPath != "" {
+		dirs = append(dirs, namedDir{"[pxe]instance_master_path", s.PXE.InstanceMasterPath})
 	}
 	if s.Agent.DeployLogsCollect != string(agent.CollectNever) {
 		dirs = append(dirs, namedDir{"[agent]deploy_logs_local_path", s.Agent.DeployLogsLocalPath})

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -182,6 +183,10 @@ func imageConfig(s *config.Settings) image.Config {
 	c.Convert.GrowthFactor = s.Default.RawImageGrowthFactor
 	c.Cache = image.CacheConfig{MasterDir: s.PXE.InstanceMasterPath, ImagesDir: s.PXE.ImagesPath,
 		Size: int64(s.PXE.ImageCacheSize) * image.MiB, TTL: s.PXE.ImageCacheTTL, Concurrency: s.Default.ImageDownloadConcurrency}
+	if c.Cache.MasterDir == "" {
+		// Without a cache images are kept as long as a node needs them.
+		c.Cache.MasterDir, c.Cache.Size, c.Cache.TTL = filepath.Join(s.PXE.ImagesPath, "master_images"), 0, 0
+	}
 	c.Server.Listen, c.Server.BaseURL = s.Ironmaster.ImageServerListen, s.Ironmaster.ImageServerURL
 	if c.Server.BaseURL == "" {
 		_, port, _ := net.SplitHostPort(c.Server.Listen)
