@@ -27,7 +27,13 @@ type Console struct {
 
 // NewConsole returns the console interface ipmitool-socat.
 func NewConsole(c *Client) *Console {
-	return &Console{base: base{c}, cfg: c.cfg.Console, taken: map[int]bool{}}
+	return NewConsoleOf(c, nil)
+}
+
+// NewConsoleOf returns the same for nodes that name their BMC in words of their own: driverInfo puts these into those of the
+// hardware type ipmi.
+func NewConsoleOf(c *Client, driverInfo func(*store.Node) store.Dict) *Console {
+	return &Console{base: base{client: c, words: driverInfo}, cfg: c.cfg.Console, taken: map[int]bool{}}
 }
 
 // Properties are those of every IPMI interface and the port.
@@ -152,7 +158,7 @@ func writePassword(path, password string) error {
 // port gives the node a port, unless it has one of its own: the one that it had, when that is free.
 func (c *Console) port(ctx context.Context, t *drivers.Task) (target, error) {
 	to, err := c.target(t)
-	if err != nil || t.Node.DriverInfo.String(keyTerminalPort) != "" {
+	if err != nil || c.driverInfo(t.Node).String(keyTerminalPort) != "" {
 		return to, err
 	}
 	port, err := c.allocate(to.terminalPort)

@@ -80,9 +80,8 @@ func (t target) key() string {
 
 var privileges = []string{"ADMINISTRATOR", "CALLBACK", "OPERATOR", "USER"}
 
-// parseDriverInfo reads driver_info with the checks and texts of ironic (ironic/drivers/modules/ipmitool.py).
-func parseDriverInfo(n *store.Node) (target, error) {
-	info := n.DriverInfo
+// parseDriverInfo reads a node's driver_info with the checks and texts of ironic (ironic/drivers/modules/ipmitool.py).
+func parseDriverInfo(n *store.Node, info store.Dict) (target, error) {
 	t := target{node: n.UUID, address: info.String("ipmi_address"), username: info.String("ipmi_username"),
 		password: info.String("ipmi_password"), privilege: "ADMINISTRATOR", version: "2.0",
 		forceBootDevice: info.Bool("ipmi_force_boot_device", false)}

@@ -15,7 +15,7 @@ type Management struct {
 }
 
 // NewManagement returns the management interface ipmitool.
-func NewManagement(c *Client) *Management { return &Management{base: base{c}} }
+func NewManagement(c *Client) *Management { return &Management{base: base{client: c}} }
 
 // InjectNMI sends a diagnostic interrupt.
 func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {

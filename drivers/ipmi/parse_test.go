@@ -35,7 +35,7 @@ func TestDriverInfo(t *testing.T) {
 		for k, v := range c.info {
 			info[k] = v
 		}
-		if _, err := parseDriverInfo(&store.Node{UUID: "n", DriverInfo: info}); store.KindOf(err) != c.kind || err.Error() != c.text {
+		if _, err := parseDriverInfo(&store.Node{UUID: "n"}, info); store.KindOf(err) != c.kind || err.Error() != c.text {
 			t.Errorf("%s: %v, want %s", name, err, c.text)
 		}
 	}
@@ -55,10 +55,10 @@ func TestAddresses(t *testing.T) {
 
 // The order is that of ironic's own command lines; no secret is among the arguments.
 func TestArgumentsOfIpmitool(t *testing.T) {
-	to, err := parseDriverInfo(&store.Node{UUID: "n", DriverInfo: store.Dict{"ipmi_address": "192.0.2.1", "ipmi_port": 624,
+	to, err := parseDriverInfo(&store.Node{UUID: "n"}, store.Dict{"ipmi_address": "192.0.2.1", "ipmi_port": 624,
 		"ipmi_username": "u", "ipmi_password": "hidden", "ipmi_priv_level": "OPERATOR", "ipmi_cipher_suite": 17,
 		"ipmi_hex_kg_key": "6b6579" + strings.Repeat("00", 17), "ipmi_bridging": "dual", "ipmi_local_address": "0x20",
-		"ipmi_transit_channel": "0", "ipmi_transit_address": "0x82", "ipmi_target_channel": "7", "ipmi_target_address": "0x72"}})
+		"ipmi_transit_channel": "0", "ipmi_transit_address": "0x82", "ipmi_target_channel": "7", "ipmi_target_address": "0x72"})
 	if err != nil {
 		t.Fatal(err)
 	}

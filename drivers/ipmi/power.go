@@ -11,7 +11,11 @@ import (
 )
 
 // base is what every IPMI interface has in common.
-type base struct{ client *Client }
+type base struct {
+	client *Client
+	// words gives a node's driver_info in the words of the hardware type ipmi; nil stands for nodes that speak these.
+	words func(*store.Node) store.Dict
+}
 
 // Properties describes how a node names its BMC.
 func (base) Properties() map[string]string { return maps.Clone(properties) }
@@ -26,11 +30,18 @@ func (b base) Validate(_ context.Context, t *drivers.Task) error {
 func (base) Steps(drivers.StepKind) []drivers.Step { return nil }
 
 func (b base) target(t *drivers.Task) (target, error) {
-	to, err := parseDriverInfo(t.Node)
+	to, err := parseDriverInfo(t.Node, b.driverInfo(t.Node))
 	if err != nil {
 		return target{}, err
 	}
 	return to, checkAddress(to, b.client.cfg.CheckAddress)
+}
+
+func (b base) driverInfo(n *store.Node) store.Dict {
+	if b.words == nil {
+		return n.DriverInfo
+	}
+	return b.words(n)
 }
 
 // ask sends a command to the node's BMC.
@@ -46,11 +57,11 @@ func (b base) ask(ctx context.Context, t *drivers.Task, c command) (reply, error
 type Power struct{ base }
 
 // NewPower returns the power interface ipmitool.
-func NewPower(c *Client) *Power { return &Power{base{c}} }
+func NewPower(c *Client) *Power { return &Power{base{client: c}} }
 
 // Controller is the address and port of the node's BMC.
 func (*Power) Controller(n *store.Node) string {
-	to, err := parseDriverInfo(n)
+	to, err := parseDriverInfo(n, n.DriverInfo)
 	if err != nil {
 		return ""
 	}

@@ -11,7 +11,7 @@ import (
 type Vendor struct{ base }
 
 // NewVendor returns the vendor interface ipmitool.
-func NewVendor(c *Client) *Vendor { return &Vendor{base{c}} }
+func NewVendor(c *Client) *Vendor { return &Vendor{base{client: c}} }
 
 // NodeMethods are send_raw and bmc_reset.
 func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
