@@ -146,6 +146,9 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 		}
 	}
 	all[drivers.TypePower]["snmp"] = &snmp.Power{}
+	all[drivers.TypeConsole]["ilo"] = &ilo.Console{}
+	maps.Copy(all[drivers.TypeBoot], map[string]drivers.Interface{"ilo-pxe": &ilo.NetworkBoot{}, "ilo-ipxe": &ilo.NetworkBoot{},
+		"irmc-pxe": &pxe.Boot{}})
 	return all
 }
 

@@ -94,15 +94,21 @@ func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
 
 // nominalParts stand for the drivers of this build where only their names are asked for.
 func nominalParts(release messaging.Release) catalog.Parts {
+	bmcs := ipmi.New(ipmi.DefaultConfig(), zerolog.Nop())
 	p := catalog.Parts{
 		Direct: &agent.Deploy{}, ISCSI: &iscsi.Deploy{}, AgentPower: &agent.Power{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
-		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(
-			ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))).and(openSNMP(&config.Settings{}, release, zerolog.Nop())),
+		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(bmcs)).
+			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 	}
 	if release < messaging.V25_0 {
 		p.HTTP, p.HTTPIPXE = nil, nil
+	}
+	if hasRetiredTypes(release) {
+		for name, boot := range vendorBoots(nil, &config.Settings{}, pxe.Interfaces{PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}}) {
+			vendorInterfaces(p.Vendors).add(vendorInterfaces{drivers.TypeBoot: {name: boot}})
+		}
 	}
 	return p
 }

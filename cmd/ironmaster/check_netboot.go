@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -63,8 +64,9 @@ func (n *networkBootCheck) fail(remedy, format string, args ...any) {
 	n.found = append(n.found, finding{levelFail, fmt.Sprintf(format, args...), remedy})
 }
 
+// has tells whether one of these interfaces is enabled, or a vendor's that is like it.
 func (n *networkBootCheck) has(names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(n.names, name) })
+	return slices.ContainsFunc(n.names, func(name string) bool { return slices.Contains(names, cmp.Or(likeOf[name], name)) })
 }
 
 func (n *networkBootCheck) folders() {

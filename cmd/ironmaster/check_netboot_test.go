@@ -40,22 +40,24 @@ func TestNetworkBootIsTold(t *testing.T) {
 		},
 			"[dnsmasq]dhcp_optsdir: "},
 	} {
-		s := good()
-		c.spoil(s)
-		n := networkBootCheck{s: s, names: []string{"pxe", "ipxe"}, networks: []string{"noop"}}
-		n.folders()
-		n.addresses()
-		n.loaders()
-		n.dhcp()
-		var told []string
-		for _, f := range n.found {
-			told = append(told, f.text)
-			if f.remedy == "" {
-				t.Errorf("%s: no remedy for %s", name, f.text)
+		for _, names := range [][]string{{"pxe", "ipxe"}, {"irmc-pxe", "ilo-ipxe"}} {
+			s := good()
+			c.spoil(s)
+			n := networkBootCheck{s: s, names: names, networks: []string{"noop"}}
+			n.folders()
+			n.addresses()
+			n.loaders()
+			n.dhcp()
+			var told []string
+			for _, f := range n.found {
+				told = append(told, f.text)
+				if f.remedy == "" {
+					t.Errorf("%s: no remedy for %s", name, f.text)
+				}
 			}
-		}
-		if all := strings.Join(told, "\n"); (c.want == "") != (all == "") || !strings.Contains(all, c.want) {
-			t.Errorf("%s: %q, want %q", name, all, c.want)
+			if all := strings.Join(told, "\n"); (c.want == "") != (all == "") || !strings.Contains(all, c.want) {
+				t.Errorf("%s, %v: %q, want %q", name, names, all, c.want)
+			}
 		}
 	}
 }

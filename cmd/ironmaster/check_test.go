@@ -65,6 +65,33 @@ func TestNothingOfTheBuildIsMissingInTheCheck(t *testing.T) {
 	}
 }
 
+// The orders are ironic's, and so are the releases that lack an interface or a type.
+func TestVendorsTypesFollowTheRelease(t *testing.T) {
+	for _, c := range []struct {
+		release  messaging.Release
+		hardware string
+		typ      drivers.InterfaceType
+		want     string
+	}{
+		{messaging.V2023_1, "ilo", drivers.TypeBoot, "ilo-virtual-media ilo-ipxe ilo-pxe"},
+		{messaging.V2023_1, "ilo5", drivers.TypeBoot, "ilo-virtual-media ilo-ipxe ilo-pxe ilo-uefi-https"},
+		{messaging.V2023_1, "ilo5", drivers.TypeConsole, "ilo no-console"},
+		{messaging.V34_0, "ilo", drivers.TypeConsole, "ilo no-console"},
+		{messaging.V2026_1, "ilo", drivers.TypeConsole, "no-console"},
+		{messaging.V2026_1, "ilo", drivers.TypeBoot, "ilo-virtual-media ilo-ipxe ilo-pxe"},
+		{messaging.Newest, "ilo", drivers.TypeBoot, ""},
+		{messaging.V2023_1, "irmc", drivers.TypeBoot, "irmc-virtual-media ipxe irmc-pxe pxe"},
+		{messaging.V2023_1, "irmc", drivers.TypeConsole, "ipmitool-socat no-console"},
+		{messaging.V2023_1, "irmc", drivers.TypePower, "irmc ipmitool"},
+		{messaging.Newest, "irmc", drivers.TypePower, ""},
+	} {
+		built := catalog.New(nominalParts(c.release))
+		if got := strings.Join(built.Types[c.hardware].Supported[c.typ], " "); got != c.want {
+			t.Errorf("%v: %s interfaces of %s are %q, want %q", c.release, c.typ, c.hardware, got, c.want)
+		}
+	}
+}
+
 func TestDefaultsAreTrimmedAndWishesAreNot(t *testing.T) {
 	built := catalog.New(nominalParts(messaging.V2023_1))
 	c := catalog.Config{

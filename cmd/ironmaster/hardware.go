@@ -88,7 +88,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
 		Vendors: openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)).
-			and(openSNMP(s, release, h.log)),
+			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
 		Firmware: release >= messaging.V22_1,
 	}
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], &parts); err != nil {

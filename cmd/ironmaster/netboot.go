@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,10 +135,20 @@ func pxeTemplates(p config.PXE) pxe.TemplateConfig {
 
 // networkBootNames are the boot interfaces of a release that boot from the network.
 func networkBootNames(release messaging.Release) []string {
-	if release < messaging.V25_0 {
-		return []string{"pxe", "ipxe"}
+	names := []string{"pxe", "ipxe"}
+	if release >= messaging.V25_0 {
+		names = append(names, "http", "http-ipxe")
 	}
-	return []string{"pxe", "ipxe", "http", "http-ipxe"}
+	if hasRetiredTypes(release) {
+		names = append(names, slices.Sorted(maps.Keys(likeOf))...)
+	}
+	return names
+}
+
+// networkBooter is a boot interface with something to set up in the folders that machines read.
+type networkBooter interface {
+	drivers.Boot
+	SetUp() error
 }
 
 // addNetworkBoot puts the boot interfaces over the network that are wanted into the catalog, after setting them up. When an
@@ -152,7 +163,7 @@ func (h *hardware) addNetworkBoot(s *config.Settings, release messaging.Release,
 	netboot, err := openNetworkBoot(s, release, provider, h.depot.Service, h.log)
 	if err == nil {
 		h.netboot = netboot
-		err = netboot.offer(names, parts)
+		err = netboot.offer(names, vendorBoots(h.redfish, s, netboot.Interfaces), parts)
 	}
 	if err != nil && wanted.Explicit {
 		return fmt.Errorf("setting up the boot interfaces %s: %w", strings.Join(names, ", "), err)
@@ -160,20 +171,26 @@ func (h *hardware) addNetworkBoot(s *config.Settings, release messaging.Release,
 	if err != nil {
 		h.log.Warn().Err(err).Msg("Boot interfaces that ironic enables by default cannot be set up and are left out: name the " +
 			"wanted ones in enabled_boot_interfaces")
-		parts.PXE, parts.IPXE, parts.HTTP, parts.HTTPIPXE = nil, nil, nil, nil
 	}
 	return nil
 }
 
-func (n *networkBoot) offer(names []string, parts *catalog.Parts) error {
-	boots := map[string]*pxe.Boot{"pxe": n.PXE, "ipxe": n.IPXE, "http": n.HTTP, "http-ipxe": n.HTTPIPXE}
-	places := map[string]*drivers.Boot{"pxe": &parts.PXE, "ipxe": &parts.IPXE, "http": &parts.HTTP,
-		"http-ipxe": &parts.HTTPIPXE}
+// offer sets the interfaces with these names up and puts them into the catalog: all, or on an error none.
+func (n *networkBoot) offer(names []string, boots map[string]networkBooter, parts *catalog.Parts) error {
+	maps.Copy(boots, map[string]networkBooter{"pxe": n.PXE, "ipxe": n.IPXE, "http": n.HTTP, "http-ipxe": n.HTTPIPXE})
 	for _, name := range names {
 		if err := boots[name].SetUp(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		*places[name] = boots[name]
+	}
+	places := map[string]*drivers.Boot{"pxe": &parts.PXE, "ipxe": &parts.IPXE, "http": &parts.HTTP,
+		"http-ipxe": &parts.HTTPIPXE}
+	for _, name := range names {
+		if place := places[name]; place != nil {
+			*place = boots[name]
+			continue
+		}
+		vendorInterfaces(parts.Vendors).add(vendorInterfaces{drivers.TypeBoot: {name: boots[name]}})
 	}
 	return nil
 }

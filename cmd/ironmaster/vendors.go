@@ -10,7 +10,9 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
+	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/snmp"
 	"github.com/ironmaster/ironmaster/messaging"
@@ -63,7 +65,21 @@ func openSNMP(s *config.Settings, release messaging.Release, log zerolog.Logger)
 func hasRetiredTypes(release messaging.Release) bool { return release <= messaging.V2026_1 }
 
 func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ramdisks) vendorInterfaces {
-	cfg := ilo.Config{
+	media := r.config
+	media.KernelAppendParams = s.ILO.KernelAppendParams
+	return ilo.Interfaces(client, iloConfig(s), bios, media, r.isos, r.publisher)
+}
+
+// openILOConsole builds the console of HPE's hardware types, which ironic has had up to 34.0.
+func openILOConsole(client *redfish.Client, bmcs *ipmi.Client, s *config.Settings, release messaging.Release) vendorInterfaces {
+	if release >= messaging.V2026_1 {
+		return nil
+	}
+	return vendorInterfaces{drivers.TypeConsole: {"ilo": ilo.NewConsole(client, bmcs, iloConfig(s))}}
+}
+
+func iloConfig(s *config.Settings) ilo.Config {
+	return ilo.Config{
 		Port: s.ILO.ClientPort, Timeout: s.ILO.ClientTimeout, CAFile: s.ILO.CAFile,
 		VerifyCA:        redfish.Verify{Off: !s.ILO.VerifyCA.Enabled, Path: s.ILO.VerifyCA.CAFile},
 		DefaultBootMode: s.ILO.DefaultBootMode, PowerWait: s.ILO.PowerWait, PowerTimeout: s.Conductor.SoftPowerOffTimeout,
@@ -74,9 +90,18 @@ func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ra
 			"clear_secure_boot_keys":            s.ILO.ClearSecureBootKeys, "reset_ilo_credential": s.ILO.ResetILOCredential,
 		},
 	}
-	media := r.config
-	media.KernelAppendParams = s.ILO.KernelAppendParams
-	return ilo.Interfaces(client, cfg, bios, media, r.isos, r.publisher)
+}
+
+// likeOf tells which boot interface a vendor's one over the network is like.
+var likeOf = map[string]string{"ilo-pxe": "pxe", "ilo-ipxe": "ipxe", "irmc-pxe": "pxe"}
+
+// vendorBoots are the vendors' boot interfaces over the network. irmc-pxe is pxe itself: what it does more in ironic is saving the BIOS
+// settings, which nothing here brings back.
+func vendorBoots(client *redfish.Client, s *config.Settings, over pxe.Interfaces) map[string]networkBooter {
+	return map[string]networkBooter{
+		"ilo-pxe": ilo.NewNetworkBoot(client, iloConfig(s), over.PXE), "ilo-ipxe": ilo.NewNetworkBoot(client, iloConfig(s), over.IPXE),
+		"irmc-pxe": over.PXE,
+	}
 }
 
 func openIRMC(client *redfish.Client, s *config.Settings, r ramdisks) vendorInterfaces {

@@ -81,7 +81,7 @@ func access(n *store.Node, cfg Config) (redfish.Access, error) {
 
 // consolePort is the node's console_port; 0 stands for none.
 func consolePort(n *store.Node) (int, error) {
-	return drivers.NetworkPort(n.DriverInfo, "console_port", 0)
+	return drivers.NetworkPort(n.DriverInfo, keyConsolePort, 0)
 }
 
 func address(n *store.Node, port int) (string, error) {

@@ -6,7 +6,8 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 )
 
-// Interfaces returns every interface of HPE's hardware types by its name. settings is where BIOS settings are kept; media, isos and publisher are those of
+// Interfaces returns the interfaces of HPE's hardware types by their names, but for NetworkBoot and Console, which stand on those of
+// others. settings is where BIOS settings are kept; media, isos and publisher are those of
 // redfish-virtual-media, with the kernel parameters of [ilo].
 func Interfaces(c *redfish.Client, cfg Config, settings Settings, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
 	publisher redfish.Publisher) map[drivers.InterfaceType]map[string]drivers.Interface {

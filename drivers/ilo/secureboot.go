@@ -97,6 +97,23 @@ func (b *base) setSecureBoot(ctx context.Context, t *drivers.Task, on bool) erro
 	})
 }
 
+// admitRamdisk makes a machine that is off start a ramdisk of ours: it switches secure boot off, or else sets the boot mode, for an
+// iLO does not take both at once.
+func (b *base) admitRamdisk(ctx context.Context, t *drivers.Task) error {
+	secure, err := b.disableSecureBoot(ctx, t)
+	if err != nil {
+		return err
+	}
+	if !secure {
+		return b.syncBootMode(ctx, t)
+	}
+	wanted, err := drivers.WantedBootMode(t.Node)
+	if err != nil || wanted != "" {
+		return err
+	}
+	return recordMode(ctx, t, store.BootModeUEFI)
+}
+
 // disableSecureBoot switches secure boot off on a machine that has it, for it would start no ramdisk. It tells whether it was on: then
 // the machine is in UEFI mode, and stays in it.
 func (b *base) disableSecureBoot(ctx context.Context, t *drivers.Task) (was bool, err error) {

@@ -38,21 +38,8 @@ type machine struct {
 	*redfish.Standard
 }
 
-// Ready switches secure boot off, or else sets the boot mode: an iLO does not take both at once.
-func (m *machine) Ready(ctx context.Context, t *drivers.Task) error {
-	secure, err := m.disableSecureBoot(ctx, t)
-	if err != nil {
-		return err
-	}
-	if !secure {
-		return m.syncBootMode(ctx, t)
-	}
-	wanted, err := drivers.WantedBootMode(t.Node)
-	if err != nil || wanted != "" {
-		return err
-	}
-	return recordMode(ctx, t, store.BootModeUEFI)
-}
+// Ready makes the machine start a ramdisk of ours.
+func (m *machine) Ready(ctx context.Context, t *drivers.Task) error { return m.admitRamdisk(ctx, t) }
 
 // BootDisk sets the boot device first and the modes after it, as ironic does.
 func (m *machine) BootDisk(ctx context.Context, t *drivers.Task) error {

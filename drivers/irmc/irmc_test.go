@@ -2,6 +2,8 @@ package irmc_test
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,25 @@ func TestDeployment(t *testing.T) {
 	}
 	wantChanges(t, tr, `POST /redfish/v1/Managers/iRMC/VirtualMedia/0/Actions/VirtualMedia.EjectMedia {}`,
 		`PATCH /redfish/v1/Systems/0 {"Boot":{"BootSourceOverrideEnabled":"Continuous","BootSourceOverrideTarget":"Hdd"}}`)
+}
+
+// irmc-pxe and pxe are one. An iRMC does not tell its boot mode.
+func TestDeploymentOverNetwork(t *testing.T) {
+	tr := redfishtest.Open(t, "testdata/irmc-s5.json", nil)
+	x := deployment(t, tr)
+	boots, tftp, _ := redfishtest.NetworkBoot(t)
+	x.Hardware.Boot = boots.PXE
+	if err := x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantChanges(t, tr, `PATCH /redfish/v1/Systems/0 {"Boot":{"BootSourceOverrideEnabled":"Once","BootSourceOverrideTarget":"Pxe"}}`)
+	if _, err := os.Stat(filepath.Join(tftp, x.Node.UUID, "config")); err != nil {
+		t.Error(err)
+	}
+	if err := x.Hardware.Boot.PrepareInstance(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	wantChanges(t, tr, `PATCH /redfish/v1/Systems/0 {"Boot":{"BootSourceOverrideEnabled":"Continuous","BootSourceOverrideTarget":"Hdd"}}`)
 }
 
 func TestVerification(t *testing.T) {
