@@ -28,6 +28,8 @@ var (
 		{name: "http", overNetwork: true, since: "29.0", refuses: map[string]string{"bios": httpNeedsUEFI}},
 		{name: "http-ipxe", overNetwork: true, since: "29.0", refuses: map[string]string{"bios": httpNeedsUEFI}},
 		{name: "ilo-virtual-media", bmc: "hpe", until: "35.0"},
+		{name: "ilo-pxe", bmc: "hpe", overNetwork: true, until: "35.0"},
+		{name: "ilo-ipxe", bmc: "hpe", overNetwork: true, until: "35.0"},
 	}
 	deployWays = []string{"direct", "iscsi"}
 	imageKinds = []imageKind{{"whole-disk", wholeDisk}, {"partition", aPartition}}
@@ -130,7 +132,7 @@ func enabledWays(t *testing.T, w *world) map[string]string {
 			continue
 		}
 		enabled["enabled_boot_interfaces"] += "," + way.name
-		if way.bmc != "" {
+		if way.bmc != "" && !strings.Contains(enabled["enabled_hardware_types"], "ilo5") {
 			enabled["enabled_hardware_types"] += ",ilo5"
 			enabled["enabled_power_interfaces"] += ",ilo"
 			enabled["enabled_management_interfaces"] += ",ilo5"
