@@ -95,7 +95,7 @@ var workRules = []rule{
 	{"BMC", func(s *situation) bool { return s.held() && s.failing(string(drivers.WithBMC)) != nil }, func(s *situation) Reason {
 		m := s.failing(string(drivers.WithBMC))
 		return Reason{"", "its BMC", fmt.Sprintf("%s failed %s: %s", m.Text, ago(s.now.Sub(m.Last)), m.Result),
-			"see whether the BMC is reachable from this host, and whether redfish_address, redfish_username and redfish_password " +
+			"see whether the BMC is reachable from this host, and whether its address, user name and password in driver_info " +
 				"are right: openstack baremetal node validate " + s.node.UUID}
 	}},
 	{"other images", func(s *situation) bool { return s.held() && s.doing("waiting for other images") }, func(s *situation) Reason {
@@ -214,6 +214,7 @@ var restRules = []rule{
 	{"silent BMC", func(s *situation) bool { return s.failing(string(drivers.WithBMC)) != nil }, func(s *situation) Reason {
 		m := s.failing(string(drivers.WithBMC))
 		return Reason{"", "its BMC, which the conductor asks for the power state", fmt.Sprintf("%s failed %s: %s", m.Text,
-			ago(s.now.Sub(m.Last)), m.Result), "see whether the BMC is reachable from this host; it is asked again by itself"}
+			ago(s.now.Sub(m.Last)), m.Result), "see whether the BMC is reachable from this host, and takes the user name and password of driver_info; " +
+			"it is asked again by itself"}
 	}},
 }

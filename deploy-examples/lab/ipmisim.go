@@ -78,7 +78,8 @@ mc_enable 0x20
 mc_add 0x72 0 no-device-sdrs 0x23 9 8 0x9f 0x2a7c 0xf03
 mc_enable 0x72
 `,
-		// What happens to the machine: each call is a line of the file calls; power and boot hold its state.
+		// What happens to the machine: each call is a line of the file calls; power and boot hold its state. Told to shut down it does
+		// so at once.
 		"machine": fmt.Sprintf(`#!/bin/sh
 cd %s || exit 1
 echo "$*" >>calls
@@ -86,7 +87,11 @@ verb=$1
 shift
 case $verb in
 get) for what; do echo "$what:$(cat "$what" 2>/dev/null || echo 0)"; done ;;
-set) while [ $# -gt 0 ]; do echo "$2" >"$1"; shift 2; done ;;
+set) while [ $# -gt 0 ]; do
+  echo "$2" >"$1"
+  if [ "$1" = shutdown ]; then echo 0 >power; fi
+  shift 2
+done ;;
 esac
 `, dir),
 		"power": "0\n", "boot": "default\n",

@@ -102,7 +102,11 @@ func (l *library) open(ctx context.Context, to target, suite string) (*client.Cl
 	if err := c.Connect(ctx); err != nil {
 		abandon(c)
 		why := l.failure(err, to)
-		why.mute = !why.silent && !mentions(why.text, badLogin...)
+		refused := mentions(why.text, badLogin...)
+		why.mute = !why.silent && !refused
+		if refused {
+			why.text = fmt.Sprintf("the BMC %s refuses ipmi_username or ipmi_password: %s", to.key(), why.text)
+		}
 		return nil, why
 	}
 	return c, nil
