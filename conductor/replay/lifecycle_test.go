@@ -71,7 +71,7 @@ func (w *world) compareInterfaces(t *testing.T, want, got map[string]any) {
 		}
 	}
 	for key, value := range got {
-		// What upstream's type does not have, here because the build lacks pxe and ipxe, is no matter of comparison.
+		// Upstream's manual-management has no fake (docs/compatibility.md).
 		if want[key] == nil && key != "manual-management/boot/fake" {
 			t.Errorf("%s is registered, which upstream does not have", key)
 		}

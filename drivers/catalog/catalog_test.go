@@ -182,6 +182,32 @@ func recordedRows(t *testing.T) map[string]bool {
 	return out
 }
 
+// The types without a boot interface of their own boot over the network, by what a release has for it. manual-management has fake
+// besides (docs/compatibility.md).
+func TestTypesThatBootOverTheNetwork(t *testing.T) {
+	boot := fake.NewBoot(fake.Config{})
+	older := parts()
+	older.PXE, older.IPXE = boot, boot
+	older.Vendors = map[drivers.InterfaceType]map[string]drivers.Interface{
+		drivers.TypePower: {"ipmitool": fake.NewPower(fake.Config{}), "snmp": fake.NewPower(fake.Config{})}}
+	newer := older
+	newer.HTTP, newer.HTTPIPXE = boot, boot
+	for _, c := range []struct {
+		parts catalog.Parts
+		want  []string
+	}{
+		{older, []string{"ipxe", "pxe"}},
+		{newer, []string{"ipxe", "pxe", "http-ipxe", "http"}},
+	} {
+		types := catalog.New(c.parts).Types
+		for name, want := range map[string][]string{"ipmi": c.want, "snmp": c.want, "manual-management": append(slices.Clone(c.want), "fake")} {
+			if got := types[name].Supported[drivers.TypeBoot]; !slices.Equal(got, want) {
+				t.Errorf("boot interfaces of %s: %v, want %v", name, got, want)
+			}
+		}
+	}
+}
+
 func TestEmptyListEnablesEachTypesFirstChoice(t *testing.T) {
 	e := enable(t, stock("manual-management", "redfish"))
 	if got := e.Catalog.Names(drivers.TypePower); !slices.Equal(got, []string{"agent", "redfish"}) {
