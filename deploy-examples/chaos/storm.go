@@ -252,7 +252,7 @@ func (s *storm) deploy(ctx context.Context, n int, over <-chan struct{}) (again 
 	if err := s.site.order(ctx, node, "active", "available"); err != nil {
 		return false, err
 	}
-	r, err := s.awaitRest(ctx, node)
+	r, err := s.awaitRest(ctx, node, over)
 	if err != nil {
 		return false, err
 	}
@@ -267,7 +267,7 @@ func (s *storm) deploy(ctx context.Context, n int, over <-chan struct{}) (again 
 	if err := s.site.order(ctx, node, "deleted", "active"); err != nil {
 		return false, err
 	}
-	if r, err = s.awaitRest(ctx, node); err != nil {
+	if r, err = s.awaitRest(ctx, node, over); err != nil {
 		return false, err
 	}
 	if r.state != "available" || r.moving() {
@@ -276,11 +276,17 @@ func (s *storm) deploy(ctx context.Context, n int, over <-chan struct{}) (again 
 	return true, s.site.choose(ctx, node, s.site.instance(n))
 }
 
-// awaitRest waits until a node does not move, or has not moved for quietTime. The database may be away meanwhile.
-func (s *storm) awaitRest(ctx context.Context, node string) (row, error) {
+// awaitRest waits until a node does not move, or has not moved for quietTime since the storm is over. Before that a flow may be
+// struck again and again, and only begin anew each time. The database may be away meanwhile.
+func (s *storm) awaitRest(ctx context.Context, node string, over <-chan struct{}) (row, error) {
 	var last row
 	since := time.Now()
 	for {
+		select {
+		case <-over:
+		default:
+			since = time.Now()
+		}
 		if err := drivers.Pause(ctx, pollPause); err != nil {
 			return last, err
 		}
