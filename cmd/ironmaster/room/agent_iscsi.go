@@ -81,15 +81,6 @@ func (e *exported) withdraw() error {
 	return err
 }
 
-// BreakISCSI takes away the target that the machine's disk is behind, as when a cable is pulled out. It tells whether there was
-// one.
-func (m *Machine) BreakISCSI() (bool, error) {
-	m.target.mu.Lock()
-	was := m.target.daemon != nil
-	m.target.mu.Unlock()
-	return was, m.target.withdraw()
-}
-
 // startISCSITarget is the command of ironic-python-agent's extension iscsi, which it had until Wallaby: it exposes the disk.
 // Asked again it takes the former target away first, as the plug-in for today's agents does (deploy-examples/iscsi-ramdisk).
 func startISCSITarget(ctx context.Context, a *agent, p params) (any, error) {
