@@ -46,7 +46,7 @@ func TestConsoleDriverInfo(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.want != "" {
-			wantError(t, err, c.kind, c.want)
+			redfishtest.WantError(t, err, c.kind, c.want)
 		}
 		if !maps.Equal(x.Node.DriverInfo, before) {
 			t.Errorf("%s: driver_info has become %v", name, x.Node.DriverInfo)

@@ -121,12 +121,12 @@ func TestBootOverHTTPS(t *testing.T) {
 func TestBootOverHTTPSIsRefused(t *testing.T) {
 	tr := redfishtest.Open(t, trees["iLO 5"], machine)
 	x, _ := deployment(t, tr, uefiHTTPS, "http://192.0.2.1:8182")
-	wantError(t, x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil), store.IloOperationNotSupported, "A secure URL is expected")
+	redfishtest.WantError(t, x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil), store.IloOperationNotSupported, "A secure URL is expected")
 	x.Node.InstanceInfo["image_source"] = "http://images/disk"
-	wantError(t, x.Hardware.Boot.Validate(t.Context(), x), store.InvalidParameterValue,
+	redfishtest.WantError(t, x.Hardware.Boot.Validate(t.Context(), x), store.InvalidParameterValue,
 		"Insecure URLs are provided for ['http://images/disk']")
 	tr.Set("/redfish/v1/systems/1/bios", redfishtest.Object{"Attributes": redfishtest.Object{"BootMode": "LegacyBios"}})
-	wantError(t, x.Hardware.Boot.Validate(t.Context(), x), store.InvalidParameterValue, "required to be in 'UEFI' boot mode")
+	redfishtest.WantError(t, x.Hardware.Boot.Validate(t.Context(), x), store.InvalidParameterValue, "required to be in 'UEFI' boot mode")
 }
 
 // run carries out a step by its name.

@@ -93,22 +93,6 @@ func wantChanges(t *testing.T, tr *redfishtest.Tree, want ...string) {
 	}
 }
 
-func wantError(t *testing.T, err error, kind store.Kind, parts ...string) {
-	t.Helper()
-	if store.KindOf(err) != kind {
-		t.Errorf("got %v of kind %q, want kind %s", err, store.KindOf(err), kind)
-		return
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not say %q", err, part)
-		}
-	}
-	if strings.Contains(err.Error(), redfishtest.Password) {
-		t.Errorf("%q tells the password", err)
-	}
-}
-
 // button is the power button's action of a generation, as recorded.
 func button(generation string) string {
 	if generation == "iLO 4" {
@@ -165,7 +149,7 @@ func TestPowerThatDoesNotChange(t *testing.T) {
 	})
 	x, _ := task(t, tr, config())
 	err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOff, 20*time.Millisecond)
-	wantError(t, err, store.PowerStateFailure, "Failed to set node power state to power off.")
+	redfishtest.WantError(t, err, store.PowerStateFailure, "Failed to set node power state to power off.")
 	tr.Set("/redfish/v1/Systems/1", redfishtest.Object{"PowerState": nil})
 	if state, err := x.Hardware.Power.PowerState(t.Context(), x); state != store.PowerError || err != nil {
 		t.Errorf("state %q, %v", state, err)
@@ -199,7 +183,7 @@ func TestBootDevice(t *testing.T) {
 				t.Errorf("%s: %+v, %v", c.device, device, err)
 			}
 		}
-		wantError(t, m.SetBootDevice(t.Context(), x, "floppy", false), store.InvalidParameterValue, "Invalid boot device floppy specified.")
+		redfishtest.WantError(t, m.SetBootDevice(t.Context(), x, "floppy", false), store.InvalidParameterValue, "Invalid boot device floppy specified.")
 	})
 }
 
@@ -231,7 +215,7 @@ func TestBootMode(t *testing.T) {
 		err := m.SetBootMode(t.Context(), x, store.BootModeBIOS)
 		if generation == "iLO 6" || generation == "iLO 7" {
 			// Gen11 and newer start in UEFI alone.
-			wantError(t, err, store.InvalidParameterValue, "The given boot mode 'bios' is not supported.")
+			redfishtest.WantError(t, err, store.InvalidParameterValue, "The given boot mode 'bios' is not supported.")
 			return
 		}
 		if err != nil {
@@ -243,7 +227,7 @@ func TestBootMode(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantChanges(t, tr, settings(generation)+attributes(generation, `{"BootMode":"Uefi","UefiOptimizedBoot":"Enabled"}`))
-		wantError(t, m.SetBootMode(t.Context(), x, "none"), store.InvalidParameterValue, "The given boot mode 'none' is not supported.")
+		redfishtest.WantError(t, m.SetBootMode(t.Context(), x, "none"), store.InvalidParameterValue, "The given boot mode 'none' is not supported.")
 	})
 }
 
@@ -264,7 +248,7 @@ func TestSecureBoot(t *testing.T) {
 		wantChanges(t, tr)
 		tr.Remove("/redfish/v1/Systems/1/SecureBoot")
 		_, err := m.SecureBoot(t.Context(), x)
-		wantError(t, err, store.UnsupportedDriverExtension, "get_secure_boot_state")
+		redfishtest.WantError(t, err, store.UnsupportedDriverExtension, "get_secure_boot_state")
 	})
 }
 
@@ -272,7 +256,7 @@ func TestInterruptAndVendor(t *testing.T) {
 	each(t, func(t *testing.T, tr *redfishtest.Tree, x *drivers.Task, generation string) {
 		m := x.Hardware.Management
 		tr.Set("/redfish/v1/Systems/1", redfishtest.Object{"PowerState": "Off"})
-		wantError(t, m.InjectNMI(t.Context(), x), store.IloOperationError,
+		redfishtest.WantError(t, m.InjectNMI(t.Context(), x), store.IloOperationError,
 			"Injecting NMI for node node-1 failed, error: ", "Server is not in powered on state.")
 		tr.Set("/redfish/v1/Systems/1", redfishtest.Object{"PowerState": "On"})
 		if err := m.InjectNMI(t.Context(), x); err != nil {
@@ -290,10 +274,10 @@ func TestRefusalsAreTheIronicOnes(t *testing.T) {
 	x, _ := task(t, tr, config())
 	x.Node.DriverInfo["ilo_password"] = "wrong"
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.IloOperationError, "iLO get_power_status failed, error: ", "HTTP 401")
+	redfishtest.WantError(t, err, store.IloOperationError, "iLO get_power_status failed, error: ", "HTTP 401")
 	x.Node.DriverInfo["ilo_address"], x.Node.DriverInfo["client_port"] = "127.0.0.1", 1
 	err = x.Hardware.Management.SetBootDevice(t.Context(), x, store.BootDeviceDisk, true)
-	wantError(t, err, store.IloOperationError, "Setting disk as boot device failed, error: ", "connection refused")
+	redfishtest.WantError(t, err, store.IloOperationError, "Setting disk as boot device failed, error: ", "connection refused")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := x.Hardware.Power.PowerState(ctx, x); !errors.Is(err, context.Canceled) {

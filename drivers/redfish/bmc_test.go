@@ -17,6 +17,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	user     = "admin"
-	password = "s3cret-pass"
+	password = redfishtest.Password
 	systemAt = "/redfish/v1/Systems/1"
 )
 
@@ -303,20 +304,4 @@ func task(client *redfish.Client, address string) (*drivers.Task, *worker) {
 		DriverInternalInfo: store.Dict{}}
 	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{
 		Power: redfish.NewPower(client), Management: redfish.NewManagement(client, "uefi")}}, w
-}
-
-func wantError(t *testing.T, err error, kind store.Kind, parts ...string) {
-	t.Helper()
-	if store.KindOf(err) != kind {
-		t.Errorf("got %v of kind %q, want kind %s", err, store.KindOf(err), kind)
-		return
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not say %q", err, part)
-		}
-	}
-	if strings.Contains(err.Error(), password) {
-		t.Errorf("%q tells the password", err)
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -225,20 +226,20 @@ func TestBootModeOfAnEmulator(t *testing.T) {
 		t.Errorf("boot mode %q, secure boot %v", x.Node.BootMode, x.Node.SecureBoot)
 	}
 	_, err := m.SecureBoot(t.Context(), x)
-	wantError(t, err, store.UnsupportedDriverExtension)
-	wantError(t, m.SetSecureBoot(t.Context(), x, true), store.RedfishError, "requires UEFI")
-	wantError(t, m.SetSecureBoot(t.Context(), x, false), store.UnsupportedDriverExtension)
+	redfishtest.WantError(t, err, store.UnsupportedDriverExtension)
+	redfishtest.WantError(t, m.SetSecureBoot(t.Context(), x, true), store.RedfishError, "requires UEFI")
+	redfishtest.WantError(t, m.SetSecureBoot(t.Context(), x, false), store.UnsupportedDriverExtension)
 }
 
 // Its extended information would say "Base.1.0.GeneralError" and nothing else.
 func TestErrorsOfAnEmulatorSayWhatHappened(t *testing.T) {
 	e, x, _ := emulated(t, "UEFI")
 	err := x.Hardware.Management.SetBootDevice(t.Context(), x, store.BootDeviceCDROM, false)
-	wantError(t, err, store.RedfishError, "HTTP 500", "Target device Cd does not exist in the machine")
+	redfishtest.WantError(t, err, store.RedfishError, "HTTP 500", "Target device Cd does not exist in the machine")
 	if e.boot != "Hdd" {
 		t.Errorf("boot device %s", e.boot)
 	}
 	x.Node.DriverInfo["redfish_password"] = "wrong-" + password
 	_, err = x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishError, "HTTP 401", "Authorization required")
+	redfishtest.WantError(t, err, store.RedfishError, "HTTP 401", "Authorization required")
 }

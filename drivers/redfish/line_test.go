@@ -9,6 +9,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -59,17 +60,17 @@ func TestSilentBMCIsLeftAlone(t *testing.T) {
 		_, err := x.Hardware.Power.PowerState(t.Context(), x)
 		return err
 	}
-	wantError(t, power(false), store.RedfishConnectionError, "Unable to connect to "+b.url)
+	redfishtest.WantError(t, power(false), store.RedfishConnectionError, "Unable to connect to "+b.url)
 	if c.Silent() != 1 {
 		t.Fatalf("%d BMCs count as silent", c.Silent())
 	}
 	before := asked.Load()
-	wantError(t, power(true), store.RedfishConnectionError, "Redfish connection failed for node node-1: Unable to connect to "+b.url,
+	redfishtest.WantError(t, power(true), store.RedfishConnectionError, "Redfish connection failed for node node-1: Unable to connect to "+b.url,
 		"it has not answered since "+time.Now().UTC().Format("2006-"), "requests in a row")
 	if asked.Load() != before {
 		t.Error("a silent BMC was asked for work that nobody waits for")
 	}
-	wantError(t, power(false), store.RedfishConnectionError, b.url)
+	redfishtest.WantError(t, power(false), store.RedfishConnectionError, b.url)
 	if asked.Load() == before {
 		t.Error("the BMC was not asked although somebody waits for it")
 	}
@@ -113,7 +114,7 @@ func TestSilentBMCsDelayNoOthers(t *testing.T) {
 		waiting.Go(func() {
 			_, err := x.Hardware.Power.PowerState(t.Context(), x)
 			through.Add(1)
-			wantError(t, err, store.RedfishConnectionError, "Unable to connect")
+			redfishtest.WantError(t, err, store.RedfishConnectionError, "Unable to connect")
 		})
 		<-held
 	}

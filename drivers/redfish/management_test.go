@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -79,15 +80,15 @@ func TestBootDeviceErrors(t *testing.T) {
 	b := newBMC(t)
 	x, _ := task(open(t, quick()), b.url)
 	m := x.Hardware.Management
-	wantError(t, m.SetBootDevice(t.Context(), x, "floppy", false), store.InvalidParameterValue, "Invalid boot device floppy")
+	redfishtest.WantError(t, m.SetBootDevice(t.Context(), x, "floppy", false), store.InvalidParameterValue, "Invalid boot device floppy")
 	b.refuse = func(string, object) (int, string) { return 400, "no way" }
-	wantError(t, m.SetBootDevice(t.Context(), x, "pxe", false), store.RedfishError,
+	redfishtest.WantError(t, m.SetBootDevice(t.Context(), x, "pxe", false), store.RedfishError,
 		"Redfish exception occurred. Error: Redfish set boot device failed for node node-1. Error: ", "no way")
 	b.set(func() {
 		b.system["Boot"].(object)["BootSourceOverrideTarget@Redfish.AllowableValues"] = []any{"None", "Pxe"}
 	})
 	b.changes()
-	wantError(t, m.SetBootDevice(t.Context(), x, "cdrom", false), store.RedfishError, "allows the boot targets [None Pxe]")
+	redfishtest.WantError(t, m.SetBootDevice(t.Context(), x, "cdrom", false), store.RedfishError, "allows the boot targets [None Pxe]")
 	if got := b.changes(); len(got) != 0 {
 		t.Errorf("sent %q", got)
 	}
@@ -128,10 +129,10 @@ func TestBootMode(t *testing.T) {
 		t.Errorf("setting bios: %v, %v", err, b.boot("Mode"))
 	}
 	b.refuse = func(string, object) (int, string) { return 400, "fixed" }
-	wantError(t, m.SetBootMode(t.Context(), x, "uefi"), store.RedfishError,
+	redfishtest.WantError(t, m.SetBootMode(t.Context(), x, "uefi"), store.RedfishError,
 		"Setting boot mode to uefi failed for node node-1. Error: ", "fixed")
 	b.set(func() { delete(b.system["Boot"].(object), "BootSourceOverrideMode") })
-	wantError(t, m.SetBootMode(t.Context(), x, "uefi"), store.UnsupportedDriverExtension)
+	redfishtest.WantError(t, m.SetBootMode(t.Context(), x, "uefi"), store.UnsupportedDriverExtension)
 }
 
 func TestSecureBoot(t *testing.T) {
@@ -140,7 +141,7 @@ func TestSecureBoot(t *testing.T) {
 	m := x.Hardware.Management
 	// The link leads nowhere: the same as no secure boot.
 	_, err := m.SecureBoot(t.Context(), x)
-	wantError(t, err, store.UnsupportedDriverExtension)
+	redfishtest.WantError(t, err, store.UnsupportedDriverExtension)
 	at := systemAt + "/SecureBoot"
 	b.set(func() { b.media[at] = object{"@odata.id": at, "Id": "SecureBoot", "SecureBootEnable": false} })
 	if on, err := m.SecureBoot(t.Context(), x); err != nil || on {
@@ -154,7 +155,7 @@ func TestSecureBoot(t *testing.T) {
 		t.Errorf("setting what is set: %v", err)
 	}
 	b.set(func() { b.system["Boot"].(object)["BootSourceOverrideMode"] = "Legacy" })
-	wantError(t, m.SetSecureBoot(t.Context(), x, false), store.RedfishError,
+	redfishtest.WantError(t, m.SetSecureBoot(t.Context(), x, false), store.RedfishError,
 		"Redfish exception occurred. Error: Configuring secure boot requires UEFI for node node-1")
 	b.set(func() {
 		b.media[at]["Actions"] = object{"#SecureBoot.ResetKeys": object{"target": at + "/Actions/SecureBoot.ResetKeys"}}
@@ -189,8 +190,8 @@ func TestIndicators(t *testing.T) {
 		t.Errorf("%s, %v", state, err)
 	}
 	_, err = m.IndicatorState(t.Context(), x, "system", "other")
-	wantError(t, err, store.MissingParameterValue, "Unknown indicator other for component system of node node-1")
-	wantError(t, m.SetIndicatorState(t.Context(), x, "system", id, "purple"), store.InvalidParameterValue)
+	redfishtest.WantError(t, err, store.MissingParameterValue, "Unknown indicator other for component system of node node-1")
+	redfishtest.WantError(t, m.SetIndicatorState(t.Context(), x, "system", id, "purple"), store.InvalidParameterValue)
 }
 
 func TestNMIAndVendor(t *testing.T) {

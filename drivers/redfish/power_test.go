@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -51,12 +52,12 @@ func TestPowerRefused(t *testing.T) {
 	b.set(func() { b.system["PowerState"] = "On" })
 	x, _ := task(open(t, quick()), b.url)
 	p := x.Hardware.Power
-	wantError(t, p.SetPowerState(t.Context(), x, store.SoftReboot, 0), store.RedfishError,
+	redfishtest.WantError(t, p.SetPowerState(t.Context(), x, store.SoftReboot, 0), store.RedfishError,
 		"Redfish exception occurred. Error: Setting power state to soft rebooting failed for node node-1. Error: ",
 		"GracefulRestart", b.url)
-	wantError(t, p.SetPowerState(t.Context(), x, "sideways", 0), store.InvalidParameterValue)
+	redfishtest.WantError(t, p.SetPowerState(t.Context(), x, "sideways", 0), store.InvalidParameterValue)
 	b.refuse = func(string, object) (int, string) { return 409, "busy" }
-	wantError(t, p.Reboot(t.Context(), x, 0), store.RedfishError,
+	redfishtest.WantError(t, p.Reboot(t.Context(), x, 0), store.RedfishError,
 		"Reboot failed for node node-1 when setting power state to power off. Error: ", "HTTP 409", "busy")
 }
 
@@ -90,7 +91,7 @@ func TestPowerThatDoesNotChange(t *testing.T) {
 	b.power = func(*bmc, string) {}
 	x, _ := task(open(t, quick()), b.url)
 	err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOn, 30*time.Millisecond)
-	wantError(t, err, store.PowerStateFailure)
+	redfishtest.WantError(t, err, store.PowerStateFailure)
 	if want := "Failed to set node power state to power on."; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}

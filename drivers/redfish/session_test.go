@@ -25,6 +25,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -105,7 +106,7 @@ func TestReplacedCertificateAuthority(t *testing.T) {
 	first.Close()
 	second := renewed(t, b, first.Listener.Addr().String())
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishConnectionError, "certificate is not trusted")
+	redfishtest.WantError(t, err, store.RedfishConnectionError, "certificate is not trusted")
 	trust(second)
 	if _, err := x.Hardware.Power.PowerState(t.Context(), x); err != nil {
 		t.Errorf("after the file was replaced: %v", err)
@@ -121,7 +122,7 @@ func TestChangedPasswordGetsItsOwnSession(t *testing.T) {
 	}
 	x.Node.DriverInfo["redfish_password"] = "another-pass"
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishError, "HTTP 401", b.url, "user name and password")
+	redfishtest.WantError(t, err, store.RedfishError, "HTTP 401", b.url, "user name and password")
 	if strings.Contains(err.Error(), "another-pass") {
 		t.Errorf("%q tells the password", err)
 	}
@@ -134,7 +135,7 @@ func TestWrongPassword(t *testing.T) {
 		x.Node.DriverInfo["redfish_auth_type"] = auth
 		x.Node.DriverInfo["redfish_password"] = "wrong-pass"
 		_, err := x.Hardware.Power.PowerState(t.Context(), x)
-		wantError(t, err, store.RedfishError, "Redfish exception occurred. Error: ", b.url, "HTTP 401",
+		redfishtest.WantError(t, err, store.RedfishError, "Redfish exception occurred. Error: ", b.url, "HTTP 401",
 			"the user name and password in driver_info")
 		if strings.Contains(err.Error(), "wrong-pass") {
 			t.Errorf("%q tells the password", err)
@@ -156,7 +157,7 @@ func TestBMCWithoutSessions(t *testing.T) {
 	}
 	x.Node.DriverInfo["redfish_auth_type"] = "session"
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishError, "HTTP 404", "no session service")
+	redfishtest.WantError(t, err, store.RedfishError, "HTTP 404", "no session service")
 }
 
 func TestCacheOfSessions(t *testing.T) {
@@ -187,7 +188,7 @@ func TestRootPrefixAndSystem(t *testing.T) {
 	}
 	x.Node.DriverInfo["redfish_system_id"] = "/redfish/v1/Systems/2"
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishError, "HTTP 404", b.url)
+	redfishtest.WantError(t, err, store.RedfishError, "HTTP 404", b.url)
 }
 
 func TestAnswersThatAreNotRedfish(t *testing.T) {
@@ -210,7 +211,7 @@ func TestAnswersThatAreNotRedfish(t *testing.T) {
 		b.raw = c.answer
 		x, _ := task(open(t, quick()), b.url)
 		_, err := x.Hardware.Power.PowerState(t.Context(), x)
-		wantError(t, err, store.RedfishError, b.url, c.want)
+		redfishtest.WantError(t, err, store.RedfishError, b.url, c.want)
 		if err != nil && len(err.Error()) > 800 {
 			t.Errorf("%s: the text has %d bytes", name, len(err.Error()))
 		}
@@ -233,7 +234,7 @@ func TestUnreachable(t *testing.T) {
 	closed.Close()
 	x, _ := task(open(t, quick()), address)
 	_, err = x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishConnectionError,
+	redfishtest.WantError(t, err, store.RedfishConnectionError,
 		"Redfish connection failed for node node-1: Unable to connect to "+address, "connection refused")
 }
 
@@ -262,7 +263,7 @@ func TestSilentBMC(t *testing.T) {
 	cfg.ConnectTimeout, cfg.ReadTimeout = 20*time.Millisecond, 20*time.Millisecond
 	x, _ := task(open(t, cfg), b.url)
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishConnectionError, b.url, "no answer within 20ms")
+	redfishtest.WantError(t, err, store.RedfishConnectionError, b.url, "no answer within 20ms")
 
 	// A caller who gives up does not wait for the BMC.
 	x, _ = task(open(t, quick()), b.url)
@@ -288,7 +289,7 @@ func TestCertificates(t *testing.T) {
 	c := open(t, quick())
 	x, _ := task(c, server.URL)
 	_, err := x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.RedfishConnectionError, server.URL, "certificate is not trusted", "redfish_verify_ca")
+	redfishtest.WantError(t, err, store.RedfishConnectionError, server.URL, "certificate is not trusted", "redfish_verify_ca")
 	for _, verify := range []any{bundle, dir, false, "no"} {
 		x.Node.DriverInfo["redfish_verify_ca"] = verify
 		if _, err := x.Hardware.Power.PowerState(t.Context(), x); err != nil {
@@ -301,7 +302,7 @@ func TestCertificates(t *testing.T) {
 	}
 	x.Node.DriverInfo["redfish_verify_ca"] = empty
 	_, err = x.Hardware.Power.PowerState(t.Context(), x)
-	wantError(t, err, store.InvalidParameterValue, empty)
+	redfishtest.WantError(t, err, store.InvalidParameterValue, empty)
 }
 
 // renewed serves b at an address that was another server's, with a new certificate.

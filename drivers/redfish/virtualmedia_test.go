@@ -22,6 +22,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/bootiso"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -315,7 +316,7 @@ func TestInsertRefused(t *testing.T) {
 		return 500, "cannot read " + body["Image"].(string)
 	}
 	err := x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil)
-	wantError(t, err, store.RedfishError, "Inserting virtual media failed for node node-1. Error: ", "cannot read ***")
+	redfishtest.WantError(t, err, store.RedfishError, "Inserting virtual media failed for node node-1. Error: ", "cannot read ***")
 	if strings.Contains(err.Error(), p.url) || tries != 3 {
 		t.Errorf("%d tries, %q", tries, err)
 	}
@@ -329,10 +330,10 @@ func TestInsertRefused(t *testing.T) {
 		t.Errorf("with the protocol: %v", err)
 	}
 	b.set(func() { clear(b.media) })
-	wantError(t, x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil), store.InvalidParameterValue,
+	redfishtest.WantError(t, x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil), store.InvalidParameterValue,
 		"No suitable virtual media device found")
 	x.Node.DriverInfo["kernel_append_params"] = strings.Repeat("x", 3000)
-	wantError(t, x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil), store.ImageCreationFailed, "2047")
+	redfishtest.WantError(t, x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil), store.ImageCreationFailed, "2047")
 }
 
 func TestOldDellIsRefused(t *testing.T) {
@@ -341,7 +342,7 @@ func TestOldDellIsRefused(t *testing.T) {
 	x, w, _ := vmedia(t, b, mediaConfig())
 	x.Node.Properties["vendor"] = "Dell Inc."
 	err := x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil)
-	wantError(t, err, store.InvalidParameterValue)
+	redfishtest.WantError(t, err, store.InvalidParameterValue)
 	want := "The redfish-virtual-media boot interface is not suitable for node node-1 with vendor Dell Inc. and BMC version " +
 		"5.10.00.00, upgrade to 6.00.00.00 or newer or use idrac-redfish-virtual-media instead"
 	if err.Error() != want || len(w.power) != 0 {
