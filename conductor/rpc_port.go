@@ -110,12 +110,12 @@ func (t *task) checkPhysicalNetwork(ctx context.Context, port *store.Port, chang
 			continue
 		}
 		if !equalPtr(other.PhysicalNetwork, port.PhysicalNetwork) {
-			group, err := t.c.db.PortgroupUUID(ctx, *port.PortgroupID)
+			group, err := t.c.db.Portgroup(ctx, strconv.FormatInt(*port.PortgroupID, 10))
 			if err != nil {
 				return err
 			}
 			return store.Errorf(store.Conflict, "Port with physical network %s cannot become a member of port group %s which "+
-				"has ports in physical network %s.", networkName(port), group, networkName(other))
+				"has ports in physical network %s.", networkName(port), group.UUID, networkName(other))
 		}
 	}
 	return nil

@@ -133,7 +133,8 @@ func (p *workerProcess) run(ctx context.Context) error {
 // rowVersions are the object versions that rows are written in.
 func rowVersions(codec *objects.Codec) map[string]string {
 	versions := map[string]string{}
-	for _, name := range []string{"Node", "Port", "Conductor", "Trait", "NodeHistory", "Allocation", "BIOSSetting"} {
+	for _, name := range []string{"Node", "Port", "Portgroup", "VolumeConnector", "VolumeTarget", "Allocation", "Conductor",
+		"Trait", "NodeHistory", "BIOSSetting"} {
 		versions[name] = codec.Version(name)
 	}
 	return versions

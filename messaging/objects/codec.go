@@ -58,6 +58,7 @@ var introduced = map[string]map[string]int{
 	"Port": {
 		"node_uuid": 11, "description": 12, "vendor": 13, "category": 15, "available_for_dynamic_portgroup": 16,
 	},
+	"Portgroup": {"node_uuid": 5, "physical_network": 7, "category": 8, "dynamic_portgroup": 9},
 }
 
 // sticky fields stay on an object that is written at a version below theirs: ironic has no conversion rule for them.
@@ -72,6 +73,9 @@ func (c *Codec) EncodeNode(n *store.Node) *Object {
 
 // EncodePort returns the reply form of a port.
 func (c *Codec) EncodePort(p *store.Port) *Object { return c.encode("Port", p) }
+
+// EncodePortgroup returns the reply form of a port group.
+func (c *Codec) EncodePortgroup(p *store.Portgroup) *Object { return c.encode("Portgroup", p) }
 
 func (c *Codec) encode(name string, model any) *Object {
 	o := NewPayload(name, c.Version(name), Fields(model))
@@ -109,6 +113,8 @@ func Fields(model any) map[string]any {
 	case *store.Node:
 		data["traits"] = append([]string{}, m.Traits...)
 	case *store.Port:
+		data["node_uuid"] = encodeField(reflect.ValueOf(m.NodeUUID), false)
+	case *store.Portgroup:
 		data["node_uuid"] = encodeField(reflect.ValueOf(m.NodeUUID), false)
 	}
 	return data

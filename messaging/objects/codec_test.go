@@ -278,7 +278,7 @@ func TestTimesAreWholeSecondsInUTC(t *testing.T) {
 
 // Every field of the model has an encoding: null, a scalar, an object or a list.
 func TestEveryFieldHasAnEncoding(t *testing.T) {
-	for _, model := range []any{&store.Node{}, &store.Port{}} {
+	for _, model := range []any{&store.Node{}, &store.Port{}, &store.Portgroup{}} {
 		for name, value := range Fields(model) {
 			switch value.(type) {
 			case nil, string, bool, int64, store.Dict, []string:

@@ -36,22 +36,54 @@ func (c *Codec) DecodeNode(raw json.RawMessage) (n *store.Node, changes []string
 
 // DecodePort reads a port out of a request, as DecodeNode does a node.
 func (c *Codec) DecodePort(raw json.RawMessage) (p *store.Port, changes []string, err error) {
-	prim, err := c.parse(raw, "Port")
+	p = &store.Port{}
+	changes, err = c.decode(raw, "Port", p, &p.Version, map[string]*string{"node_uuid": &p.NodeUUID})
+	if err == nil {
+		err = canonicalMAC(&p.Address)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	p = &store.Port{Version: prim.version}
-	if err := prim.into(p, map[string]*string{"node_uuid": &p.NodeUUID}); err != nil {
+	return p, changes, nil
+}
+
+// DecodePortgroup reads a port group out of a request, as DecodeNode does a node.
+func (c *Codec) DecodePortgroup(raw json.RawMessage) (p *store.Portgroup, changes []string, err error) {
+	p = &store.Portgroup{}
+	changes, err = c.decode(raw, "Portgroup", p, &p.Version, map[string]*string{"node_uuid": &p.NodeUUID})
+	if err == nil {
+		err = canonicalMAC(&p.Address)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	if _, ok := prim.data["address"]; ok && p.Address != "" {
-		mac, err := net.ParseMAC(p.Address)
-		if err != nil || len(mac) != 6 || len(p.Address) != 17 || strings.ContainsAny(p.Address, "-.") {
-			return nil, nil, store.Errorf(store.InvalidMAC, "Expected a MAC address but received %s.", p.Address)
-		}
-		p.Address = mac.String()
+	return p, changes, nil
+}
+
+// decode fills a model from an object of the given name. extra are fields outside of the table.
+func (c *Codec) decode(raw json.RawMessage, name string, model any, version *string, extra map[string]*string) (changes []string, err error) {
+	p, err := c.parse(raw, name)
+	if err != nil {
+		return nil, err
 	}
-	return p, prim.changes, nil
+	*version = p.version
+	if err := p.into(model, extra); err != nil {
+		return nil, err
+	}
+	return p.changes, nil
+}
+
+// canonicalMAC refuses what is no MAC address; none at all is fine.
+func canonicalMAC(address *string) error {
+	if *address == "" {
+		return nil
+	}
+	mac, err := net.ParseMAC(*address)
+	if err != nil || len(mac) != 6 || len(*address) != 17 || strings.ContainsAny(*address, "-.") {
+		return store.Errorf(store.InvalidMAC, "Expected a MAC address but received %s.", *address)
+	}
+	*address = mac.String()
+	return nil
 }
 
 // primitive is an object whose envelope was found good.

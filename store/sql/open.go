@@ -76,7 +76,8 @@ type DB struct {
 	nodes      *rows[store.Node]
 	nodeByUUID *prepared
 	nodeByID   *prepared
-	ports      *rows[store.Port]
+	ports      *records[store.Port]
+	portgroups *records[store.Portgroup]
 	conductors *rows[store.Conductor]
 	versions   atomic.Pointer[map[string]string]
 	// registrations keep a process whose host was started anew elsewhere from writing.
@@ -114,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	// A row comes once for each trait of its node.
 	node := "SELECT " + db.nodes.columns + ", node_traits.trait FROM nodes LEFT JOIN node_traits ON node_traits.node_id = nodes.id"
 	db.nodeByUUID, db.nodeByID = &prepared{text: node + " WHERE nodes.uuid = ?"}, &prepared{text: node + " WHERE nodes.id = ?"}
-	db.ports = newRows[store.Port](db, "ports")
+	db.ports, db.portgroups = newPorts(db), newPortgroups(db)
 	db.conductors = newRows[store.Conductor](db, "conductors")
 	return db, nil
 }

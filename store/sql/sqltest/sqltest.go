@@ -25,8 +25,8 @@ var schema string
 
 // Versions are the object versions of ironic 21.4.
 func Versions() map[string]string {
-	return map[string]string{"Node": "1.37", "Port": "1.11", "Conductor": "1.3", "Trait": "1.0", "NodeHistory": "1.0",
-		"Allocation": "1.1", "BIOSSetting": "1.1"}
+	return map[string]string{"Node": "1.37", "Port": "1.11", "Portgroup": "1.5", "VolumeConnector": "1.0", "VolumeTarget": "1.0",
+		"Allocation": "1.1", "Conductor": "1.3", "Trait": "1.0", "NodeHistory": "1.0", "BIOSSetting": "1.1"}
 }
 
 // Open opens a fresh database, which is closed and gone when the test ends.
