@@ -206,7 +206,7 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 		return false
 	case err != nil:
 		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))
-		text := fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, pythonRepr(t.Node.CleanStep), err)
+		text := fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, store.PythonRepr(t.Node.CleanStep), err)
 		if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
 			agent.CollectLogs(ctx, t.Task, "cleaning", true)
 		}

@@ -90,7 +90,7 @@ func stepText(step store.Dict) string {
 	var parts []string
 	for _, key := range slices.Concat(order, rest) {
 		if value, ok := step[key]; ok {
-			parts = append(parts, reprString(key)+": "+pythonRepr(value))
+			parts = append(parts, store.PythonRepr(key)+": "+store.PythonRepr(value))
 		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"

@@ -235,6 +235,16 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 	case drivers.StepVersionMismatch:
 		return t.restartSteps(ctx, agent, kind)
 	}
+	if s := t.offeredStep(kind, current); s != nil && s.Finish != nil {
+		if err := s.Finish.Run(ctx, t.Task, status.Result); err != nil {
+			if lost(err) || ctx.Err() != nil {
+				return err
+			}
+			t.stepFailed(ctx, kind, fmt.Sprintf("For node %s, post %s step hook %s failed for %s step %s.%s", t.Node.UUID, kind,
+				s.Finish.Name, kind, store.PythonRepr(current), withKind(err)))
+			return nil
+		}
+	}
 	if current.Bool("reboot_requested", false) {
 		t.rebootAfterStep(ctx, agent, kind)
 		return nil
@@ -276,7 +286,7 @@ func (t *task) agentRunsStep(kind drivers.StepKind) bool {
 		return false
 	}
 	s := t.offeredStep(kind, *stepColumn(t.Node, kind))
-	return s == nil || s.Run == nil || s.ReadsFromWorker
+	return s == nil || s.Run == nil || s.ReadsFromWorker || s.InBand
 }
 
 // workerWasAway tells that the row's step may have failed for no other reason than that the worker which it read from went
@@ -371,7 +381,7 @@ func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind dr
 	if err := agent.RebootAgent(ctx, t.Task); err != nil {
 		if !lost(err) {
 			t.flowFailed(ctx, kind, fmt.Sprintf("Reboot requested by %s step %s failed for node %s: %s", kind,
-				pythonRepr(*stepColumn(t.Node, kind)), t.Node.UUID, err))
+				store.PythonRepr(*stepColumn(t.Node, kind)), t.Node.UUID, err))
 		}
 		return
 	}

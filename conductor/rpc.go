@@ -115,6 +115,9 @@ func rpcMethods() map[string]rpcMethod {
 		"get_node_vendor_passthru_methods":   reading(method((*Conductor).getNodeVendorPassthruMethods)),
 		"get_driver_vendor_passthru_methods": reading(method((*Conductor).getDriverVendorPassthruMethods)),
 
+		"set_target_raid_config":           method((*Conductor).setTargetRAIDConfig),
+		"get_raid_logical_disk_properties": reading(method((*Conductor).getRAIDLogicalDiskProperties)),
+
 		"do_node_deploy":         method((*Conductor).doNodeDeploy),
 		"do_node_tear_down":      method((*Conductor).doNodeTearDown),
 		"do_provisioning_action": method((*Conductor).doProvisioningAction),
@@ -126,7 +129,7 @@ func rpcMethods() map[string]rpcMethod {
 
 // laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
 var laterMethods = map[string]string{
-	"set_target_raid_config": "raid", "get_raid_logical_disk_properties": "raid", "inspect_hardware": "inspect",
+	"inspect_hardware":    "inspect",
 	"continue_inspection": "inspect", "do_node_rescue": "rescue", "do_node_unrescue": "rescue", "do_node_service": "service",
 	"continue_node_service": "service",
 	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",

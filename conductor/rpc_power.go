@@ -121,7 +121,7 @@ func (t *task) changeSecureBoot(ctx context.Context, on bool) {
 		return
 	}
 	if err := t.Hardware.Management.SetSecureBoot(ctx, t.Task, on); err != nil {
-		t.Node.LastError = fmt.Sprintf("Failed to change secure_boot state to '%s': %s", pythonRepr(on), err)
+		t.Node.LastError = fmt.Sprintf("Failed to change secure_boot state to '%s': %s", store.PythonRepr(on), err)
 	} else {
 		t.Node.SecureBoot = &on
 	}

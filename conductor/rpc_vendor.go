@@ -132,19 +132,27 @@ func (c *Conductor) driverVendorPassthru(ctx context.Context, rq oslo.Context, a
 }
 
 func (c *Conductor) defaultVendor(hardware string) (drivers.Vendor, error) {
-	if _, err := c.hardware.Properties(hardware); err != nil {
-		return nil, err
-	}
-	i, err := c.hardware.Catalog.Lookup(drivers.TypeVendor, c.hardware.Default(hardware, drivers.TypeVendor))
+	i, err := c.defaultInterface(hardware, drivers.TypeVendor)
 	if err != nil {
 		return nil, err
 	}
 	vendor, ok := i.(drivers.Vendor)
 	if !ok {
-		return nil, store.Errorf(store.UnsupportedDriverExtension,
-			"Driver %s does not support vendor (disabled or not implemented).", hardware)
+		return nil, unsupportedByDriver(hardware, drivers.TypeVendor)
 	}
 	return vendor, nil
+}
+
+// defaultInterface is the interface of a type that nodes of a hardware type have when they name none.
+func (c *Conductor) defaultInterface(hardware string, typ drivers.InterfaceType) (drivers.Interface, error) {
+	if _, err := c.hardware.Properties(hardware); err != nil {
+		return nil, err
+	}
+	return c.hardware.Catalog.Lookup(typ, c.hardware.Default(hardware, typ))
+}
+
+func unsupportedByDriver(hardware string, typ drivers.InterfaceType) error {
+	return store.Errorf(store.UnsupportedDriverExtension, "Driver %s does not support %s (disabled or not implemented).", hardware, typ)
 }
 
 func (c *Conductor) getNodeVendorPassthruMethods(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {

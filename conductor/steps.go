@@ -92,6 +92,9 @@ func (t *task) driverSteps(kind drivers.StepKind) []store.Dict {
 			continue
 		}
 		for _, s := range iface.Steps(kind) {
+			if s.InBand {
+				continue
+			}
 			s.Interface = typ
 			d := stepDict(kind, s)
 			if _, said := d["abortable"]; !said && kind == drivers.DeployStep && t.c.cfg.Release > messaging.V2025_2 {
@@ -180,7 +183,7 @@ func checkUserSteps(user, offered []store.Dict, r stepRules) ([]store.Dict, erro
 		known := findStep(offered, step)
 		if known == nil {
 			if !r.skipUnknown {
-				problems = append(problems, "node does not support this "+string(r.kind)+" step: "+pythonRepr(step))
+				problems = append(problems, "node does not support this "+string(r.kind)+" step: "+store.PythonRepr(step))
 			}
 			continue
 		}
@@ -200,17 +203,17 @@ func checkUserStep(step, known store.Dict, r stepRules) []string {
 	var problems []string
 	argsinfo, args := known.Dict("argsinfo"), step.Dict("args")
 	if extra := keysMissing(args, argsinfo); len(extra) > 0 {
-		problems = append(problems, string(r.kind)+" step "+pythonRepr(step)+" has these unexpected arguments: "+
+		problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+" has these unexpected arguments: "+
 			strings.Join(extra, ", "))
 	}
 	clean := r.kind == drivers.CleanStep
 	if clean || priority(step) > 0 {
 		if missing := requiredMissing(args, argsinfo); len(missing) > 0 {
-			problems = append(problems, string(r.kind)+" step "+pythonRepr(step)+
+			problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+
 				" is missing these required arguments: "+strings.Join(missing, ", "))
 		}
 		if r.withoutRamdisk && known.Bool("requires_ramdisk", true) {
-			problems = append(problems, "clean step "+pythonRepr(step)+" requires booting a ramdisk")
+			problems = append(problems, "clean step "+store.PythonRepr(step)+" requires booting a ramdisk")
 		}
 	}
 	if clean {

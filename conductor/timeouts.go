@@ -74,7 +74,7 @@ func (c *Conductor) failSilentCleans(ctx context.Context) error {
 		work: func(ctx context.Context, t *task) {
 			t.cleanFailed(ctx, cleanFailure{stateIsSet: true, text: fmt.Sprintf("Timeout reached while cleaning the node. "+
 				"Please check if the ramdisk responsible for the cleaning is running on the node. Failed on step %s.",
-				pythonRepr(t.Node.CleanStep))})
+				store.PythonRepr(t.Node.CleanStep))})
 		},
 	})
 }

@@ -19,7 +19,7 @@ type Hardware struct {
 	Management Management
 	Network    Network
 	Power      Power
-	RAID       Interface
+	RAID       RAID
 	Rescue     Rescue
 	Storage    Storage
 	Vendor     Vendor
@@ -132,7 +132,7 @@ func (h *Hardware) set(typ InterfaceType, i Interface) (ok bool) {
 	case TypeInspect:
 		h.Inspect, ok = i, true
 	case TypeRAID:
-		h.RAID, ok = i, true
+		h.RAID, ok = i.(RAID)
 	case TypeVendor:
 		h.Vendor, ok = i.(Vendor)
 	}

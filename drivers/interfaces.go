@@ -153,6 +153,8 @@ type StepStatus struct {
 	State StepState
 	// Error is the agent's text when State is StepFailed.
 	Error string
+	// Result is what the agent returned when State is StepSucceeded.
+	Result store.Dict
 }
 
 // StepState is one of the answers that an agent's command list gives.
@@ -200,6 +202,16 @@ type BIOS interface {
 	Interface
 	// CacheSettings records the settings; interfaces that have none do nothing.
 	CacheSettings(ctx context.Context, t *Task) error
+}
+
+// RAID makes arrays of a node's disks.
+type RAID interface {
+	Interface
+	// ValidateRAIDConfig checks a configuration that a node is to get. Its errors are InvalidParameterValue and
+	// UnsupportedDriverExtension.
+	ValidateRAIDConfig(ctx context.Context, t *Task, config store.Dict) error
+	// LogicalDiskProperties describes what a logical disk may be given: name to description.
+	LogicalDiskProperties() map[string]string
 }
 
 // Rescue cleans up after a rescue ramdisk.

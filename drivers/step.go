@@ -51,10 +51,21 @@ type Step struct {
 	// ReadsFromWorker tells that an agent which runs the step reads from the worker meanwhile, so that the step may fail
 	// for no other reason than that the worker went away. It is then begun once more.
 	ReadsFromWorker bool
+	// InBand tells that the step is the agent's: it is offered once an agent has listed it, and Run sends it there.
+	InBand bool
+	// Finish takes note of what an agent that has carried the step out returned, before the flow goes on. Nil has nothing to note.
+	Finish *Finish
 }
 
 // StepArg describes one argument of a step.
 type StepArg struct {
 	Description string
 	Required    bool
+}
+
+// Finish is what is done with the result of a step in an agent. It may run twice.
+type Finish struct {
+	// Name is that of ironic's hook, for the error of a flow that it fails.
+	Name string
+	Run  func(ctx context.Context, t *Task, result store.Dict) error
 }

@@ -11,6 +11,7 @@ type Kind string
 
 // The kinds that a conductor raises. The names are ironic's; grouping and codes are in reference/rpc.md §5.
 const (
+	IronicException               Kind = "IronicException"
 	Invalid                       Kind = "Invalid"
 	InvalidParameterValue         Kind = "InvalidParameterValue"
 	MissingParameterValue         Kind = "MissingParameterValue"

@@ -255,6 +255,7 @@ func agentConfig(s *config.Settings, apiURL string) agent.Config {
 		ContinueIfSecureFail: d.ContinueIfSecureEraseFails, NVMeSecure: d.EnableNVMeSecureErase, ATASecure: d.EnableATASecureErase,
 		Concurrency: d.DiskErasureConcurrency, SkipReadOnly: d.EraseSkipReadOnly, DevicesPriority: d.EraseDevicesPriority,
 		MetadataPriority: d.EraseDevicesMetadataPriority}
+	c.CreateRAIDPriority, c.DeleteRAIDPriority = d.CreateConfigurationPriority, d.DeleteConfigurationPriority
 	return c
 }
 

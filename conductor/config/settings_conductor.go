@@ -75,6 +75,8 @@ type Deploy struct {
 
 	EraseDevicesPriority         *int `opt:"erase_devices_priority"`
 	EraseDevicesMetadataPriority *int `opt:"erase_devices_metadata_priority"`
+	CreateConfigurationPriority  *int `opt:"create_configuration_priority"`
+	DeleteConfigurationPriority  *int `opt:"delete_configuration_priority"`
 
 	ShredRandomOverwriteIterations int  `opt:"shred_random_overwrite_iterations" default:"1" min:"0"`
 	ShredFinalOverwriteWithZeros   bool `opt:"shred_final_overwrite_with_zeros" default:"true"`

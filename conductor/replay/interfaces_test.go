@@ -12,7 +12,6 @@ import (
 var nearest = map[string]map[string]map[string]string{
 	"": {
 		"boot":   {"ipxe": "fake"},
-		"raid":   {"agent": "no-raid"},
 		"rescue": {"agent": "no-rescue"},
 	},
 	"redfish": {
@@ -29,7 +28,6 @@ var nearest = map[string]map[string]map[string]string{
 var lacking = map[string][]string{
 	"boot":    {"ipxe", "pxe"},
 	"deploy":  {"anaconda", "custom-agent", "ramdisk"},
-	"raid":    {"agent"},
 	"rescue":  {"agent"},
 	"storage": {"external"},
 }

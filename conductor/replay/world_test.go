@@ -172,7 +172,7 @@ func (w *world) configuration() options {
 // own is what belongs to the conductor alone.
 func (w *world) own(extra options) options {
 	// The default power of manual-management, as recorded, is the agent's.
-	all := options{"DEFAULT": {"enabled_power_interfaces": "agent,fake,redfish"}}
+	all := options{"DEFAULT": {"enabled_power_interfaces": "agent,fake,redfish", "enabled_raid_interfaces": "agent,fake,no-raid"}}
 	if w.python {
 		all = w.recordedInterfaces()
 	}

@@ -68,6 +68,10 @@ type Config struct {
 	// RebootPause is how long a node gets to go down after the agent power interface asked for a reboot.
 	RebootPause time.Duration
 
+	// CreateRAIDPriority and DeleteRAIDPriority override what the agent proposes for the clean steps of the raid interface agent:
+	// nil keeps it, 0 disables the step.
+	CreateRAIDPriority, DeleteRAIDPriority *int
+
 	Logs  LogsConfig
 	Erase EraseConfig
 }

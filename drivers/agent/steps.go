@@ -97,14 +97,14 @@ func checkListed(n *store.Node, kind drivers.StepKind, step store.Dict) error {
 		kind, n.UUID, kind, strings.Join(missing, ", "), step.String("step"))
 }
 
-// CachedSteps returns the agent's own steps of the deploy interface. Those of other interfaces belong to the interface
-// that is named agent there.
+// CachedSteps returns the agent's own steps of the deploy interface, and of the raid interface agent. Those of other interfaces
+// belong to the interface that is named agent there.
 func (d *Deploy) CachedSteps(t *drivers.Task, kind drivers.StepKind, iface drivers.InterfaceType) ([]drivers.Step, bool) {
 	cached := t.Node.DriverInternalInfo.Dict(cacheKey(kind))
 	if cached == nil {
 		return nil, false
 	}
-	if iface != drivers.TypeDeploy {
+	if _, agents := t.Hardware.RAID.(*RAID); iface != drivers.TypeDeploy && !(agents && iface == drivers.TypeRAID) {
 		return nil, true
 	}
 	var steps []drivers.Step
@@ -118,7 +118,8 @@ func (d *Deploy) cachedStep(kind drivers.StepKind, listed store.Dict) drivers.St
 	name := listed.String("step")
 	if kind == drivers.CleanStep {
 		override := map[string]*int{"erase_devices": d.cfg.Erase.DevicesPriority,
-			"erase_devices_metadata": d.cfg.Erase.MetadataPriority}[name]
+			"erase_devices_metadata": d.cfg.Erase.MetadataPriority, "create_configuration": d.cfg.CreateRAIDPriority,
+			"delete_configuration": d.cfg.DeleteRAIDPriority}[name]
 		if override != nil {
 			listed["priority"] = *override
 		}
@@ -243,7 +244,7 @@ func stepStatus(n *store.Node, kind drivers.StepKind, commands []command, curren
 		if !sameStep(newest.result().Dict(string(kind)+"_step"), current) {
 			return drivers.StepStatus{State: drivers.StepUnknown}, nil
 		}
-		return drivers.StepStatus{State: drivers.StepSucceeded}, nil
+		return drivers.StepStatus{State: drivers.StepSucceeded, Result: newest.result()}, nil
 	case statusFailed:
 		return drivers.StepStatus{State: drivers.StepFailed, Error: newest.failure()}, nil
 	case "VERSION_MISMATCH", "CLEAN_VERSION_MISMATCH":

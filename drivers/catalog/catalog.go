@@ -22,6 +22,9 @@ type Parts struct {
 	ISCSI      drivers.Deploy
 	AgentPower drivers.Power
 
+	// AgentRAID is the raid interface agent.
+	AgentRAID drivers.RAID
+
 	RedfishPower      drivers.Power
 	RedfishManagement drivers.Management
 	VirtualMedia      drivers.Boot
@@ -65,6 +68,9 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.AgentPower != nil {
 		impl[drivers.TypePower]["agent"] = p.AgentPower
+	}
+	if p.AgentRAID != nil {
+		impl[drivers.TypeRAID]["agent"] = p.AgentRAID
 	}
 	if p.RedfishPower != nil {
 		impl[drivers.TypePower]["redfish"] = p.RedfishPower

@@ -1,18 +1,16 @@
-package conductor
+package store
 
 import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/ironmaster/ironmaster/store"
 )
 
 // stepKeyOrder is the order in which ironic's API hands on a step's keys; Python prints them in it.
 var stepKeyOrder = []string{"interface", "step", "args", "priority", "abortable"}
 
-// pythonRepr prints a value as Python's repr() does, because ironic's texts contain steps in that form.
-func pythonRepr(v any) string {
+// PythonRepr prints a value as Python's repr() does, because ironic's texts contain steps in that form.
+func PythonRepr(v any) string {
 	var b strings.Builder
 	writeRepr(&b, v)
 	return b.String()
@@ -29,10 +27,10 @@ func writeRepr(b *strings.Builder, v any) {
 			b.WriteString("False")
 		}
 	case string:
-		b.WriteString(reprString(v))
+		b.WriteString(pythonString(v))
 	case int:
 		b.WriteString(strconv.Itoa(v))
-	case store.Dict:
+	case Dict:
 		writeReprDict(b, v)
 	case map[string]any:
 		writeReprDict(b, v)
@@ -46,7 +44,7 @@ func writeRepr(b *strings.Builder, v any) {
 		}
 		b.WriteByte(']')
 	default:
-		b.WriteString(store.Dict{"v": v}.String("v"))
+		b.WriteString(Dict{"v": v}.String("v"))
 	}
 }
 
@@ -69,14 +67,14 @@ func writeReprDict(b *strings.Builder, d map[string]any) {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(reprString(k))
+		b.WriteString(pythonString(k))
 		b.WriteString(": ")
 		writeRepr(b, d[k])
 	}
 	b.WriteByte('}')
 }
 
-func reprString(s string) string {
+func pythonString(s string) string {
 	quote := "'"
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		quote = `"`
