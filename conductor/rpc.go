@@ -96,6 +96,10 @@ func rpcMethods() map[string]rpcMethod {
 		"update_port":  method((*Conductor).updatePort),
 		"destroy_port": method((*Conductor).destroyPort),
 
+		"vif_attach": method((*Conductor).vifAttach),
+		"vif_detach": method((*Conductor).vifDetach),
+		"vif_list":   reading(method((*Conductor).vifList)),
+
 		"change_node_power_state":    method((*Conductor).changeNodePowerState),
 		"change_node_boot_mode":      method((*Conductor).changeNodeBootMode),
 		"change_node_secure_boot":    method((*Conductor).changeNodeSecureBoot),
@@ -135,7 +139,7 @@ var laterMethods = map[string]string{
 	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
 	"update_portgroup": "port groups", "destroy_portgroup": "port groups", "update_portgroup_physical_network": "port groups",
 	"update_volume_connector": "volumes", "destroy_volume_connector": "volumes", "update_volume_target": "volumes",
-	"destroy_volume_target": "volumes", "vif_attach": "vif", "vif_detach": "vif", "vif_list": "vif",
+	"destroy_volume_target": "volumes",
 	"create_allocation": "allocations", "destroy_allocation": "allocations",
 }
 

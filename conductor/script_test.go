@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -31,8 +32,8 @@ type behaviour struct {
 	// steps are those of the deploy interface; without a list of a kind it offers those of the fake one.
 	steps map[drivers.StepKind][]drivers.Step
 
-	prepare, cleanUp, tearDown, takeOver, tearDownCleaning, rescueCleanUp, vifDetach func(*drivers.Task) error
-	prepareCleaning                                                                  func(*drivers.Task) (drivers.Outcome, error)
+	prepare, cleanUp, tearDown, takeOver, tearDownCleaning, rescueCleanUp, vifAttach, vifDetach func(*drivers.Task) error
+	prepareCleaning                                                                             func(*drivers.Task) (drivers.Outcome, error)
 
 	// inBand are the agent's steps, listed at a refresh.
 	inBand  map[drivers.StepKind][]drivers.Step
@@ -255,6 +256,21 @@ type scriptNetwork struct {
 
 func (n *scriptNetwork) Validate(context.Context, *drivers.Task) error {
 	return maybe(n.s.called("").networkValidate)
+}
+
+func (n *scriptNetwork) VIFAttach(_ context.Context, t *drivers.Task, vif drivers.VIF) error {
+	return maybeOn(n.s.called(fmt.Sprintf("attach %+v", vif)).vifAttach, t)
+}
+
+func (n *scriptNetwork) VIFList(ctx context.Context, t *drivers.Task) ([]string, error) {
+	ports, err := t.Worker.Ports(ctx, t)
+	var ids []string
+	for _, p := range ports {
+		if id := p.InternalInfo.String("tenant_vif_port_id"); id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids, err
 }
 
 func (n *scriptNetwork) VIFDetach(_ context.Context, t *drivers.Task, vif string) error {

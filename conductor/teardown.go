@@ -71,16 +71,8 @@ func (t *task) forgetInstance(ctx context.Context) error {
 		node.Lessee = nil
 		delete(info, "automatic_lessee")
 	}
-	ports, err := t.c.db.PortsOfNode(ctx, node.ID)
-	if err != nil {
+	if err := t.detachVIFs(ctx); err != nil {
 		return err
-	}
-	for _, port := range ports {
-		if vif := port.InternalInfo.String("tenant_vif_port_id"); vif != "" {
-			if err := t.Hardware.Network.VIFDetach(ctx, t.Task, vif); err != nil {
-				t.Log.Warn().Err(err).Str("vif", vif).Msg("Detaching a virtual interface failed")
-			}
-		}
 	}
 	if err := t.save(ctx); err != nil {
 		return err
@@ -89,4 +81,22 @@ func (t *task) forgetInstance(ctx context.Context) error {
 		return nil
 	}
 	return t.c.db.DestroyAllocation(ctx, node, t.guard())
+}
+
+// detachVIFs takes the instance's virtual interfaces away. One that can't be reached is left: the instance is gone all the same.
+func (t *task) detachVIFs(ctx context.Context) error {
+	vifs, err := t.Hardware.Network.VIFList(ctx, t.Task)
+	if err != nil {
+		return err
+	}
+	for _, vif := range vifs {
+		err := t.Hardware.Network.VIFDetach(ctx, t.Task, vif)
+		if lost(err) {
+			return err
+		}
+		if err != nil {
+			t.Log.Warn().Err(err).Str("vif", vif).Msg("Detaching a virtual interface failed")
+		}
+	}
+	return nil
 }

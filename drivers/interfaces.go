@@ -173,23 +173,6 @@ const (
 	StepUnknown
 )
 
-// Network connects a node's ports.
-type Network interface {
-	Interface
-	AddProvisioningNetwork(ctx context.Context, t *Task) error
-	RemoveProvisioningNetwork(ctx context.Context, t *Task) error
-	AddCleaningNetwork(ctx context.Context, t *Task) error
-	RemoveCleaningNetwork(ctx context.Context, t *Task) error
-	ConfigureTenantNetworks(ctx context.Context, t *Task) error
-	UnconfigureTenantNetworks(ctx context.Context, t *Task) error
-	// PortChanged is told of a port about to be saved; old is its row as it was.
-	PortChanged(ctx context.Context, t *Task, port, old *store.Port) error
-	// CurrentVIF returns the Neutron port that a port is connected by at present, of whatever network; "" when it is not.
-	CurrentVIF(t *Task, port *store.Port) string
-	// VIFDetach forgets the virtual interface on the node's ports.
-	VIFDetach(ctx context.Context, t *Task, vif string) error
-}
-
 // Storage says where a node's root disk is.
 type Storage interface {
 	Interface

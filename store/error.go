@@ -98,6 +98,13 @@ const (
 	UnsupportedHardwareFeature    Kind = "UnsupportedHardwareFeature"
 	IncorrectConfiguration        Kind = "IncorrectConfiguration"
 	FailedToUpdateDHCPOptOnPort   Kind = "FailedToUpdateDHCPOptOnPort"
+	FailedToUpdateMacOnPort       Kind = "FailedToUpdateMacOnPort"
+	NetworkError                  Kind = "NetworkError"
+	NoFreePhysicalPorts           Kind = "NoFreePhysicalPorts"
+	PortgroupPhysnetInconsistent  Kind = "PortgroupPhysnetInconsistent"
+	VifAlreadyAttached            Kind = "VifAlreadyAttached"
+	VifInvalidForAttach           Kind = "VifInvalidForAttach"
+	VifNotAttached                Kind = "VifNotAttached"
 	ConductorInterfacesRegistered Kind = "ConductorHardwareInterfacesAlreadyRegistered"
 )
 

@@ -27,8 +27,8 @@ func (w *worker) Save(context.Context, *drivers.Task) error                   { 
 // network connects ports as their internal_info says.
 type network struct{ *noop.Network }
 
-func (network) CurrentVIF(_ *drivers.Task, p *store.Port) string {
-	return p.InternalInfo.String("provisioning_vif_port_id")
+func (network) CurrentVIF(internalInfo store.Dict) string {
+	return internalInfo.String("provisioning_vif_port_id")
 }
 
 func newTask(ports ...*store.Port) (*drivers.Task, *worker) {

@@ -215,7 +215,7 @@ func currentVIFs(ctx context.Context, t *drivers.Task) ([]connection, error) {
 	}
 	var connected []connection
 	for _, p := range all {
-		if vif := t.Hardware.Network.CurrentVIF(t, p); vif != "" {
+		if vif := t.Hardware.Network.CurrentVIF(p.InternalInfo); vif != "" {
 			connected = append(connected, connection{p.UUID, vif})
 		}
 	}

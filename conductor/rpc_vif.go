@@ -1,0 +1,71 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+type vifAttachArgs struct {
+	NodeID string     `json:"node_id"`
+	VIF    store.Dict `json:"vif_info"`
+}
+
+func (c *Conductor) vifAttach(ctx context.Context, rq oslo.Context, a vifAttachArgs) (any, error) {
+	vif := drivers.VIF{ID: a.VIF.String("id"), Port: a.VIF.String("port_uuid")}
+	if vif.Port == "" {
+		vif.Portgroup = a.VIF.String("portgroup_uuid")
+	}
+	if vif.ID == "" {
+		return nil, store.Errorf(store.InvalidParameterValue, "Argument vif_info of vif_attach has no id")
+	}
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "attach vif"}, func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Network.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		err := t.Hardware.Network.VIFAttach(ctx, t.Task, vif)
+		return t.noteVIFFailure(ctx, fmt.Sprintf("Failed to attach VIF %s to node %s. Error:", vif.ID, a.NodeID), err)
+	})
+}
+
+type vifDetachArgs struct {
+	NodeID string `json:"node_id"`
+	ID     string `json:"vif_id"`
+}
+
+func (c *Conductor) vifDetach(ctx context.Context, rq oslo.Context, a vifDetachArgs) (any, error) {
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "detach vif"}, func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Network.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		err := t.Hardware.Network.VIFDetach(ctx, t.Task, a.ID)
+		return t.noteVIFFailure(ctx, fmt.Sprintf("Failed to detach VIF %s from node %s, Error:", a.ID, a.NodeID), err)
+	})
+}
+
+// noteVIFFailure keeps a failure in the node's history, as newer releases do; they leave the row as it is.
+func (t *task) noteVIFFailure(ctx context.Context, what string, err error) error {
+	if err != nil && !lost(err) && t.c.cfg.Release >= messaging.V2026_1 {
+		t.addHistory(ctx, t.Node.ProvisionState, "ERROR", what+" "+err.Error())
+	}
+	return err
+}
+
+func (c *Conductor) vifList(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	vifs := []map[string]string{}
+	err := c.readNode(ctx, rq, a.NodeID, "list vifs", func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Network.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		ids, err := t.Hardware.Network.VIFList(ctx, t.Task)
+		for _, id := range ids {
+			vifs = append(vifs, map[string]string{"id": id})
+		}
+		return err
+	})
+	return vifs, err
+}
