@@ -252,6 +252,21 @@ func (c *Conductor) Ports(ctx context.Context, dt *drivers.Task) ([]*store.Port,
 	return c.db.PortsOfNode(ctx, dt.Node.ID)
 }
 
+// Portgroups is drivers.Worker: the node's port groups as the database has them now.
+func (c *Conductor) Portgroups(ctx context.Context, dt *drivers.Task) ([]*store.Portgroup, error) {
+	return c.db.PortgroupsOfNode(ctx, dt.Node.ID)
+}
+
+// SavePort is drivers.Worker: a driver writes the row of one of the node's ports.
+func (c *Conductor) SavePort(ctx context.Context, _ *drivers.Task, p *store.Port) error {
+	return c.db.SavePort(ctx, p)
+}
+
+// SavePortgroup is drivers.Worker: a driver writes the row of one of the node's port groups.
+func (c *Conductor) SavePortgroup(ctx context.Context, _ *drivers.Task, g *store.Portgroup) error {
+	return c.db.SavePortgroup(ctx, g)
+}
+
 // Journal is drivers.Worker: the worker's own memory of a node's flow.
 func (c *Conductor) Journal(dt *drivers.Task) drivers.Journal {
 	return nodeJournal{c: c, node: dt.Node.UUID}

@@ -140,7 +140,7 @@ var laterMethods = map[string]string{
 	"update_portgroup": "port groups", "destroy_portgroup": "port groups", "update_portgroup_physical_network": "port groups",
 	"update_volume_connector": "volumes", "destroy_volume_connector": "volumes", "update_volume_target": "volumes",
 	"destroy_volume_target": "volumes",
-	"create_allocation": "allocations", "destroy_allocation": "allocations",
+	"create_allocation":     "allocations", "destroy_allocation": "allocations",
 }
 
 // dispatch runs one request and returns what its caller is answered.

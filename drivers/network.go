@@ -33,9 +33,10 @@ type Network interface {
 	// NeedPowerOn tells that the node has to be on while its networks change.
 	NeedPowerOn(ctx context.Context, t *Task) (bool, error)
 
-	// PortChanged is told of a port about to be saved; old is its row as it was. A refusal is Conflict,
+	// PortChanged and PortgroupChanged are told of what is about to be saved; old is its row as it was. A refusal is Conflict,
 	// FailedToUpdateMacOnPort or FailedToUpdateDHCPOptOnPort.
 	PortChanged(ctx context.Context, t *Task, port, old *store.Port) error
+	PortgroupChanged(ctx context.Context, t *Task, group, old *store.Portgroup) error
 
 	// VIFAttach gives a virtual interface to one of the node's ports. Refusals are VifAlreadyAttached, NoFreePhysicalPorts,
 	// VifInvalidForAttach and PortgroupPhysnetInconsistent.

@@ -35,8 +35,12 @@ type Worker interface {
 	// Save writes the node's changed columns, provided that the reservation is still this worker's; otherwise it returns
 	// an error that wraps store.ErrLockLost and the driver must stop.
 	Save(ctx context.Context, t *Task) error
-	// Ports reads the node's ports, which few operations look at.
+	// Ports and Portgroups read the node's ports and port groups, which few operations look at.
 	Ports(ctx context.Context, t *Task) ([]*store.Port, error)
+	Portgroups(ctx context.Context, t *Task) ([]*store.Portgroup, error)
+	// SavePort and SavePortgroup write what changed since they were read.
+	SavePort(ctx context.Context, t *Task, p *store.Port) error
+	SavePortgroup(ctx context.Context, t *Task, g *store.Portgroup) error
 	// SetPower brings the node to a power state with everything that goes with it: columns, agent keys, notifications.
 	// target is one of store.PowerOn, PowerOff, Reboot, SoftReboot and SoftPowerOff. It returns when the BMC reports the
 	// state or the configured time is over.

@@ -17,6 +17,7 @@ import (
 
 // worker stands in for the conductor: it remembers what it was asked for.
 type worker struct {
+	drivers.Worker
 	saves    int
 	power    []string
 	mu       sync.Mutex

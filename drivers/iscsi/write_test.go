@@ -25,6 +25,7 @@ import (
 
 // bench is a disk behind a real target, and what writes onto it.
 type bench struct {
+	drivers.Worker
 	daemon *tgt.Daemon
 	disk   string
 	writer *writer

@@ -63,6 +63,11 @@ func (*Network) PortChanged(context.Context, *drivers.Task, *store.Port, *store.
 	return nil
 }
 
+// PortgroupChanged accepts every change.
+func (*Network) PortgroupChanged(context.Context, *drivers.Task, *store.Portgroup, *store.Portgroup) error {
+	return nil
+}
+
 // VIFAttach accepts every virtual interface and keeps none.
 func (*Network) VIFAttach(context.Context, *drivers.Task, drivers.VIF) error { return nil }
 

@@ -65,7 +65,9 @@ func TestFlowsPassThroughNoop(t *testing.T) {
 	err := errors.Join(n.AddCleaningNetwork(t.Context(), task("x")), n.RemoveCleaningNetwork(t.Context(), task("x")),
 		n.AddProvisioningNetwork(t.Context(), task("x")), n.RemoveProvisioningNetwork(t.Context(), task("x")),
 		n.ConfigureTenantNetworks(t.Context(), task("x")), n.UnconfigureTenantNetworks(t.Context(), task("x")),
-		n.PortChanged(t.Context(), task("x"), &store.Port{}, &store.Port{}), n.VIFDetach(t.Context(), task("x"), "vif"))
+		n.PortChanged(t.Context(), task("x"), &store.Port{}, &store.Port{}), n.VIFDetach(t.Context(), task("x"), "vif"),
+		n.PortgroupChanged(t.Context(), task("x"), &store.Portgroup{}, &store.Portgroup{}),
+		n.VIFAttach(t.Context(), task("x"), drivers.VIF{ID: "vif"}), n.ValidateRescue(t.Context(), task("x")), n.ValidateInspection(t.Context(), task("x")))
 	if err != nil {
 		t.Error("noop network:", err)
 	}

@@ -231,6 +231,7 @@ func TestAFallbackSendsTheMachineToItsDisk(t *testing.T) {
 
 // worker stands in for the conductor.
 type worker struct {
+	drivers.Worker
 	journal map[string][]byte
 	ports   []*store.Port
 }
