@@ -32,7 +32,7 @@ define release-tests
 	IRONMASTER_RELEASE=$(1) go test -count=1 -v -timeout 20m ./conductor/replay
 endef
 
-.PHONY: help build packages lint unit services test nova-filter test-mixed crash-matrix test-2025.1 test-newest fuzz bench microbench kills chaos demo demo-stop e2e e2e-stop compose-test clean
+.PHONY: help build packages lint unit services test nova-filter test-mixed crash-matrix tempest test-2025.1 test-newest fuzz bench microbench kills chaos demo demo-stop e2e e2e-stop compose-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ test: packages lint unit nova-filter services test-mixed ## everything that must
 crash-matrix: ## kill the worker at every instant of every flow, on both databases: more than an hour; FEW=1 for a part, CELL= for some
 	$(INSTALL) broker mariadb postgresql ironic images iso
 	go test -count=1 -v -timeout 6h -run '^TestCrashMatrix$$$(if $(CELL),//(census|cell)/$(CELL))' ./conductor/wholeworker $(if $(FEW),,-crash-matrix)
+
+tempest: build ## OpenStack's API tests of ironic with Python's conductor and with this one; WRITE=1 puts the results into docs/tempest.md
+	$(INSTALL) broker mariadb ironic conductor keystone tempest
+	go run ./deploy-examples/tempest $(if $(WRITE),-write docs/tempest.md)
 
 test-2025.1: build packages ## the whole worker and the replay against ironic and RabbitMQ of Debian 13
 	$(call release-tests,2025.1,trixie)

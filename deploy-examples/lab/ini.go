@@ -46,3 +46,11 @@ func (c ini) write(file string) error {
 	// The file holds account passwords.
 	return os.WriteFile(file, []byte(text.String()), 0o600)
 }
+
+// WriteINI writes a configuration file that only its owner reads: group, option, value.
+func WriteINI(file string, options map[string]map[string]string) error {
+	if err := ini(options).write(file); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return nil
+}
