@@ -11,13 +11,10 @@ import (
 // nearest maps a hardware type ("" for the others), an interface type and a recorded name.
 var nearest = map[string]map[string]map[string]string{
 	"": {
-		"boot":   {"ipxe": "fake"},
 		"rescue": {"agent": "no-rescue"},
 	},
 	"redfish": {
 		"bios":    {"redfish": "no-bios"},
-		"console": {"ipmitool-socat": "no-console"},
-		"boot":    {"ipxe": "redfish-virtual-media"},
 		"inspect": {"redfish": "no-inspect"},
 		"raid":    {"redfish": "no-raid"},
 		"vendor":  {"redfish": "no-vendor"},
@@ -26,10 +23,25 @@ var nearest = map[string]map[string]map[string]string{
 
 // lacking are names in lists of what is enabled, by interface type.
 var lacking = map[string][]string{
-	"boot":    {"ipxe", "pxe"},
+	"bios":    {"redfish"},
+	"console": {"ipmitool-shellinabox"},
 	"deploy":  {"anaconda", "custom-agent", "ramdisk"},
+	"inspect": {"redfish"},
+	"raid":    {"redfish"},
 	"rescue":  {"agent"},
 	"storage": {"external"},
+	"vendor":  {"redfish"},
+}
+
+// withoutLacking takes the names that this build lacks out of the options that enable interfaces.
+func withoutLacking(enabled map[string]string) {
+	for option, names := range enabled {
+		kind, isInterface := strings.CutSuffix(strings.TrimPrefix(option, "enabled_"), "_interfaces")
+		if isInterface {
+			enabled[option] = strings.Join(slices.DeleteFunc(strings.Split(names, ","),
+				func(name string) bool { return slices.Contains(lacking[kind], name) }), ",")
+		}
+	}
 }
 
 // validDeploy is the end of the text of InterfaceNotFoundInEntrypoint.
@@ -42,6 +54,9 @@ func adapt(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
 		driver, _ := v["driver"].(string)
+		if change, ok := v["driver"].([]any); ok && len(change) == 2 {
+			driver, _ = change[1].(string)
+		}
 		for key, inner := range v {
 			kind, isInterface := strings.CutSuffix(key, "_interface")
 			enabled, isList := strings.CutPrefix(strings.TrimSuffix(key, "_interfaces"), "enabled_")
@@ -55,8 +70,6 @@ func adapt(value any) any {
 				v[key] = replaced(driver, kind, inner)
 			case isList:
 				v[key] = slices.DeleteFunc(list, func(name any) bool { return slices.Contains(lacking[enabled], name.(string)) })
-			case key == "drivers":
-				v[key] = slices.DeleteFunc(list, func(name any) bool { return name == "ipmi" })
 			default:
 				v[key] = adapt(inner)
 			}

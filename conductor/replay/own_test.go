@@ -88,7 +88,7 @@ func (w *world) replayOwn(t *testing.T) {
 			w.noteCase(t, s, c.asked, r)
 			return same
 		}
-		c.want = w.expectation(t, r, false)
+		c.want = w.expectation(t, r)
 		if c.asked.Request != nil {
 			c.want.Request = c.asked.Request
 		}

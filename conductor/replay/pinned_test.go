@@ -44,9 +44,9 @@ func TestPinned(t *testing.T) {
 	var s setups
 	w.read(t, "setup.json", &s)
 	asked, first := w.recordings(t)
-	lacking := map[string]bool{}
+	recorded := map[string]bool{}
 	for name := range asked {
-		lacking[name] = true
+		recorded[name] = true
 	}
 	var own ownCases
 	w.readRaw(t, "own.json", &own)
@@ -58,7 +58,7 @@ func TestPinned(t *testing.T) {
 	everywhere := difference{Paths: slices.Concat(differences["*"].Paths, differences["pinned"].Paths)}
 	tally{what: "pinned cases"}.run(t, pinnedCases, func(name string) outcome {
 		before := ownSetups
-		if lacking[name] {
+		if recorded[name] {
 			before = s
 		}
 		outcome := first[name]
@@ -67,7 +67,7 @@ func TestPinned(t *testing.T) {
 			w.noteCase(t, before, asked[name], outcome)
 			return same
 		}
-		c := trial{asked: asked[name], want: w.expectation(t, outcome, lacking[name])}
+		c := trial{asked: asked[name], want: w.expectation(t, outcome)}
 		if !slices.ContainsFunc(c.asked.HTTP, func(e exchange) bool { return e.Request != nil }) {
 			c.want.Request = c.asked.Request
 		}

@@ -285,14 +285,13 @@ func plainChanges(changes map[string]any) map[string]any {
 	return all
 }
 
-// expectation is what the release should make of a case of which 21.4 made what was recorded. lacking says that the recorded
-// conductor had interfaces that this build lacks.
-func (w *world) expectation(t *testing.T, recorded recording, lacking bool) recording {
+// expectation is what the release should make of a case of which 21.4 made what was recorded.
+func (w *world) expectation(t *testing.T, recorded recording) recording {
 	t.Helper()
 	whole := w.wanted(recorded.name, account(recorded))
 	encoded, err := json.Marshal(whole)
 	text := string(encoded)
-	if err == nil && lacking && !w.python {
+	if err == nil && !w.python {
 		text, err = adapted(validDeploy.Replace(text))
 	}
 	want := recording{name: recorded.name}

@@ -77,17 +77,13 @@ func lay(all, over options) options {
 	return all
 }
 
-// restart ends the conductor in order and starts it with other options; recorded says whether these complete those of the
-// recorded conductor.
-func (w *world) restart(t *testing.T, extra options, recorded bool) {
+// restart ends the conductor in order and starts it with further options.
+func (w *world) restart(t *testing.T, extra options) {
 	t.Helper()
 	if err := w.conductor.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if recorded {
-		extra = w.own(extra)
-	}
-	w.startConductor(t, extra)
+	w.startConductor(t, w.own(extra))
 }
 
 func (w *world) startConductor(t *testing.T, extra options) {
@@ -162,6 +158,7 @@ func (w *world) configuration() options {
 			"file_url_allowed_paths":            w.root,
 		},
 		"redfish": {"connection_attempts": "1", "connection_retry_interval": "1"},
+		"ipmi":    {"command_retry_timeout": "2", "min_command_interval": "1"},
 		"deploy":  {"erase_devices_priority": "0", "erase_devices_metadata_priority": "0"},
 		"agent": {"post_deploy_get_power_state_retries": "1", "post_deploy_get_power_state_retry_interval": "1",
 			// The recorded agents are those of 21.4, which did not have to.
@@ -171,10 +168,9 @@ func (w *world) configuration() options {
 
 // own is what belongs to the conductor alone.
 func (w *world) own(extra options) options {
-	// The default power of manual-management, as recorded, is the agent's.
-	all := options{"DEFAULT": {"enabled_power_interfaces": "agent,fake,redfish", "enabled_raid_interfaces": "agent,fake,no-raid"}}
-	if w.python {
-		all = w.recordedInterfaces()
+	all := w.recordedInterfaces()
+	if !w.python {
+		withoutLacking(all["DEFAULT"])
 	}
 	return lay(all, extra)
 }
