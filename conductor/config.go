@@ -47,21 +47,26 @@ type Config struct {
 
 // Live are the options that a running worker follows when it is told to reload (SIGHUP). In code they are read through live.
 type Live struct {
-	WorkersPoolSize                int
-	ReservedWorkersPercentage      int
-	PeriodicMaxWorkers             int
-	NodeLockedRetryAttempts        int
-	NodeLockedRetryInterval        time.Duration
-	SoftPowerOffTimeout            time.Duration
-	SyncPowerStateInterval         time.Duration
-	PowerStateSyncMaxRetries       int
-	ForcePowerStateDuringSync      bool
-	PowerFailureRecoveryInterval   time.Duration
-	CheckProvisionStateInterval    time.Duration
-	SyncLocalStateInterval         time.Duration
-	CacheCleanUpInterval           time.Duration
-	DeployCallbackTimeout          time.Duration
-	CleanCallbackTimeout           time.Duration
+	WorkersPoolSize              int
+	ReservedWorkersPercentage    int
+	PeriodicMaxWorkers           int
+	NodeLockedRetryAttempts      int
+	NodeLockedRetryInterval      time.Duration
+	SoftPowerOffTimeout          time.Duration
+	SyncPowerStateInterval       time.Duration
+	PowerStateSyncMaxRetries     int
+	ForcePowerStateDuringSync    bool
+	PowerFailureRecoveryInterval time.Duration
+	CheckProvisionStateInterval  time.Duration
+	SyncLocalStateInterval       time.Duration
+	CacheCleanUpInterval         time.Duration
+	DeployCallbackTimeout        time.Duration
+	CleanCallbackTimeout         time.Duration
+	RescueCallbackTimeout        time.Duration
+	CheckRescueStateInterval     time.Duration
+	// RescuePasswordHash is sha256 or sha512. RequireRescuePasswordHashed keeps the password as it was given from every agent.
+	RescuePasswordHash             string
+	RequireRescuePasswordHashed    bool
 	AutomatedClean                 bool
 	MaxConcurrentDeploy            int
 	MaxConcurrentClean             int

@@ -107,7 +107,7 @@ func (c *Conductor) readers(ctx context.Context, before map[string]wait) (map[st
 	if len(served) == 0 {
 		return nil, nil
 	}
-	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: served, ProvisionStates: []string{store.DeployWait, store.CleanWait},
+	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: served, ProvisionStates: awaiting,
 		Columns: []string{"uuid", "provision_state", "deploy_step", "clean_step"}})
 	if err != nil {
 		return nil, err

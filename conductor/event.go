@@ -100,6 +100,7 @@ const (
 	historyProvisioning = "provisioning"
 	historyDeploying    = "deploying"
 	historyCleaning     = "cleaning"
+	historyRescue       = "rescue"
 	historyVerify       = "verify"
 	historyVerifying    = "verifying"
 	historyUnprovision  = "unprovision"

@@ -148,8 +148,11 @@ func (s *situation) sinceTurn() time.Duration {
 // deadline tells when the wait ends by itself.
 func (s *situation) deadline() string {
 	limit := s.cfg.DeployCallbackTimeout
-	if s.node.ProvisionState == store.CleanWait {
+	switch s.node.ProvisionState {
+	case store.CleanWait:
 		limit = s.cfg.CleanCallbackTimeout
+	case store.RescueWait:
+		limit = s.cfg.RescueCallbackTimeout
 	}
 	if limit <= 0 || s.node.ProvisionUpdatedAt.IsZero() {
 		return ""

@@ -21,7 +21,7 @@ type heartbeat struct {
 }
 
 // heartbeatActs are the states in which a heartbeat moves a flow on.
-var heartbeatActs = []string{store.DeployWait, store.CleanWait}
+var heartbeatActs = []string{store.DeployWait, store.CleanWait, store.RescueWait}
 
 // heartbeatRecords are the states in which a heartbeat is noted and nothing else; those of fast track only with it.
 var heartbeatRecords = []string{store.Deploying, store.Cleaning, store.Rescuing, store.DeployHold, store.CleanHold,
@@ -40,7 +40,8 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 		return
 	}
 	t.c.strayBeats.forget(t.Node.UUID)
-	if _, ok := t.Hardware.Deploy.(drivers.Agent); !ok {
+	agent, ok := t.Hardware.Deploy.(drivers.Agent)
+	if !ok {
 		t.Log.Warn().Str("deploy_interface", t.Node.DeployInterface).Msg("Heartbeat for a deploy interface that has no agent")
 		return
 	}
@@ -67,10 +68,13 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 		t.beatInMaintenance(ctx)
 		return
 	}
-	if t.Node.ProvisionState == store.DeployWait {
-		t.beatDeployWait(ctx)
-	} else {
-		t.beatCleanWait(ctx)
+	switch t.Node.ProvisionState {
+	case store.DeployWait:
+		t.beatDeployWait(ctx, agent)
+	case store.CleanWait:
+		t.beatCleanWait(ctx, agent)
+	case store.RescueWait:
+		t.beatRescueWait(ctx, agent)
 	}
 }
 
@@ -114,23 +118,22 @@ func (t *task) beatInMaintenance(ctx context.Context) {
 		t.Log.Warn().Msg("Heartbeat from a node in maintenance; taking no action")
 		return
 	}
-	if t.Node.ProvisionState == store.CleanWait {
+	switch t.Node.ProvisionState {
+	case store.DeployWait:
+		t.agentDeployFailed(ctx, "Deploy aborted as node is in maintenance mode", false)
+	case store.CleanWait:
 		t.cleanFailed(ctx, cleanFailure{text: "Cleaning aborted as node is in maintenance mode"})
-		return
+	case store.RescueWait:
+		t.rescueFailed(ctx, "Rescue aborted as node is in maintenance mode", false)
 	}
-	t.agentDeployFailed(ctx, "Deploy aborted as node is in maintenance mode", false)
 }
 
 // beatDeployWait loads the agent's steps at its first heartbeat and then looks how the running step stands.
-func (t *task) beatDeployWait(ctx context.Context) {
+func (t *task) beatDeployWait(ctx context.Context, agent drivers.Agent) {
 	failed := func(what string, err error) {
 		if t.failsFlow(ctx, err, store.Deploying, store.DeployWait) {
 			t.agentDeployFailed(ctx, fmt.Sprintf("%s: %s", what, err), true)
 		}
-	}
-	agent, ok := t.Hardware.Deploy.(drivers.Agent)
-	if !ok {
-		return
 	}
 	if len(t.Node.DriverInternalInfo.Dict("agent_cached_deploy_steps")) == 0 {
 		if err := agent.RefreshSteps(ctx, t.Task, drivers.DeployStep); err != nil {
@@ -149,15 +152,11 @@ func (t *task) beatDeployWait(ctx context.Context) {
 }
 
 // beatCleanWait starts the first step when the ramdisk has just booted, else it looks how the running step stands.
-func (t *task) beatCleanWait(ctx context.Context) {
+func (t *task) beatCleanWait(ctx context.Context, agent drivers.Agent) {
 	failed := func(what string, err error) {
 		if t.failsFlow(ctx, err, store.Cleaning, store.CleanWait) {
 			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("%s: %s", what, err)})
 		}
-	}
-	agent, ok := t.Hardware.Deploy.(drivers.Agent)
-	if !ok {
-		return
 	}
 	if err := t.touch(ctx); err != nil {
 		failed("Failed checking if cleaning is done", err)

@@ -316,6 +316,7 @@ func TestHeartbeatsInMaintenanceEndTheFlowWhereThatIsWanted(t *testing.T) {
 	for state, want := range map[string][2]string{
 		store.CleanWait:  {store.CleanFail, "Cleaning aborted as node is in maintenance mode"},
 		store.DeployWait: {store.DeployFail, "Deploy aborted as node is in maintenance mode"},
+		store.RescueWait: {store.RescueFail, "Rescue aborted as node is in maintenance mode"},
 	} {
 		n := w.waiting(t, state, func(n *store.Node) { n.Maintenance = true })
 		w.must(t, "heartbeat", beatArgs(n))

@@ -64,7 +64,7 @@ func (c *Conductor) settleClaimed(ctx context.Context, claimed []string) error {
 		return nil
 	}
 	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid",
-		"provision_state", "driver_internal_info", "deploy_step", "clean_step"}})
+		"provision_state", "driver_internal_info", "deploy_step", "clean_step", "instance_info"}})
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *Conductor) settleLeft(ctx context.Context) error {
 	if !whole {
 		filter.ChangedWithin = 2 * owedWholeSpacing
 	}
-	nodes, err := c.owned(ctx, filter, "provision_state", "driver_internal_info", "deploy_step", "clean_step")
+	nodes, err := c.owned(ctx, filter, "provision_state", "driver_internal_info", "deploy_step", "clean_step", "instance_info")
 	if err != nil {
 		return err
 	}
@@ -111,10 +111,10 @@ func unsettled(n *store.Node) bool {
 }
 
 // failedInStep tells that a flow has failed, and that the worker which was to leave its node in order did not get that far: it
-// would have taken the step out of the row.
+// would have taken the step out of the row, or the password of a rescue.
 func failedInStep(n *store.Node) bool {
 	return n.ProvisionState == store.CleanFail && len(n.CleanStep) > 0 ||
-		n.ProvisionState == store.DeployFail && len(n.DeployStep) > 0
+		n.ProvisionState == store.DeployFail && len(n.DeployStep) > 0 || leftRescue(n)
 }
 
 // settleNode leaves a node in order whose flow has failed.
@@ -131,7 +131,11 @@ func (t *task) leaveFailed(ctx context.Context) {
 	if text == "" {
 		text = "The operation failed, and its conductor was lost before it had left the node in order"
 	}
-	switch clean := t.Node.ProvisionState == store.CleanFail; {
+	switch clean, rescue := t.Node.ProvisionState == store.CleanFail, t.Node.ProvisionState == store.RescueFail; {
+	case aborted && rescue:
+		t.abortRescue(ctx)
+	case rescue:
+		t.rescueFailed(ctx, text, true)
 	case aborted && clean:
 		t.abortClean(ctx)
 	case aborted:

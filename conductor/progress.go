@@ -21,8 +21,10 @@ const ProgressTopic = "ironmaster_progress"
 
 // Flows and how they can end, as progress events name them.
 const (
-	flowDeploy = "deploy"
-	flowClean  = "clean"
+	flowDeploy   = "deploy"
+	flowClean    = "clean"
+	flowRescue   = "rescue"
+	flowUnrescue = "unrescue"
 
 	flowStart = "start"
 	flowEnd   = "end"

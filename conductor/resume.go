@@ -30,10 +30,11 @@ const resumesAtOnce = 8
 
 // resumable are the states in which a worker holds the node and knows how to go on. In the others of StuckStates no flow of
 // this worker can be.
-var resumable = []string{store.Deploying, store.Cleaning, store.Deleting, store.Verifying, store.Adopting}
+var resumable = []string{store.Deploying, store.Cleaning, store.Deleting, store.Verifying, store.Adopting,
+	store.Rescuing, store.Unrescuing}
 
 // awaiting are the states in which the node's agent is at work, or a machine boots.
-var awaiting = []string{store.DeployWait, store.CleanWait}
+var awaiting = []string{store.DeployWait, store.CleanWait, store.RescueWait}
 
 // resumes tells that takeOverFlows goes on with a node's flow.
 func resumes(n *store.Node) bool {
@@ -181,7 +182,11 @@ func (t *task) goOn(ctx context.Context) {
 		t.verify(ctx)
 	case store.Adopting:
 		t.adopt(ctx)
-	case store.DeployWait, store.CleanWait:
+	case store.Rescuing:
+		t.goOnRescuing(ctx)
+	case store.Unrescuing:
+		t.unrescue(ctx)
+	case store.DeployWait, store.CleanWait, store.RescueWait:
 		t.goOnWaiting(ctx, waitingKind(t.Node))
 	}
 }
@@ -230,6 +235,10 @@ func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 	if !ok || t.Node.Maintenance {
 		return
 	}
+	if t.Node.ProvisionState == store.RescueWait {
+		t.goOnAwaitingRescue(ctx, agent)
+		return
+	}
 	t.rememberProgress(kind)
 	info := t.Node.DriverInternalInfo
 	if info.String(keyAgentURL) != "" && !info.Bool(rebootFlag(kind), false) {
@@ -255,9 +264,9 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 		return
 	}
 	if kind == drivers.CleanStep {
-		t.beatCleanWait(ctx)
+		t.beatCleanWait(ctx, agent)
 	} else {
-		t.beatDeployWait(ctx)
+		t.beatDeployWait(ctx, agent)
 	}
 }
 

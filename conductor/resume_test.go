@@ -76,6 +76,13 @@ func interruptedFlows() []interrupted {
 			state: store.Manageable, did: []string{"cleaning.prepare", "run two", "cleaning.tear down"}, events: end},
 		{name: "a cleaning in a step", node: cleaning(store.Available, store.Dict{"clean_steps": two, "clean_step_index": 0}, "one"),
 			state: store.Available, did: []string{"resume one", "run two", "cleaning.tear down"}, events: end},
+		{name: "a rescue", node: store.Node{ProvisionState: store.Rescuing, TargetProvisionState: store.Rescue}, state: store.Rescue,
+			did: []string{"rescue"}, events: end},
+		{name: "a rescue whose agent has the password", node: store.Node{ProvisionState: store.Rescuing,
+			TargetProvisionState: store.Rescue}, mark: store.Dict{markEnding: true}, state: store.Rescue,
+			did: []string{"rescue.clean up"}, events: end},
+		{name: "an unrescue", node: store.Node{ProvisionState: store.Unrescuing, TargetProvisionState: store.Active},
+			state: store.Active, did: []string{"unrescue"}, events: end},
 		{name: "a cleaning whose steps are over", node: cleaning(store.Available, nil, ""), mark: store.Dict{markEnding: false},
 			state: store.Available, did: []string{"cleaning.tear down"}, events: end},
 		{name: "a tear-down", node: store.Node{ProvisionState: store.Deleting, TargetProvisionState: store.Available},
@@ -135,7 +142,7 @@ func (w *worker) checkResumed(t *testing.T, n *store.Node, c interrupted) {
 	equal(t, "last error", got.LastError, "")
 	var did []string
 	for _, call := range w.script.did() {
-		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "deploy.", "cleaning."} {
+		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "deploy.", "cleaning.", "rescue", "unrescue"} {
 			if strings.HasPrefix(call, kind) {
 				did = append(did, call)
 			}

@@ -126,6 +126,8 @@ func rpcMethods() map[string]rpcMethod {
 		"do_node_tear_down":      method((*Conductor).doNodeTearDown),
 		"do_provisioning_action": method((*Conductor).doProvisioningAction),
 		"do_node_clean":          method((*Conductor).doNodeClean),
+		"do_node_rescue":         method((*Conductor).doNodeRescue),
+		"do_node_unrescue":       method((*Conductor).doNodeUnrescue),
 		"continue_node_deploy":   method((*Conductor).continueNodeDeploy),
 		"continue_node_clean":    method((*Conductor).continueNodeClean),
 	}
@@ -134,7 +136,7 @@ func rpcMethods() map[string]rpcMethod {
 // laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
 var laterMethods = map[string]string{
 	"inspect_hardware":    "inspect",
-	"continue_inspection": "inspect", "do_node_rescue": "rescue", "do_node_unrescue": "rescue", "do_node_service": "service",
+	"continue_inspection": "inspect", "do_node_service": "service",
 	"continue_node_service": "service",
 	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
 	"update_portgroup": "port groups", "destroy_portgroup": "port groups", "update_portgroup_physical_network": "port groups",

@@ -170,6 +170,8 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 		work = func(ctx context.Context, t *task) { t.adopt(ctx) }
 	case action == eventAbort && (node.ProvisionState == store.CleanWait || node.ProvisionState == store.CleanHold):
 		return t.requestAbort(ctx)
+	case action == eventAbort && node.ProvisionState == store.RescueWait:
+		return t.requestRescueAbort(ctx)
 	case action == eventUnhold && node.ProvisionState == store.ServiceHold, action == eventAbort && newer && slices.Contains(
 		[]string{store.ServiceWait, store.ServiceHold, store.ServiceFail}, node.ProvisionState):
 		return store.Errorf(store.UnsupportedDriverExtension, "This conductor (ironmaster) does not support service: "+

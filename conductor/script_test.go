@@ -32,8 +32,11 @@ type behaviour struct {
 	// steps are those of the deploy interface; without a list of a kind it offers those of the fake one.
 	steps map[drivers.StepKind][]drivers.Step
 
-	prepare, cleanUp, tearDown, takeOver, tearDownCleaning, rescueCleanUp, vifAttach, vifDetach func(*drivers.Task) error
-	prepareCleaning                                                                             func(*drivers.Task) (drivers.Outcome, error)
+	prepare, cleanUp, tearDown, takeOver, tearDownCleaning, vifAttach, vifDetach func(*drivers.Task) error
+	prepareCleaning                                                              func(*drivers.Task) (drivers.Outcome, error)
+
+	rescue                                           func(*drivers.Task) (drivers.Outcome, error)
+	rescueValidate, unrescue, rescueCleanUp, tenants func(*drivers.Task) error
 
 	// inBand are the agent's steps, listed at a refresh.
 	inBand  map[drivers.StepKind][]drivers.Step
@@ -41,6 +44,8 @@ type behaviour struct {
 	execute func(step store.Dict) (drivers.Outcome, error)
 	resume  func(step store.Dict) (drivers.Outcome, error)
 	status  func() (drivers.StepStatus, error)
+	// finalize is told that a rescue ramdisk gets its password.
+	finalize func(*drivers.Task) error
 
 	setBootDevice func(ctx context.Context) error
 	bootMode      func() (string, error)
@@ -104,7 +109,7 @@ func (s *script) catalog() *drivers.Catalog {
 		drivers.TypePower:      &scriptPower{fake.NewPower(fake.Config{}), s},
 		drivers.TypeManagement: &scriptManagement{fake.NewManagement(fake.Config{}), s},
 		drivers.TypeDeploy:     &scriptDeploy{fake.NewDeploy(fake.Config{}), s},
-		drivers.TypeRescue:     &scriptRescue{fake.NewRescue(), s},
+		drivers.TypeRescue:     &scriptRescue{fake.NewRescue(fake.Config{}), s},
 		drivers.TypeConsole:    &scriptConsole{fake.NewConsole(), s},
 	} {
 		c.Implementations[typ]["fake"] = impl
@@ -258,6 +263,10 @@ func (n *scriptNetwork) Validate(context.Context, *drivers.Task) error {
 	return maybe(n.s.called("").networkValidate)
 }
 
+func (n *scriptNetwork) ConfigureTenantNetworks(_ context.Context, t *drivers.Task) error {
+	return maybeOn(n.s.called("").tenants, t)
+}
+
 func (n *scriptNetwork) VIFAttach(_ context.Context, t *drivers.Task, vif drivers.VIF) error {
 	return maybeOn(n.s.called(fmt.Sprintf("attach %+v", vif)).vifAttach, t)
 }
@@ -278,8 +287,23 @@ func (n *scriptNetwork) VIFDetach(_ context.Context, t *drivers.Task, vif string
 }
 
 type scriptRescue struct {
-	*fake.Rescue
+	drivers.Interface
 	s *script
+}
+
+func (r *scriptRescue) Validate(_ context.Context, t *drivers.Task) error {
+	return maybeOn(r.s.called("").rescueValidate, t)
+}
+
+func (r *scriptRescue) Rescue(_ context.Context, t *drivers.Task) (drivers.Outcome, error) {
+	if f := r.s.called("rescue").rescue; f != nil {
+		return f(t)
+	}
+	return drivers.Done, nil
+}
+
+func (r *scriptRescue) Unrescue(_ context.Context, t *drivers.Task) error {
+	return maybeOn(r.s.called("unrescue").unrescue, t)
 }
 
 func (r *scriptRescue) CleanUp(_ context.Context, t *drivers.Task) error {
@@ -371,6 +395,14 @@ func (d *scriptDeploy) StepStatus(context.Context, *drivers.Task, drivers.StepKi
 func (d *scriptDeploy) RebootAgent(ctx context.Context, t *drivers.Task) error {
 	d.s.called("agent.reboot")
 	return t.Worker.SetPower(ctx, t, store.Reboot)
+}
+
+func (d *scriptDeploy) FinalizeRescue(_ context.Context, t *drivers.Task, onlyHashed bool) error {
+	what := "agent.finalize rescue"
+	if onlyHashed {
+		what += ", hashed alone"
+	}
+	return maybeOn(d.s.called(what).finalize, t)
 }
 
 func (d *scriptDeploy) CollectLogs(_ context.Context, _ *drivers.Task, label string, failed bool) {

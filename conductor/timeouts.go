@@ -61,6 +61,22 @@ func (c *Conductor) failSilentDeploys(ctx context.Context) error {
 	})
 }
 
+// failSilentRescues fails rescues whose agent has not been heard of for rescue_callback_timeout.
+func (c *Conductor) failSilentRescues(ctx context.Context) error {
+	limit := c.live().RescueCallbackTimeout
+	if limit <= 0 {
+		return nil
+	}
+	return c.failNodes(ctx, failing{
+		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
+			ProvisionStates: []string{store.RescueWait}, ProvisionedBefore: c.waitLimit(limit)},
+		states: []string{store.RescueWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers,
+		work: func(ctx context.Context, t *task) {
+			t.rescueFailed(ctx, "Timeout reached while waiting for rescue ramdisk callback for node", true)
+		},
+	})
+}
+
 // failSilentCleans fails cleanings whose agent has not been heard of for clean_callback_timeout.
 func (c *Conductor) failSilentCleans(ctx context.Context) error {
 	limit := c.live().CleanCallbackTimeout

@@ -9,7 +9,9 @@ import (
 )
 
 func TestSilentAgentsFailTheirFlow(t *testing.T) {
-	w := startWorker(t, func(c *Config) { c.DeployCallbackTimeout, c.CleanCallbackTimeout = time.Hour, time.Hour })
+	w := startWorker(t, func(c *Config) {
+		c.DeployCallbackTimeout, c.CleanCallbackTimeout, c.RescueCallbackTimeout = time.Hour, time.Hour, time.Hour
+	})
 	long := time.Now().UTC().Add(-2 * time.Hour)
 	step := store.Dict{"interface": "deploy", "step": "erase"}
 	for _, c := range []struct {
@@ -34,6 +36,9 @@ func TestSilentAgentsFailTheirFlow(t *testing.T) {
 			did: "cleaning.tear down",
 			lastError: "Timeout reached while cleaning the node. Please check if the ramdisk responsible for the cleaning is " +
 				"running on the node. Failed on step {'interface': 'deploy', 'step': 'erase'}."},
+		{name: "a rescue", node: store.Node{ProvisionState: store.RescueWait, TargetProvisionState: store.Rescue},
+			state: store.RescueFail, target: store.Rescue, did: "power.read, power power off, rescue.clean up",
+			lastError: "Timeout reached while waiting for rescue ramdisk callback for node"},
 		{name: "a deployment that was heard of", fresh: true, node: store.Node{ProvisionState: store.DeployWait,
 			TargetProvisionState: store.Active}, state: store.DeployWait, target: store.Active},
 		{name: "a node in maintenance", node: store.Node{ProvisionState: store.DeployWait, Maintenance: true,
@@ -50,6 +55,7 @@ func TestSilentAgentsFailTheirFlow(t *testing.T) {
 			}
 			for _, look := range []func() error{
 				func() error { return w.failSilentDeploys(t.Context()) }, func() error { return w.failSilentCleans(t.Context()) },
+				func() error { return w.failSilentRescues(t.Context()) },
 			} {
 				if err := look(); err != nil {
 					t.Fatal(err)

@@ -144,6 +144,9 @@ type Agent interface {
 	// RebootAgent boots the agent afresh, because a step that has ended wants it, or because the worker that it was about to
 	// boot from is gone.
 	RebootAgent(ctx context.Context, t *Task) error
+	// FinalizeRescue tells the agent of a rescue ramdisk the password that the node's row holds. An agent that took it lets its
+	// user in, and answers nobody any more. onlyHashed keeps the password as it was given from agents that take no other.
+	FinalizeRescue(ctx context.Context, t *Task, onlyHashed bool) error
 	// CollectLogs saves the ramdisk's logs when the configuration asks for it; failed tells that something went wrong.
 	CollectLogs(ctx context.Context, t *Task, label string, failed bool)
 }
@@ -197,10 +200,22 @@ type RAID interface {
 	LogicalDiskProperties() map[string]string
 }
 
-// Rescue cleans up after a rescue ramdisk.
+// Rescue boots a node into a ramdisk that its user may log in to, and its instance again.
 type Rescue interface {
 	Interface
+	// Rescue returns Waiting when an agent has to boot first. It may run again.
+	Rescue(ctx context.Context, t *Task) (Outcome, error)
+	// Unrescue boots the instance. It may run again.
+	Unrescue(ctx context.Context, t *Task) error
+	// CleanUp takes away what booted the ramdisk, its network, and the password from the node's row.
 	CleanUp(ctx context.Context, t *Task) error
+}
+
+// RescueBoot is a boot interface that can boot a rescue ramdisk.
+type RescueBoot interface {
+	Boot
+	// ValidateRescue checks that there is a ramdisk for a rescue.
+	ValidateRescue(ctx context.Context, t *Task) error
 }
 
 // Console gives users a node's serial console.

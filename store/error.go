@@ -58,6 +58,8 @@ const (
 	PortgroupNotEmpty             Kind = "PortgroupNotEmpty"
 	PowerStateFailure             Kind = "PowerStateFailure"
 	InstanceDeployFailure         Kind = "InstanceDeployFailure"
+	InstanceRescueFailure         Kind = "InstanceRescueFailure"
+	InstanceUnrescueFailure       Kind = "InstanceUnrescueFailure"
 	NodeCleaningFailure           Kind = "NodeCleaningFailure"
 	NodeVerifyFailure             Kind = "NodeVerifyFailure"
 	RedfishError                  Kind = "RedfishError"

@@ -85,6 +85,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		ISCSI:             overISCSI,
 		AgentPower:        agent.NewPower(agentCfg),
 		AgentRAID:         agent.NewRAID(),
+		AgentRescue:       agent.NewRescue(agentCfg),
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),

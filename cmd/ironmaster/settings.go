@@ -102,6 +102,8 @@ func liveOptions(s *config.Settings) conductor.Live {
 		CheckProvisionStateInterval: c.CheckProvisionStateInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
 		CacheCleanUpInterval: c.CacheCleanUpInterval, DeployCallbackTimeout: c.DeployCallbackTimeout,
 		CleanCallbackTimeout: c.CleanCallbackTimeout, AutomatedClean: c.AutomatedClean,
+		RescueCallbackTimeout: c.RescueCallbackTimeout, CheckRescueStateInterval: c.CheckRescueStateInterval,
+		RescuePasswordHash: c.RescuePasswordHashAlgorithm, RequireRescuePasswordHashed: c.RequireRescuePasswordHashed,
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
@@ -318,6 +320,7 @@ func fakeConfig(f config.Fake) (fake.Config, error) {
 		{"power_delay", f.PowerDelay, &c.PowerDelay}, {"boot_delay", f.BootDelay, &c.BootDelay},
 		{"deploy_delay", f.DeployDelay, &c.DeployDelay}, {"management_delay", f.ManagementDelay, &c.ManagementDelay},
 		{"bios_delay", f.BIOSDelay, &c.BIOSDelay}, {"vendor_delay", f.VendorDelay, &c.VendorDelay},
+		{"rescue_delay", f.RescueDelay, &c.RescueDelay},
 	} {
 		d, err := fake.ParseDelay(o.text)
 		if err != nil {

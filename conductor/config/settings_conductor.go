@@ -23,6 +23,10 @@ type Conductor struct {
 	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180" reload:"true"`
 	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0" reload:"true"`
 	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`
+	RescueCallbackTimeout          time.Duration `opt:"rescue_callback_timeout" default:"1800" min:"0" reload:"true"`
+	CheckRescueStateInterval       time.Duration `opt:"check_rescue_state_interval" default:"60" min:"1" reload:"true"`
+	RescuePasswordHashAlgorithm    string        `opt:"rescue_password_hash_algorithm" default:"sha256" choices:"sha256|sha512" reload:"true"`
+	RequireRescuePasswordHashed    bool          `opt:"require_rescue_password_hashed" default:"false" reload:"true"`
 	NodeLockedRetryAttempts        int           `opt:"node_locked_retry_attempts" default:"3" reload:"true"`
 	NodeLockedRetryInterval        time.Duration `opt:"node_locked_retry_interval" default:"1" reload:"true"`
 	MaxConcurrentDeploy            int           `opt:"max_concurrent_deploy" default:"250" min:"1" reload:"true"`
@@ -134,6 +138,7 @@ type Fake struct {
 	ManagementDelay string `opt:"management_delay" default:"0"`
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
 	VendorDelay     string `opt:"vendor_delay" default:"0"`
+	RescueDelay     string `opt:"rescue_delay" default:"0"`
 }
 
 // ILO is [ilo], which releases up to 35 have.

@@ -41,6 +41,8 @@ var (
 	times   = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?`)
 	objects = regexp.MustCompile(`object at 0x[0-9a-f]+`)
 	tokens  = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	// hashes are passwords as crypt(3) hashes them with SHA-256 and a salt.
+	hashes = regexp.MustCompile(`^\$5\$[./A-Za-z0-9]{16}\$[./A-Za-z0-9]{43}$`)
 )
 
 // unordered tells that a list comes from a Python set, so that its order means nothing.
@@ -95,6 +97,9 @@ func plainText(key, v string) any {
 	}
 	if (key == "agent_secret_token" || key == "agent_token") && tokens.MatchString(v) {
 		return "<token>"
+	}
+	if key == "hashed_rescue_password" && hashes.MatchString(v) {
+		return "<hash>"
 	}
 	return objects.ReplaceAllString(times.ReplaceAllString(v, "<time>"), "object at <address>")
 }

@@ -8,11 +8,8 @@ import (
 // The recorded conductor had interfaces that this build lacks. Where a recording names one, the replay uses the nearest that
 // there is, before and after alike.
 
-// nearest maps a hardware type ("" for the others), an interface type and a recorded name.
+// nearest maps a hardware type, an interface type and a recorded name.
 var nearest = map[string]map[string]map[string]string{
-	"": {
-		"rescue": {"agent": "no-rescue"},
-	},
 	"redfish": {
 		"bios":    {"redfish": "no-bios"},
 		"inspect": {"redfish": "no-inspect"},
@@ -28,7 +25,6 @@ var lacking = map[string][]string{
 	"deploy":  {"anaconda", "custom-agent", "ramdisk"},
 	"inspect": {"redfish"},
 	"raid":    {"redfish"},
-	"rescue":  {"agent"},
 	"storage": {"external"},
 	"vendor":  {"redfish"},
 }
@@ -88,9 +84,6 @@ func replaced(driver, kind string, name any) any {
 		return name
 	}
 	if other := nearest[driver][kind][s]; other != "" {
-		return other
-	}
-	if other := nearest[""][kind][s]; other != "" && driver != "redfish" {
 		return other
 	}
 	return name

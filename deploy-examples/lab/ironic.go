@@ -120,7 +120,7 @@ func (l *Lab) baseConf() ini {
 			"enabled_network_interfaces":    "noop",
 			"enabled_power_interfaces":      "fake,redfish",
 			"enabled_raid_interfaces":       "fake,no-raid",
-			"enabled_rescue_interfaces":     "fake,no-rescue",
+			"enabled_rescue_interfaces":     "agent,fake,no-rescue",
 			"enabled_storage_interfaces":    "fake,noop",
 			"enabled_vendor_interfaces":     "fake,no-vendor",
 		},

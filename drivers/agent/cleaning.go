@@ -17,7 +17,7 @@ func (d *Deploy) PrepareCleaning(ctx context.Context, t *drivers.Task) (drivers.
 	if err := t.Worker.Save(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	if err := d.prepareRamdisk(ctx, t); err != nil {
+	if err := d.cfg.prepareRamdisk(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	// Preparing the ramdisk may have switched the node off, so only now is it clear whether an agent still runs.

@@ -126,12 +126,12 @@ func (d *Deploy) PrepareWith(ctx context.Context, t *drivers.Task, supply func(c
 	case store.Adopting:
 		return nil
 	case store.Rescuing, store.RescueWait, store.Rescue, store.RescueFail:
-		return d.prepareRamdisk(ctx, t)
+		return d.cfg.prepareRamdisk(ctx, t)
 	}
 	if err := supply(ctx, t); err != nil {
 		return err
 	}
-	return d.prepareRamdisk(ctx, t)
+	return d.cfg.prepareRamdisk(ctx, t)
 }
 
 func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task, supply func(context.Context, *drivers.Task) error) error {
@@ -160,15 +160,15 @@ func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task, supply f
 	if err := supply(ctx, t); err != nil || running {
 		return err
 	}
-	return d.prepareRamdisk(ctx, t)
+	return d.cfg.prepareRamdisk(ctx, t)
 }
 
 // prepareRamdisk makes the node boot the agent, and tells the agent where ironic-api is.
-func (d *Deploy) prepareRamdisk(ctx context.Context, t *drivers.Task) error {
-	if !d.cfg.ManageBoot {
+func (c Config) prepareRamdisk(ctx context.Context, t *drivers.Task) error {
+	if !c.ManageBoot {
 		return nil
 	}
-	return t.Hardware.Boot.PrepareRamdisk(ctx, t, map[string]string{"ipa-api-url": d.cfg.APIURL})
+	return t.Hardware.Boot.PrepareRamdisk(ctx, t, map[string]string{"ipa-api-url": c.APIURL})
 }
 
 // CleanUp takes away what Prepare made. It may be called again and again.
@@ -209,7 +209,7 @@ func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
 		if _, err := d.serve.Resume(ctx, t); err != nil {
 			return err
 		}
-	case store.CleanWait:
+	case store.CleanWait, store.Rescuing, store.RescueWait:
 	default:
 		return nil
 	}

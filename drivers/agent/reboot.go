@@ -34,7 +34,7 @@ func (d *Deploy) RebootAgent(ctx context.Context, t *drivers.Task) error {
 			return err
 		}
 	}
-	if err := d.prepareRamdisk(ctx, t); err != nil {
+	if err := d.cfg.prepareRamdisk(ctx, t); err != nil {
 		return err
 	}
 	return t.Worker.SetPower(ctx, t, last)

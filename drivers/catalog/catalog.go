@@ -16,11 +16,12 @@ type Parts struct {
 	Fake         fake.Config
 	BIOSSettings fake.BIOSSettings
 
-	// Direct is the deploy interface direct, AgentPower the power interface agent.
+	// Direct is the deploy interface direct, AgentPower the power interface agent, AgentRescue the rescue interface agent.
 	Direct drivers.Deploy
 	// ISCSI is the deploy interface iscsi.
-	ISCSI      drivers.Deploy
-	AgentPower drivers.Power
+	ISCSI       drivers.Deploy
+	AgentPower  drivers.Power
+	AgentRescue drivers.Rescue
 
 	// AgentRAID is the raid interface agent.
 	AgentRAID drivers.RAID
@@ -53,7 +54,7 @@ func New(p Parts) *drivers.Catalog {
 		drivers.TypeNetwork: {"noop": noop.NewNetwork()},
 		drivers.TypePower:   {"fake": fake.NewPower(p.Fake)},
 		drivers.TypeRAID:    {"fake": fake.NewRAID(), "no-raid": noop.NewRAID()},
-		drivers.TypeRescue:  {"fake": fake.NewRescue(), "no-rescue": noop.NewRescue()},
+		drivers.TypeRescue:  {"fake": fake.NewRescue(p.Fake), "no-rescue": noop.NewRescue()},
 		drivers.TypeStorage: {"fake": fake.NewStorage(), "noop": noop.NewStorage()},
 		drivers.TypeVendor:  {"fake": fake.NewVendor(p.Fake), "no-vendor": noop.NewVendor()},
 	}
@@ -65,6 +66,9 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.ISCSI != nil {
 		impl[drivers.TypeDeploy]["iscsi"] = p.ISCSI
+	}
+	if p.AgentRescue != nil {
+		impl[drivers.TypeRescue]["agent"] = p.AgentRescue
 	}
 	if p.AgentPower != nil {
 		impl[drivers.TypePower]["agent"] = p.AgentPower

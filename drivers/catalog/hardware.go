@@ -25,7 +25,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 		drivers.TypeInspect:  {"no-inspect"},
 		drivers.TypeNetwork:  {"noop"},
 		drivers.TypeRAID:     {"no-raid", "agent"},
-		drivers.TypeRescue:   {"no-rescue"},
+		drivers.TypeRescue:   {"no-rescue", "agent"},
 		drivers.TypeStorage:  {"noop"},
 		drivers.TypeVendor:   {"no-vendor"},
 	}
@@ -40,7 +40,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeManagement: {"fake"},
 			drivers.TypePower:      {"fake"},
 			drivers.TypeRAID:       {"fake", "no-raid", "agent"},
-			drivers.TypeRescue:     {"fake", "no-rescue"},
+			drivers.TypeRescue:     {"fake", "no-rescue", "agent"},
 			drivers.TypeStorage:    {"fake", "noop"},
 			drivers.TypeVendor:     {"fake", "no-vendor"},
 		},

@@ -42,7 +42,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypePower: {"agent": "agent_power.AgentPower", "fake": "fake.FakePower",
 		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "ipmitool": "ipmitool.IPMIPower", "redfish": "redfish.power.RedfishPower", "snmp": "snmp.SNMPPower"},
 	drivers.TypeRAID:    {"agent": "agent.AgentRAID", "fake": "fake.FakeRAID", "no-raid": "noop.NoRAID"},
-	drivers.TypeRescue:  {"fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
+	drivers.TypeRescue:  {"agent": "agent.AgentRescue", "fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
 	drivers.TypeStorage: {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
 	drivers.TypeVendor:  {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor"},
 }

@@ -23,7 +23,7 @@ func TestEverythingIsValid(t *testing.T) {
 	for _, impl := range []drivers.Interface{
 		fake.NewBIOS(fake.Config{}, nil), fake.NewBoot(fake.Config{}), fake.NewConsole(), fake.NewDeploy(fake.Config{}),
 		fake.NewInspect(), fake.NewManagement(fake.Config{}), fake.NewPower(fake.Config{}), fake.NewRAID(),
-		fake.NewRescue(), fake.NewStorage(), fake.NewVendor(fake.Config{}),
+		fake.NewRescue(fake.Config{}), fake.NewStorage(), fake.NewVendor(fake.Config{}),
 	} {
 		if err := impl.Validate(t.Context(), task()); err != nil {
 			t.Errorf("%T: %v", impl, err)

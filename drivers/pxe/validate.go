@@ -71,13 +71,23 @@ type ramdiskImages struct {
 func (i ramdiskImages) kernelName() string  { return i.mode + "_kernel" }
 func (i ramdiskImages) ramdiskName() string { return i.mode + "_ramdisk" }
 
-// ramdiskImages chooses a node's images as ironic does: both from driver_info, or both from the configuration.
+// ValidateRescue checks that there is a ramdisk for a rescue.
+func (b *Boot) ValidateRescue(_ context.Context, t *drivers.Task) error {
+	_, err := b.imagesFor(t.Node, "rescue")
+	return err
+}
+
+// ramdiskImages are those of the flow that the node is in.
 func (b *Boot) ramdiskImages(n *store.Node) (ramdiskImages, error) {
-	i := ramdiskImages{mode: "deploy"}
-	switch n.ProvisionState {
-	case store.Rescuing, store.RescueWait, store.RescueFail, store.Unrescuing, store.UnrescueFail:
-		i.mode = "rescue"
+	if drivers.RescueMode(n) {
+		return b.imagesFor(n, "rescue")
 	}
+	return b.imagesFor(n, "deploy")
+}
+
+// imagesFor chooses a node's images as ironic does: both from driver_info, or both from the configuration.
+func (b *Boot) imagesFor(n *store.Node, mode string) (ramdiskImages, error) {
+	i := ramdiskImages{mode: mode}
 	i.kernel, i.ramdisk = n.DriverInfo.String(i.kernelName()), n.DriverInfo.String(i.ramdiskName())
 	if i.kernel == "" && i.ramdisk == "" {
 		arch, all := b.cfg.ImagesByArch[n.Properties.String("cpu_arch")], b.cfg.Images

@@ -116,20 +116,29 @@ func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
 	return v.machine.Validate(ctx, t)
 }
 
+// ValidateRescue checks that there is a ramdisk for a rescue.
+func (v *VirtualMedia) ValidateRescue(_ context.Context, t *drivers.Task) error {
+	_, err := v.mediaFor(t.Node, "rescue")
+	return err
+}
+
 // bootMedia is what a node boots its ramdisk from: a ready-made ISO, or the parts of one.
 type bootMedia struct {
 	iso                         string
 	kernel, ramdisk, bootloader string
 }
 
-// media chooses a node's images as ironic does: an ISO before kernel and ramdisk, and kernel and ramdisk both from
-// driver_info or both from the configuration.
+// media are the images of the flow that the node is in.
 func (v *VirtualMedia) media(n *store.Node) (bootMedia, error) {
-	mode := "deploy"
-	switch n.ProvisionState {
-	case store.Rescuing, store.RescueWait, store.RescueFail, store.Unrescuing, store.UnrescueFail:
-		mode = "rescue"
+	if drivers.RescueMode(n) {
+		return v.mediaFor(n, "rescue")
 	}
+	return v.mediaFor(n, "deploy")
+}
+
+// mediaFor chooses a node's images as ironic does: an ISO before kernel and ramdisk, and kernel and ramdisk both from
+// driver_info or both from the configuration.
+func (v *VirtualMedia) mediaFor(n *store.Node, mode string) (bootMedia, error) {
 	own := func(key string) string {
 		return cmp.Or(n.DriverInfo.String(key), n.DriverInfo.String(v.cfg.Vendor+"_"+key))
 	}
