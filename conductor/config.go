@@ -63,6 +63,7 @@ type Live struct {
 	DeployCallbackTimeout        time.Duration
 	CleanCallbackTimeout         time.Duration
 	RescueCallbackTimeout        time.Duration
+	InspectWaitTimeout           time.Duration
 	CheckRescueStateInterval     time.Duration
 	// RescuePasswordHash is sha256 or sha512. RequireRescuePasswordHashed keeps the password as it was given from every agent.
 	RescuePasswordHash             string

@@ -110,6 +110,7 @@ const (
 	historyConductor    = "conductor"
 	historyTransition   = "transition"
 	historyConsole      = "console"
+	historyInspection   = "introspection"
 	historyStartFailure = "startup failure"
 	historyUnknown      = "UNKNOWN"
 )

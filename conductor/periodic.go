@@ -32,6 +32,7 @@ func (c *Conductor) periodics() []periodic {
 		{"sensor data", c.sensorInterval, c.sendSensorData},
 		{"deploy callback timeouts", check, c.failSilentDeploys},
 		{"clean callback timeouts", check, c.failSilentCleans},
+		{"inspection timeouts", check, c.failSilentInspections},
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues},
 	}
 }

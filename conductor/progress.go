@@ -23,6 +23,7 @@ const ProgressTopic = "ironmaster_progress"
 const (
 	flowDeploy   = "deploy"
 	flowClean    = "clean"
+	flowInspect  = "inspect"
 	flowRescue   = "rescue"
 	flowUnrescue = "unrescue"
 

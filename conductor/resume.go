@@ -31,7 +31,7 @@ const resumesAtOnce = 8
 // resumable are the states in which a worker holds the node and knows how to go on. In the others of StuckStates no flow of
 // this worker can be.
 var resumable = []string{store.Deploying, store.Cleaning, store.Deleting, store.Verifying, store.Adopting,
-	store.Rescuing, store.Unrescuing}
+	store.Rescuing, store.Unrescuing, store.Inspecting}
 
 // awaiting are the states in which the node's agent is at work, or a machine boots.
 var awaiting = []string{store.DeployWait, store.CleanWait, store.RescueWait}
@@ -186,6 +186,8 @@ func (t *task) goOn(ctx context.Context) {
 		t.goOnRescuing(ctx)
 	case store.Unrescuing:
 		t.unrescue(ctx)
+	case store.Inspecting:
+		t.inspect(ctx)
 	case store.DeployWait, store.CleanWait, store.RescueWait:
 		t.goOnWaiting(ctx, waitingKind(t.Node))
 	}

@@ -92,6 +92,8 @@ func interruptedFlows() []interrupted {
 			state: store.Manageable, events: end},
 		{name: "an adoption", node: store.Node{ProvisionState: store.Adopting, TargetProvisionState: store.Active},
 			state: store.Active, did: []string{"deploy.prepare", "deploy.take over"}, events: end},
+		{name: "an inspection", node: store.Node{ProvisionState: store.Inspecting, TargetProvisionState: store.Manageable},
+			state: store.Manageable, did: []string{"inspect.begin"}, events: end},
 		{name: "a machine that boots from the lost worker", takeover: true, node: store.Node{ProvisionState: store.DeployWait,
 			TargetProvisionState: store.Active, DeployStep: begun("one"), DriverInternalInfo: store.Dict{"deploy_steps": two,
 				"deploy_step_index": 0}}, state: store.DeployWait, did: []string{"agent.reboot"},
@@ -142,7 +144,7 @@ func (w *worker) checkResumed(t *testing.T, n *store.Node, c interrupted) {
 	equal(t, "last error", got.LastError, "")
 	var did []string
 	for _, call := range w.script.did() {
-		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "deploy.", "cleaning.", "rescue", "unrescue"} {
+		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "deploy.", "cleaning.", "rescue", "unrescue", "inspect."} {
 			if strings.HasPrefix(call, kind) {
 				did = append(did, call)
 			}

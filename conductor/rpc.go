@@ -126,6 +126,7 @@ func rpcMethods() map[string]rpcMethod {
 		"do_node_tear_down":      method((*Conductor).doNodeTearDown),
 		"do_provisioning_action": method((*Conductor).doProvisioningAction),
 		"do_node_clean":          method((*Conductor).doNodeClean),
+		"inspect_hardware":       method((*Conductor).inspectHardware),
 		"do_node_rescue":         method((*Conductor).doNodeRescue),
 		"do_node_unrescue":       method((*Conductor).doNodeUnrescue),
 		"continue_node_deploy":   method((*Conductor).continueNodeDeploy),
@@ -135,7 +136,6 @@ func rpcMethods() map[string]rpcMethod {
 
 // laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
 var laterMethods = map[string]string{
-	"inspect_hardware":    "inspect",
 	"continue_inspection": "inspect", "do_node_service": "service",
 	"continue_node_service": "service",
 	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",

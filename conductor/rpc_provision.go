@@ -172,6 +172,8 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 		return t.requestAbort(ctx)
 	case action == eventAbort && node.ProvisionState == store.RescueWait:
 		return t.requestRescueAbort(ctx)
+	case action == eventAbort && node.ProvisionState == store.InspectWait:
+		return t.abortInspection(ctx)
 	case action == eventUnhold && node.ProvisionState == store.ServiceHold, action == eventAbort && newer && slices.Contains(
 		[]string{store.ServiceWait, store.ServiceHold, store.ServiceFail}, node.ProvisionState):
 		return store.Errorf(store.UnsupportedDriverExtension, "This conductor (ironmaster) does not support service: "+

@@ -54,6 +54,10 @@ type behaviour struct {
 	setSecureBoot func(bool) error
 	vendor        func() (string, error)
 
+	inspectValidate func() error
+	inspect         func(*drivers.Task) (drivers.Outcome, error)
+	abortInspection func(*drivers.Task) error
+
 	startConsole, stopConsole func() error
 	sensors                   func(n *store.Node) (drivers.SensorData, error)
 }
@@ -111,6 +115,7 @@ func (s *script) catalog() *drivers.Catalog {
 		drivers.TypeDeploy:     &scriptDeploy{fake.NewDeploy(fake.Config{}), s},
 		drivers.TypeRescue:     &scriptRescue{fake.NewRescue(fake.Config{}), s},
 		drivers.TypeConsole:    &scriptConsole{fake.NewConsole(), s},
+		drivers.TypeInspect:    &scriptInspect{fake.NewInspect(fake.Config{}), s},
 	} {
 		c.Implementations[typ]["fake"] = impl
 	}

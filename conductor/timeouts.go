@@ -16,6 +16,8 @@ type failing struct {
 	// keepTarget keeps the node's target state, by which a manual cleaning is known.
 	keepTarget bool
 	work       func(context.Context, *task)
+	// flow is what comes to an end, and text the reason, when there is no work to tell of it.
+	flow, text string
 	// most is how many nodes are dealt with at a time; 0 is no limit.
 	most int
 }
@@ -39,6 +41,10 @@ func (t *task) failStuck(ctx context.Context, f failing) error {
 	o := eventOptions{background: f.work}
 	if f.keepTarget {
 		o.target = t.Node.TargetProvisionState
+	}
+	if f.work == nil {
+		t.record(ctx, historyTransition, f.text)
+		defer t.reportFlow(ctx, f.flow, flowError, f.text)
 	}
 	return t.processEvent(ctx, eventFail, o)
 }

@@ -15,7 +15,7 @@ type Hardware struct {
 	Console    Console
 	Deploy     Deploy
 	Firmware   Interface
-	Inspect    Interface
+	Inspect    Inspect
 	Management Management
 	Network    Network
 	Power      Power
@@ -130,7 +130,7 @@ func (h *Hardware) set(typ InterfaceType, i Interface) (ok bool) {
 	case TypeFirmware:
 		h.Firmware, ok = i, true
 	case TypeInspect:
-		h.Inspect, ok = i, true
+		h.Inspect, ok = i.(Inspect)
 	case TypeRAID:
 		h.RAID, ok = i.(RAID)
 	case TypeVendor:

@@ -176,6 +176,18 @@ const (
 	StepUnknown
 )
 
+// Inspect finds out what a node is made of.
+type Inspect interface {
+	Interface
+	// InspectHardware returns Done when everything is known and written down, Waiting when a ramdisk goes on alone and tells later
+	// what it found.
+	InspectHardware(ctx context.Context, t *Task) (Outcome, error)
+	// ContinueInspection takes what a ramdisk found. It may change both before they are stored.
+	ContinueInspection(ctx context.Context, t *Task, inventory, pluginData store.Dict) error
+	// AbortInspection ends an inspection that waits for a ramdisk. Its caller waits meanwhile.
+	AbortInspection(ctx context.Context, t *Task) error
+}
+
 // Storage says where a node's root disk is.
 type Storage interface {
 	Interface

@@ -13,6 +13,18 @@ func Unsupported(t *Task, extension string) error {
 		"Driver %s does not support %s (disabled or not implemented).", t.Node.Driver, extension)
 }
 
+// BareInspect refuses what ironic leaves optional for an inspect interface: one that is done when it returns has no ramdisk to
+// wait for.
+type BareInspect struct{}
+
+// ContinueInspection refuses.
+func (BareInspect) ContinueInspection(_ context.Context, t *Task, _, _ store.Dict) error {
+	return Unsupported(t, "continue_inspection")
+}
+
+// AbortInspection refuses.
+func (BareInspect) AbortInspection(_ context.Context, t *Task) error { return Unsupported(t, "abort") }
+
 // BareManagement refuses every operation that ironic leaves optional for a management interface. Implementations embed it
 // and override what their hardware can do.
 type BareManagement struct{}

@@ -98,6 +98,8 @@ const (
 	NodeConsoleNotEnabled         Kind = "NodeConsoleNotEnabled"
 	VendorPassthruException       Kind = "VendorPassthruException"
 	UnsupportedHardwareFeature    Kind = "UnsupportedHardwareFeature"
+	HardwareInspectionFailure     Kind = "HardwareInspectionFailure"
+	InvalidNodeInventory          Kind = "InvalidNodeInventory"
 	IncorrectConfiguration        Kind = "IncorrectConfiguration"
 	FailedToUpdateDHCPOptOnPort   Kind = "FailedToUpdateDHCPOptOnPort"
 	FailedToUpdateMacOnPort       Kind = "FailedToUpdateMacOnPort"

@@ -101,7 +101,8 @@ func liveOptions(s *config.Settings) conductor.Live {
 		ForcePowerStateDuringSync: c.ForcePowerStateDuringSync, PowerFailureRecoveryInterval: c.PowerFailureRecoveryInterval,
 		CheckProvisionStateInterval: c.CheckProvisionStateInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
 		CacheCleanUpInterval: c.CacheCleanUpInterval, DeployCallbackTimeout: c.DeployCallbackTimeout,
-		CleanCallbackTimeout: c.CleanCallbackTimeout, AutomatedClean: c.AutomatedClean,
+		CleanCallbackTimeout: c.CleanCallbackTimeout, InspectWaitTimeout: c.InspectWaitTimeout,
+		AutomatedClean:        c.AutomatedClean,
 		RescueCallbackTimeout: c.RescueCallbackTimeout, CheckRescueStateInterval: c.CheckRescueStateInterval,
 		RescuePasswordHash: c.RescuePasswordHashAlgorithm, RequireRescuePasswordHashed: c.RequireRescuePasswordHashed,
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
@@ -320,7 +321,7 @@ func fakeConfig(f config.Fake) (fake.Config, error) {
 		{"power_delay", f.PowerDelay, &c.PowerDelay}, {"boot_delay", f.BootDelay, &c.BootDelay},
 		{"deploy_delay", f.DeployDelay, &c.DeployDelay}, {"management_delay", f.ManagementDelay, &c.ManagementDelay},
 		{"bios_delay", f.BIOSDelay, &c.BIOSDelay}, {"vendor_delay", f.VendorDelay, &c.VendorDelay},
-		{"rescue_delay", f.RescueDelay, &c.RescueDelay},
+		{"rescue_delay", f.RescueDelay, &c.RescueDelay}, {"inspect_delay", f.InspectDelay, &c.InspectDelay},
 	} {
 		d, err := fake.ParseDelay(o.text)
 		if err != nil {

@@ -23,6 +23,7 @@ type Conductor struct {
 	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180" reload:"true"`
 	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0" reload:"true"`
 	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`
+	InspectWaitTimeout             time.Duration `opt:"inspect_wait_timeout" default:"1800" min:"0" reload:"true"`
 	RescueCallbackTimeout          time.Duration `opt:"rescue_callback_timeout" default:"1800" min:"0" reload:"true"`
 	CheckRescueStateInterval       time.Duration `opt:"check_rescue_state_interval" default:"60" min:"1" reload:"true"`
 	RescuePasswordHashAlgorithm    string        `opt:"rescue_password_hash_algorithm" default:"sha256" choices:"sha256|sha512" reload:"true"`
@@ -138,6 +139,7 @@ type Fake struct {
 	ManagementDelay string `opt:"management_delay" default:"0"`
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
 	VendorDelay     string `opt:"vendor_delay" default:"0"`
+	InspectDelay    string `opt:"inspect_delay" default:"0"`
 	RescueDelay     string `opt:"rescue_delay" default:"0"`
 }
 

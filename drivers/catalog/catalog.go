@@ -47,7 +47,7 @@ func New(p Parts) *drivers.Catalog {
 		drivers.TypeBoot:    {"fake": fake.NewBoot(p.Fake)},
 		drivers.TypeConsole: {"fake": fake.NewConsole(), "no-console": noop.NewConsole()},
 		drivers.TypeDeploy:  {"fake": fake.NewDeploy(p.Fake)},
-		drivers.TypeInspect: {"fake": fake.NewInspect(), "no-inspect": noop.NewInspect()},
+		drivers.TypeInspect: {"fake": fake.NewInspect(p.Fake), "no-inspect": noop.NewInspect()},
 		drivers.TypeManagement: {
 			"fake": fake.NewManagement(p.Fake), "noop": noop.NewManagement(),
 		},

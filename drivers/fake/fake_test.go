@@ -22,7 +22,7 @@ func task() *drivers.Task {
 func TestEverythingIsValid(t *testing.T) {
 	for _, impl := range []drivers.Interface{
 		fake.NewBIOS(fake.Config{}, nil), fake.NewBoot(fake.Config{}), fake.NewConsole(), fake.NewDeploy(fake.Config{}),
-		fake.NewInspect(), fake.NewManagement(fake.Config{}), fake.NewPower(fake.Config{}), fake.NewRAID(),
+		fake.NewInspect(fake.Config{}), fake.NewManagement(fake.Config{}), fake.NewPower(fake.Config{}), fake.NewRAID(),
 		fake.NewRescue(fake.Config{}), fake.NewStorage(), fake.NewVendor(fake.Config{}),
 	} {
 		if err := impl.Validate(t.Context(), task()); err != nil {

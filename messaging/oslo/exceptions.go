@@ -83,6 +83,7 @@ var classNames = map[int]string{
 var laterClasses = map[store.Kind]class{
 	"BootModeNotAllowed":         {code: 400, since: messaging.V2025_1},
 	"UnsupportedHardwareFeature": {code: 400, since: messaging.V2025_1},
+	"InvalidNodeInventory":       {code: 400, since: messaging.V2023_2},
 	"ParentNodeLocked":           {code: 409, since: messaging.V2025_1},
 	"ChildNodeLocked":            {code: 409, since: messaging.V2025_1},
 	"RunbookNotFound":            {code: 404, since: messaging.V2024_2},
