@@ -32,8 +32,10 @@ type Parts struct {
 	Notifier Notifier
 	Hardware *catalog.Enabled
 	Images   Images
-	Codec    Codec
-	Log      zerolog.Logger
+	// Compute is nil when nobody wants to know of power states.
+	Compute Compute
+	Codec   Codec
+	Log     zerolog.Logger
 	// Metrics is where the worker's metrics are registered.
 	Metrics prometheus.Registerer
 	// Now is the clock; nil stands for the system's.
@@ -53,6 +55,7 @@ type Conductor struct {
 	notifier  Notifier
 	hardware  *catalog.Enabled
 	images    Images
+	compute   Compute
 	codec     Codec
 	log       zerolog.Logger
 	// records and reservations are local and db, for the locks on nodes.
@@ -99,7 +102,7 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
+		images: p.Images, compute: p.Compute, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
 		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),

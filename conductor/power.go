@@ -77,6 +77,7 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 		return err
 	}
 	// gofail: var powerSaved struct{}
+	t.tellNova(ctx)
 	t.notifyPower(ctx, "end", requested)
 	t.Log.Info().Str("power_state", target).Str("by", requested).Msg("Node's power state was set")
 	return nil

@@ -229,7 +229,7 @@ func (t *task) recordPower(ctx context.Context, actual string) error {
 	if err := t.save(ctx); err != nil {
 		return err
 	}
-	t.notifyPowerCorrected(ctx, before)
+	t.powerCorrected(ctx, before)
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (t *task) giveUpPower(ctx context.Context, actual string, cause error) erro
 		return err
 	}
 	if before != actual {
-		t.notifyPowerCorrected(ctx, before)
+		t.powerCorrected(ctx, before)
 	}
 	return nil
 }
@@ -309,7 +309,7 @@ func recoverPower(ctx context.Context, t *task) error {
 		return err
 	}
 	if before != actual {
-		t.notifyPowerCorrected(ctx, before)
+		t.powerCorrected(ctx, before)
 	}
 	return nil
 }

@@ -122,8 +122,12 @@ func (p *workerProcess) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	compute, err := openCompute(s.Nova)
+	if err != nil {
+		return err
+	}
 	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Transport: wires.transport, Notifier: wires.notifier,
-		Hardware: hw.enabled, Images: hw.images, Codec: codec, Metrics: registry, Log: p.log})
+		Hardware: hw.enabled, Images: hw.images, Compute: compute, Codec: codec, Metrics: registry, Log: p.log})
 	if err := hw.boot.begin(ctx, worker.NoteTransfer); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type Settings struct {
 	ISCSI         ISCSI         `group:"iscsi"`
 	API           API           `group:"api"`
 	Glance        Glance        `group:"glance"`
+	Nova          Nova          `group:"nova"`
 	Catalog       Catalog       `group:"service_catalog"`
 	Database      Database      `group:"database"`
 	Rabbit        Rabbit        `group:"oslo_messaging_rabbit"`

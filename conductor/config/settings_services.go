@@ -50,6 +50,13 @@ type Glance struct {
 	NumRetries  int    `opt:"num_retries" default:"0" min:"0"`
 }
 
+// Nova is [nova].
+type Nova struct {
+	Auth
+	ServiceType            string `opt:"service_type" default:"compute"`
+	SendPowerNotifications bool   `opt:"send_power_notifications" default:"true"`
+}
+
 // Catalog is [service_catalog]: where this cloud's bare metal API is found.
 type Catalog struct {
 	Auth
