@@ -237,6 +237,7 @@ func (c *Conductor) start(ctx context.Context) error {
 		c.log.Warn().Err(err).Msg("Cleaning up images from before the restart failed")
 	}
 	c.background.Go(func() { c.startConsoles(c.working()) })
+	c.background.Go(func() { c.serveInstances(c.working()) })
 	c.runPeriodics(c.workCtx)
 	return nil
 }

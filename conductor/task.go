@@ -121,7 +121,7 @@ func (c *Conductor) newTask(rq oslo.Context, node *store.Node, purpose string) *
 	return &task{
 		Task: &drivers.Task{
 			Node: node, Worker: c, RequestID: rq.RequestID, GlobalRequestID: rq.GlobalRequestID,
-			AuthToken: rq.AuthToken, UserID: rq.User,
+			AuthToken: rq.AuthToken, UserID: rq.User, AutomatedClean: c.live().AutomatedClean,
 			Log: c.log.With().Str("node", node.UUID).Str("request_id", rq.RequestID).Logger(),
 		},
 		c: c, request: rq, purpose: purpose,

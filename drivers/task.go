@@ -22,6 +22,9 @@ type Task struct {
 	Routine bool
 	// Foreign tells that the node's flow was another worker's until now: what that one served to the machine is gone.
 	Foreign bool
+	// AutomatedClean tells that nodes are cleaned when their instances are gone, unless they say otherwise
+	// ([conductor]automated_clean).
+	AutomatedClean bool
 
 	// The request this work was asked for by; empty for the worker's own periodic work. AuthToken is a secret.
 	RequestID       string

@@ -44,7 +44,7 @@ func openRamdisks(s *config.Settings, depot *image.Depot, running func(context.C
 			RescueRamdisk: c.RescueRamdisk, Bootloader: firstOf(c.Bootloader, s.Default.ESPImage)},
 		ImagesByArch: byArch, KernelAppendParams: s.Redfish.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
 		DownloadSource: s.Deploy.RamdiskImageDownloadSource, CallbackURL: s.Deploy.ExternalCallbackURL, Debug: s.Log.Debug,
-		AgentRuns: running,
+		AgentRuns: running, Sources: image.NewSources(depot.Service), Downloads: depot.Service,
 	}}, nil
 }
 
@@ -69,6 +69,9 @@ func architectures(c config.Conductor) []string {
 // isoName is what a node's boot ISO is called on the image server.
 const isoName = "boot.iso"
 
+// driveName is what the config drive of an instance that runs from an ISO is called there.
+const driveName = "configdrive.img"
+
 // isoPublisher is redfish.Publisher over the image server.
 type isoPublisher struct{ server *image.Server }
 
@@ -80,6 +83,16 @@ func (p isoPublisher) PublishISO(_ context.Context, t *drivers.Task, content red
 
 func (p isoPublisher) WithdrawISO(_ context.Context, node *store.Node) error {
 	p.server.Withdraw(node.UUID, isoName)
+	return nil
+}
+
+func (p isoPublisher) PublishDrive(_ context.Context, t *drivers.Task, content []byte, secret string) (redfish.Published, error) {
+	published, err := p.server.Publish(image.Offer{Node: t.Node.UUID, Name: driveName, Data: content, Token: secret})
+	return redfish.Published{URL: published.URL, Secret: published.Token}, err
+}
+
+func (p isoPublisher) WithdrawDrive(_ context.Context, node *store.Node) error {
+	p.server.Withdraw(node.UUID, driveName)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/dhcp"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 )
 
@@ -34,7 +35,7 @@ func (c *checker) checkNetworkBoot(ctx context.Context) []finding {
 	if len(n.names) == 0 {
 		return nil
 	}
-	if _, err := pxe.New(pxeConfig(s, release), dhcp.None{}, nil); err != nil {
+	if _, err := pxe.New(pxeConfig(s, release), dhcp.None{}, nil, image.Sources{}); err != nil {
 		n.fail("correct the template, or take the option out for the one that is built in", "%v", err)
 	}
 	n.folders()

@@ -81,8 +81,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	}
 	parts := catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
-		Direct:            direct,
-		ISCSI:             overISCSI,
+		Deploys:           deployInterfaces(direct, overISCSI),
 		AgentPower:        agent.NewPower(agentCfg),
 		AgentRAID:         agent.NewRAID(),
 		AgentRescue:       agent.NewRescue(agentCfg),
@@ -180,7 +179,7 @@ type imageKinds struct {
 func (*imageKinds) IsGlance(ref string) bool { return image.IsGlance(ref) }
 
 func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, string) {
-	d, err := k.depot.Kind(ctx, t.Node.InstanceInfo, requester(t))
+	d, err := k.depot.Kind(ctx, t.Node.InstanceInfo, image.RequesterOf(t))
 	if err != nil {
 		return false, err.Error()
 	}
@@ -222,11 +221,6 @@ func (k *imageKinds) Away() map[string]conductor.Absence {
 		all[a.Service] = conductor.Absence{Since: a.Since, Reason: a.Reason}
 	}
 	return all
-}
-
-// requester is who asked for the task, for Glance.
-func requester(t *drivers.Task) image.Requester {
-	return image.Requester{Token: t.AuthToken, RequestID: t.GlobalRequestID}
 }
 
 // noFiles is a file system without files.

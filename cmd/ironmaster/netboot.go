@@ -44,7 +44,7 @@ func openNetworkBoot(s *config.Settings, release messaging.Release, provider pxe
 	if err != nil {
 		return nil, fmt.Errorf("[pxe]tftp_master_path: %w", err)
 	}
-	interfaces, err := pxe.New(pxeConfig(s, release), provider, pxe.NewCache(kernels))
+	interfaces, err := pxe.New(pxeConfig(s, release), provider, pxe.NewCache(kernels), image.NewSources(images))
 	if err != nil {
 		kernels.Close()
 		return nil, err

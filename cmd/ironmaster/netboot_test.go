@@ -12,6 +12,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/dhcp"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/messaging"
 )
@@ -24,7 +25,7 @@ func TestNetworkBootIsOffered(t *testing.T) {
 		filepath.Join(dir, "http")
 	s.Deploy.HTTPURL, s.PXE.IPXEBootScript = "http://192.0.2.1:8182", "/usr/lib/python3/dist-packages/ironic/drivers/modules/boot.ipxe"
 	open := func() *networkBoot {
-		boots, err := pxe.New(pxeConfig(s, messaging.V2023_1), dhcp.None{}, nil)
+		boots, err := pxe.New(pxeConfig(s, messaging.V2023_1), dhcp.None{}, nil, image.Sources{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package wholeworker
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -24,6 +25,8 @@ type crashFlow struct {
 	step   string
 	// deploy is the node's deploy interface, direct when it is empty. Over iSCSI the instance has a config drive.
 	deploy string
+	// info is the node's instance_info, of a node that has no instance.
+	info func(*crashWorld) map[string]any
 	// check looks at the machine afterwards.
 	check func(c *crashWorld, m *room.Machine) error
 }
@@ -40,6 +43,10 @@ var crashFlows = []crashFlow{
 		check: (*crashWorld).checkOff},
 	{name: "deploy-ipxe", boot: "ipxe", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
 		step: "write_image", check: (*crashWorld).checkDeployed},
+	{name: "deploy-ramdisk", from: "available", order: map[string]any{"target": "active"}, target: "active", deploy: "ramdisk",
+		info: ramdiskInfo, check: (*crashWorld).checkRamdisk},
+	{name: "deploy-custom-agent", from: "available", order: customOrder, target: "active", step: "erase_devices_metadata",
+		deploy: "custom-agent", check: (*crashWorld).checkBlank},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 }
@@ -61,6 +68,12 @@ func (f crashFlow) row(c *crashWorld, group string) (string, error) {
 			return "", err
 		}
 	}
+	if f.info != nil {
+		var err error
+		if instance, err = json.Marshal(f.info(c)); err != nil {
+			return "", err
+		}
+	}
 	return fmt.Sprintf("UPDATE nodes SET conductor_group = '%s', provision_state = '%s', power_state = '%s', instance_info = '%s'",
 		group, f.from, power, instance), nil
 }
@@ -79,6 +92,40 @@ func (c *crashWorld) checkDeployed(m *room.Machine) error {
 	case sum != c.img.sum:
 		return fmt.Errorf("the disk differs from the image")
 	case got.Booted != room.BootDisk || got.Media != "":
+		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
+	}
+	return nil
+}
+
+// ramdiskInfo is an instance that is a ramdisk.
+func ramdiskInfo(c *crashWorld) map[string]any {
+	return map[string]any{"kernel": c.ramdisk.Kernel, "ramdisk": c.ramdisk.Initrd}
+}
+
+// customOrder is a deployment that a user's step makes up. It writes nothing, so that the machine ends with an empty disk.
+var customOrder = map[string]any{"target": "active", "deploy_steps": []any{
+	map[string]any{"interface": "deploy", "step": "erase_devices_metadata", "args": map[string]any{}, "priority": 70}}}
+
+// checkRamdisk expects a machine that runs its instance. One that looked for its ISO while nobody served it is started anew, as its
+// user would do: then the ISO must be there.
+func (c *crashWorld) checkRamdisk(m *room.Machine) error {
+	got := m.Snapshot()
+	if got.Booted == room.BootFailed {
+		ctx, cancel := context.WithTimeout(context.Background(), crashLimit)
+		defer cancel()
+		if err := resetMachine(ctx, m.Info(), "ForceRestart"); err != nil {
+			return err
+		}
+	}
+	if got.Booted != room.BootRamdisk || got.Media == "" {
+		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
+	}
+	return nil
+}
+
+// checkBlank expects a machine that was started from its disk, which has nothing to boot.
+func (c *crashWorld) checkBlank(m *room.Machine) error {
+	if got := m.Snapshot(); got.Booted != room.BootFailed || got.Media != "" {
 		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
 	}
 	return nil

@@ -92,6 +92,8 @@ var crashPoints = []crashPoint{
 	{"dhcpUpdated", "boot files: kernel and ramdisk, configuration, DHCP's options, promise in the journal, boot device", beforeJournal, false},
 	{"bootConfigRemoved", "boot files are removed, then the promise", beforeJournal, false},
 
+	{"instanceOffered", "a ramdisk is deployed: what the machine boots is ready, then it is switched on", afterEffect, false},
+
 	{"imageProvided", "an image is served: promise in the journal, then its URL in the row", beforeJournal, false},
 	{"imagePromised", "an image is served: promise in the journal, then its URL in the row", beforeEffect, false},
 

@@ -52,7 +52,8 @@ func startCrashWorld(t *testing.T, database string) *crashWorld {
 }
 
 // crashInterfaces are what the workers of the matrix serve.
-var crashInterfaces = options{"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media,ipxe"}}
+var crashInterfaces = options{"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media,ipxe",
+	"enabled_deploy_interfaces": "direct,iscsi,ramdisk,custom-agent"}}
 
 // openDatabase connects to the lab's database as ironic-api does.
 func (w *world) openDatabase(t *testing.T) *sql.DB {
@@ -230,14 +231,17 @@ func ask(ctx context.Context, method, address, body string) ([]byte, error) {
 }
 
 // givePower gives a machine power, as somebody did who is not part of the test.
-func givePower(ctx context.Context, m room.Info) error {
+func givePower(ctx context.Context, m room.Info) error { return resetMachine(ctx, m, "On") }
+
+// resetMachine has a machine's BMC do one of the resets of Redfish.
+func resetMachine(ctx context.Context, m room.Info, kind string) error {
 	client, err := trusting(m.CAFile)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.Address+m.SystemID+"/Actions/ComputerSystem.Reset",
-		strings.NewReader(`{"ResetType": "On"}`))
+		strings.NewReader(`{"ResetType": "`+kind+`"}`))
 	if err != nil {
 		return err
 	}
@@ -249,7 +253,7 @@ func givePower(ctx context.Context, m room.Info) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("switching %s on: %s", m.Name, response.Status)
+		return fmt.Errorf("%s of %s: %s", kind, m.Name, response.Status)
 	}
 	return nil
 }

@@ -36,7 +36,8 @@ func TestSamplesLoad(t *testing.T) {
 
 // TestSamplesEnableWhatTheBuildHas: an interface that an operator names and the build lacks would stop the conductor.
 func TestSamplesEnableWhatTheBuildHas(t *testing.T) {
-	all := catalog.New(catalog.Parts{Direct: &agent.Deploy{}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{}, RedfishPower: &redfish.Power{},
+	all := catalog.New(catalog.Parts{Deploys: map[string]drivers.Deploy{"direct": &agent.Deploy{}}, AgentPower: &agent.Power{},
+		AgentRAID: &agent.RAID{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: fake.NewBoot(fake.Config{}), Firmware: true})
 	for _, name := range samples(t) {
 		s, _, err := load(t, name, config.R2023_1)

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"strings"
 
@@ -48,7 +47,7 @@ func (d *Deploy) DecideKind(ctx context.Context, t *drivers.Task, info store.Dic
 	if t.Node.DriverInternalInfo[keyWholeDisk] != nil || !image.IsGlance(source) {
 		return nil
 	}
-	decision, err := d.images.Kind(ctx, info, requester(t))
+	decision, err := d.images.Kind(ctx, info, image.RequesterOf(t))
 	if err != nil {
 		return err
 	}
@@ -61,13 +60,9 @@ func (d *Deploy) DecideKind(ctx context.Context, t *drivers.Task, info store.Dic
 	return d.images.ValidateRootOnly(decision.Kind, info)
 }
 
-func requester(t *drivers.Task) image.Requester {
-	return image.Requester{Token: t.AuthToken, RequestID: cmp.Or(t.GlobalRequestID, t.RequestID)}
-}
-
 // locateImage writes image_url and what belongs to it into info. It returns the image's size in bytes, 0 when not known.
 func (d *Deploy) locateImage(ctx context.Context, t *drivers.Task, info store.Dict) (int64, error) {
-	ref := image.Ref{Href: info.String("image_source"), Requester: requester(t)}
+	ref := image.Ref{Href: info.String("image_source"), Requester: image.RequesterOf(t)}
 	info["image_url"] = nil
 	if image.IsGlance(ref.Href) {
 		meta, err := d.images.Show(ctx, ref)

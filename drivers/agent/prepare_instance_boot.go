@@ -136,7 +136,7 @@ func (d *Deploy) rootOnRAID(ctx context.Context, t *drivers.Task) string {
 		return root
 	}
 	if source := t.Node.InstanceInfo.String("image_source"); image.IsGlance(source) {
-		meta, err := d.images.Show(ctx, image.Ref{Href: source, Requester: requester(t)})
+		meta, err := d.images.Show(ctx, image.Ref{Href: source, Requester: image.RequesterOf(t)})
 		if root := meta.Properties.String("rootfs_uuid"); err == nil && root != "" {
 			return root
 		}

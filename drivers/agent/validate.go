@@ -14,15 +14,7 @@ const keyWholeDisk = "is_whole_disk_image"
 
 // Validate checks everything that can be checked before the node is touched.
 func (d *Deploy) Validate(ctx context.Context, t *drivers.Task) error {
-	if d.cfg.ManageBoot {
-		if err := t.Hardware.Boot.Validate(ctx, t); err != nil {
-			return err
-		}
-	}
-	if err := drivers.ValidateCapabilities(t.Node); err != nil {
-		return err
-	}
-	if err := validateRootDevice(t.Node); err != nil {
+	if err := d.validateMachine(ctx, t); err != nil {
 		return err
 	}
 	if !t.Hardware.Storage.ShouldWriteImage(t) {
@@ -33,6 +25,19 @@ func (d *Deploy) Validate(ctx context.Context, t *drivers.Task) error {
 	}
 	warnOfBootOption(t)
 	return nil
+}
+
+// validateMachine checks what has nothing to do with an image.
+func (d *Deploy) validateMachine(ctx context.Context, t *drivers.Task) error {
+	if d.cfg.ManageBoot {
+		if err := t.Hardware.Boot.Validate(ctx, t); err != nil {
+			return err
+		}
+	}
+	if err := drivers.ValidateCapabilities(t.Node); err != nil {
+		return err
+	}
+	return validateRootDevice(t.Node)
 }
 
 func (d *Deploy) validateImage(n *store.Node) error {

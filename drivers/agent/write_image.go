@@ -52,7 +52,7 @@ func (d *Deploy) ensureServed(ctx context.Context, t *drivers.Task) error {
 }
 
 func (d *Deploy) sendWriteImage(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
-	drive, err := image.ConfigDrive(image.ConfigDriveNode{UUID: t.Node.UUID, Name: nodeName(t.Node)},
+	drive, err := image.ConfigDrive(image.ConfigDriveNodeOf(t.Node),
 		t.Node.InstanceInfo[keyConfigDrive])
 	if err != nil {
 		return drivers.Done, err

@@ -63,6 +63,8 @@ type Request struct {
 	// Publisher is a UUID that the ISO and the command line on it share: an agent takes its settings from no other ISO. One
 	// that is made again for a machine that may have read the first has to have the same. "" makes a new one.
 	Publisher string
+	// Instance tells that the ISO boots an instance and no agent: nothing for an agent is on it.
+	Instance bool
 	// NetworkData is Nova's network_data.json for the node, nil for none.
 	NetworkData []byte
 }

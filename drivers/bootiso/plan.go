@@ -67,7 +67,7 @@ func (b *Builder) plan(r Request) (*plan, error) {
 		return nil, failed("there is no boot mode %q", r.Mode)
 	}
 	p.slots[p.boot.config] = configSlot
-	if b.cfg.AgentCAFile != "" {
+	if b.cfg.AgentCAFile != "" && !r.Instance {
 		text, err := os.ReadFile(b.cfg.AgentCAFile)
 		if err != nil {
 			return nil, failed("reading [agent]api_ca_file: %w", err)
@@ -101,7 +101,10 @@ func (p *plan) fill(r Request, publisher string) map[string][]byte {
 	if p.boot.mode == store.BootModeBIOS {
 		template = isolinuxTemplate
 	}
-	parameters := strings.TrimSpace(r.Parameters + " ir_pub_id=" + publisher)
+	parameters := r.Parameters
+	if !r.Instance {
+		parameters = strings.TrimSpace(parameters + " ir_pub_id=" + publisher)
+	}
 	slots := map[string][]byte{p.boot.config: fmt.Appendf(nil, template, parameters)}
 	if p.slots[networkPath] > 0 {
 		slots[networkPath] = bytes.Clone(r.NetworkData)

@@ -16,10 +16,9 @@ type Parts struct {
 	Fake         fake.Config
 	BIOSSettings fake.BIOSSettings
 
-	// Direct is the deploy interface direct, AgentPower the power interface agent, AgentRescue the rescue interface agent.
-	Direct drivers.Deploy
-	// ISCSI is the deploy interface iscsi.
-	ISCSI       drivers.Deploy
+	// Deploys are the deploy interfaces through an agent by name, AgentPower is the power interface agent, AgentRescue the rescue
+	// interface agent.
+	Deploys     map[string]drivers.Deploy
 	AgentPower  drivers.Power
 	AgentRescue drivers.Rescue
 
@@ -61,11 +60,8 @@ func New(p Parts) *drivers.Catalog {
 	if p.Firmware {
 		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"fake": fake.NewFirmware(), "no-firmware": noop.NewFirmware()}
 	}
-	if p.Direct != nil {
-		impl[drivers.TypeDeploy]["direct"] = p.Direct
-	}
-	if p.ISCSI != nil {
-		impl[drivers.TypeDeploy]["iscsi"] = p.ISCSI
+	for name, deploy := range p.Deploys {
+		impl[drivers.TypeDeploy][name] = deploy
 	}
 	if p.AgentRescue != nil {
 		impl[drivers.TypeRescue]["agent"] = p.AgentRescue

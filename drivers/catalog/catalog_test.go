@@ -18,7 +18,7 @@ import (
 // parts is a full build; the fakes stand in for hardware, only their names matter here.
 func parts() catalog.Parts {
 	c := fake.Config{}
-	return catalog.Parts{Direct: fake.NewDeploy(c), AgentPower: fake.NewPower(c), RedfishPower: fake.NewPower(c),
+	return catalog.Parts{Deploys: map[string]drivers.Deploy{"direct": fake.NewDeploy(c)}, AgentPower: fake.NewPower(c), RedfishPower: fake.NewPower(c),
 		RedfishManagement: noop.NewManagement(), VirtualMedia: fake.NewBoot(c)}
 }
 

@@ -13,6 +13,9 @@ const fakeHardware = "fake-hardware"
 // networkBoot are the boot interfaces that every hardware type with a network card has.
 var networkBoot = []string{"ipxe", "pxe", "http-ipxe", "http"}
 
+// deploys are the deploy interfaces of every hardware type. The last one is of this build alone.
+var deploys = []string{"direct", "ramdisk", "custom-agent", "iscsi"}
+
 // hardwareTypes returns the hardware types with the interfaces of reference/drivers.md §2 that are in the build. Names
 // stand in order of preference.
 func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) map[string]drivers.HardwareType {
@@ -20,7 +23,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 		drivers.TypeBIOS:     {"no-bios"},
 		drivers.TypeBoot:     networkBoot,
 		drivers.TypeConsole:  {"no-console"},
-		drivers.TypeDeploy:   {"direct", "iscsi"},
+		drivers.TypeDeploy:   deploys,
 		drivers.TypeFirmware: {"no-firmware"},
 		drivers.TypeInspect:  {"no-inspect"},
 		drivers.TypeNetwork:  {"noop"},
@@ -34,7 +37,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeBIOS:       {"fake", "no-bios"},
 			drivers.TypeBoot:       {"fake", "ipxe", "pxe", "http-ipxe", "http"},
 			drivers.TypeConsole:    {"fake", "no-console"},
-			drivers.TypeDeploy:     {"fake", "direct", "iscsi"},
+			drivers.TypeDeploy:     slices.Concat([]string{"fake"}, deploys),
 			drivers.TypeFirmware:   {"fake", "no-firmware"},
 			drivers.TypeInspect:    {"fake", "no-inspect"},
 			drivers.TypeManagement: {"fake"},

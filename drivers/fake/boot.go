@@ -15,6 +15,9 @@ type Boot struct {
 // NewBoot returns the boot interface fake.
 func NewBoot(c Config) *Boot { return &Boot{delay: c.BootDelay} }
 
+// Capabilities are ironic's.
+func (*Boot) Capabilities() []string { return []string{drivers.CanBootIPXE, drivers.CanBootPXE} }
+
 // PrepareRamdisk waits for the configured time.
 func (b *Boot) PrepareRamdisk(ctx context.Context, _ *drivers.Task, _ map[string]string) error {
 	return b.delay.wait(ctx)

@@ -35,15 +35,15 @@ type machine struct {
 	cfg  Config
 }
 
-// Load inserts the ISO and has the machine boot from the virtual drive once.
-func (m *machine) Load(ctx context.Context, t *drivers.Task, url string) error {
+// Load inserts the ISO and has the machine boot from the virtual drive.
+func (m *machine) Load(ctx context.Context, t *drivers.Task, url string, persistent bool) error {
 	if err := m.Insert(ctx, t, url); err != nil {
 		return err
 	}
 	if err := t.Hardware.Management.Validate(ctx, t); err != nil {
 		return err
 	}
-	persistent := t.Node.DriverInfo.String("force_persistent_boot_device") == "Always"
+	always := persistent || t.Node.DriverInfo.String("force_persistent_boot_device") == "Always"
 	lacking := false
 	err := m.bmcs.Do(ctx, t, "set virtual boot device", func(s *redfish.System) error {
 		return onManagers(s, t, "set virtual boot device", func(manager *schemas.Manager) error {
@@ -51,12 +51,12 @@ func (m *machine) Load(ctx context.Context, t *drivers.Task, url string) error {
 			if lacking = target == ""; lacking {
 				return nil
 			}
-			return m.chooseVirtualDrive(ctx, s, target, manager.ID, persistent)
+			return m.chooseVirtualDrive(ctx, s, target, manager.ID, always)
 		})
 	})
 	if err == nil && lacking {
 		// iDRAC 10 has the virtual drive in the standard's boot override.
-		return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, false)
+		return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, persistent)
 	}
 	return err
 }

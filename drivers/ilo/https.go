@@ -27,6 +27,9 @@ func NewHTTPS(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, i
 	return &HTTPS{redfish.NewMedia(m, named(media), isos, publisher), m}
 }
 
+// Capabilities are fewer than those of virtual media.
+func (*HTTPS) Capabilities() []string { return []string{drivers.CanBootRamdisk} }
+
 // Properties describes the images that a node may bring.
 func (*HTTPS) Properties() map[string]string {
 	return map[string]string{
@@ -89,8 +92,8 @@ type httpsMachine struct{ machine }
 // Loaded is true: what an agent has booted from is not needed any more.
 func (*httpsMachine) Loaded(context.Context, *drivers.Task) (bool, error) { return true, nil }
 
-// Load puts the URL into the BIOS settings, and makes the machine boot from there once.
-func (m *httpsMachine) Load(ctx context.Context, t *drivers.Task, url string) error {
+// Load puts the URL into the BIOS settings, and makes the machine boot from there.
+func (m *httpsMachine) Load(ctx context.Context, t *drivers.Task, url string, persistent bool) error {
 	operation := fmt.Sprintf("Setting up node %s to boot from its URL.", t.Node.UUID)
 	if !strings.HasPrefix(strings.ToLower(url), "https://") {
 		return notSupported(operation, "A secure URL is expected that is exposed over HTTPS: see [ironmaster]image_server_url.")
@@ -109,7 +112,7 @@ func (m *httpsMachine) Load(ctx context.Context, t *drivers.Task, url string) er
 				return err
 			}
 		}
-		return setBoot(s, schemas.UefiHTTPBootSource, false)
+		return setBoot(s, schemas.UefiHTTPBootSource, persistent)
 	})
 	return err
 }
@@ -117,7 +120,12 @@ func (m *httpsMachine) Load(ctx context.Context, t *drivers.Task, url string) er
 // Unload has nothing to do: the URL leads nowhere once the ISO is withdrawn.
 func (*httpsMachine) Unload(context.Context, *drivers.Task) error { return nil }
 
-// BootDisk leaves the boot mode alone, which is UEFI.
+// ReadyInstance leaves the boot mode alone, which is UEFI.
+func (m *httpsMachine) ReadyInstance(ctx context.Context, t *drivers.Task) error {
+	return drivers.SetSecureBootIfWanted(ctx, t, true)
+}
+
+// BootDisk leaves the boot mode alone too.
 func (m *httpsMachine) BootDisk(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true); err != nil {
 		return err

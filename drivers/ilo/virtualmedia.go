@@ -27,6 +27,11 @@ func named(media redfish.VirtualMediaConfig) redfish.VirtualMediaConfig {
 	return media
 }
 
+// Capabilities are ironic's: a config drive is not shown to the machine.
+func (*VirtualMedia) Capabilities() []string {
+	return []string{drivers.CanBootISCSI, drivers.CanBootRamdisk}
+}
+
 // Properties describes the ISO that a node may bring.
 func (*VirtualMedia) Properties() map[string]string {
 	return map[string]string{"deploy_iso": "UUID (from Glance) of the deployment ISO. Required."}
@@ -41,15 +46,20 @@ type machine struct {
 // Ready makes the machine start a ramdisk of ours.
 func (m *machine) Ready(ctx context.Context, t *drivers.Task) error { return m.admitRamdisk(ctx, t) }
 
+// ReadyInstance sets boot mode and secure boot.
+func (m *machine) ReadyInstance(ctx context.Context, t *drivers.Task) error {
+	if err := m.syncBootMode(ctx, t); err != nil {
+		return err
+	}
+	return drivers.SetSecureBootIfWanted(ctx, t, true)
+}
+
 // BootDisk sets the boot device first and the modes after it, as ironic does.
 func (m *machine) BootDisk(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true); err != nil {
 		return err
 	}
-	if err := m.syncBootMode(ctx, t); err != nil {
-		return err
-	}
-	return drivers.SetSecureBootIfWanted(ctx, t, true)
+	return m.ReadyInstance(ctx, t)
 }
 
 var _ drivers.Boot = (*VirtualMedia)(nil)

@@ -26,6 +26,15 @@ var configDriveVersions = []string{"2012-08-10", "latest"}
 // ConfigDriveNode is what a config drive says of a node when the user does not.
 type ConfigDriveNode struct{ UUID, Name string }
 
+// ConfigDriveNodeOf is what config drives say of n.
+func ConfigDriveNodeOf(n *store.Node) ConfigDriveNode {
+	named := ConfigDriveNode{UUID: n.UUID}
+	if n.Name != nil {
+		named.Name = *n.Name
+	}
+	return named
+}
+
 // ConfigDrive returns an instance's config drive as the agent takes it: a URL as it is, or the base64 of a gzipped ISO.
 // value is instance_info.configdrive in any of ironic's forms: such a text, a URL, or an object with meta_data,
 // network_data, user_data and vendor_data, which is built here. "" stands for none. What is malformed is

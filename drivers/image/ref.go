@@ -1,12 +1,14 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -32,6 +34,11 @@ type Requester struct {
 	ProjectID string
 	// RequestID is the global request id, passed on for tracing.
 	RequestID string
+}
+
+// RequesterOf is who asked for a task's work.
+func RequesterOf(t *drivers.Task) Requester {
+	return Requester{Token: t.AuthToken, RequestID: cmp.Or(t.GlobalRequestID, t.RequestID)}
 }
 
 // String keeps the token out of logs.

@@ -129,6 +129,11 @@ func NewVirtualMedia(c *redfish.Client, cfg Config, media redfish.VirtualMediaCo
 	return &VirtualMedia{redfish.NewMedia(redfish.NewStandard(b, media.DefaultBootMode), media, isos, publisher)}
 }
 
+// Capabilities are ironic's: no instance runs from an ISO.
+func (*VirtualMedia) Capabilities() []string {
+	return []string{drivers.CanBootISCSI, "fibre_channel_volume_boot"}
+}
+
 // Properties describes the ISO that a node may bring.
 func (*VirtualMedia) Properties() map[string]string {
 	return map[string]string{"deploy_iso": "Deployment ISO image file name. Required."}

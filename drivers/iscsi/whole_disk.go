@@ -32,7 +32,7 @@ func (w *writer) size() int64 { return (w.cached.VirtualSize + sector - 1) / sec
 
 // plan reads what the user wants before anything is touched.
 func (w *writer) plan(ctx context.Context) (err error) {
-	if w.drive, err = w.d.configDrive(ctx, w.t); err != nil || wholeDisk(w.t.Node) {
+	if w.drive, err = image.ConfigDriveContent(ctx, w.d.web, w.t.Node); err != nil || wholeDisk(w.t.Node) {
 		return err
 	}
 	return w.planPartitions()

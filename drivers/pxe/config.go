@@ -7,6 +7,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/dhcp"
+	"github.com/ironmaster/ironmaster/drivers/image"
 )
 
 // Config holds the options of booting from the network.
@@ -81,9 +82,9 @@ type DHCP interface {
 
 // Files makes kernels and ramdisks ready on this host.
 type Files interface {
-	// Fetch returns a file with the content of href, on the file system of the roots, for one node under one name. It is not
+	// Fetch returns a file with the content of an image, on the file system of the roots, for one node under one name. It is not
 	// written to, and stays until Release.
-	Fetch(ctx context.Context, t *drivers.Task, href, name string) (path string, err error)
+	Fetch(ctx context.Context, t *drivers.Task, ref image.Ref, name string) (path string, err error)
 	// Release lets go of a node's file.
 	Release(t *drivers.Task, name string) error
 }

@@ -15,13 +15,19 @@ import (
 )
 
 // The sections of a configuration.
-const wholeDiskSection = "boot_whole_disk"
+const (
+	wholeDiskSection = "boot_whole_disk"
+	ramdiskSection   = "boot_ramdisk"
+	anacondaSection  = "boot_anaconda"
+)
 
 // configuration is what goes into a node's file.
 type configuration struct {
 	// labels name the kernel and ramdisk to boot; none leaves the section for them empty.
 	kernel, ramdisk string
 	params          map[string]string
+	// instance are the options of the sections that boot an instance.
+	instance map[string]any
 	// section is booted instead of the ramdisk when not empty.
 	section string
 }
@@ -71,12 +77,14 @@ func (b *Boot) options(t *drivers.Task, c configuration) map[string]any {
 		"tftp_server":       b.cfg.TFTPServer,
 		"ipxe_timeout":      int(b.cfg.IPXETimeout / time.Millisecond),
 		"linux_cmd":         "linux", "initrd_cmd": "initrd",
-		"aki_path": "no_kernel", "ari_path": "no_ramdisk",
-		"deployment_aki_path": "", "deployment_ari_path": "", "initrd_filename": "", "ramdisk_opts": "",
+		"aki_path": "no_kernel", "ari_path": "no_ramdisk", "initrd_filename": "", "ramdisk_opts": "",
+		// A section that nobody boots has to be one all the same: PXELINUX refuses the file over a kernel without a name.
+		"deployment_aki_path": "no_kernel", "deployment_ari_path": "no_ramdisk",
 	}
 	if given, ok := t.Node.InstanceInfo["ramdisk_kernel_arguments"].(string); ok {
 		values["ramdisk_opts"] = given
 	}
+	maps.Copy(values, c.instance)
 	if c.kernel == "" {
 		return values
 	}

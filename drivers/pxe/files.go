@@ -17,9 +17,8 @@ func NewCache(images *image.Cache) Cache { return Cache{images} }
 var _ Files = Cache{}
 
 // Fetch makes an image ready, as it is.
-func (c Cache) Fetch(ctx context.Context, t *drivers.Task, href, name string) (string, error) {
-	// The conductor's own kernels and ramdisks are read as the service, whoever asked for the deployment.
-	cached, err := c.images.Fetch(ctx, image.FetchRequest{Ref: image.Ref{Href: href}, Owner: t.Node.UUID, Name: name,
+func (c Cache) Fetch(ctx context.Context, t *drivers.Task, ref image.Ref, name string) (string, error) {
+	cached, err := c.images.Fetch(ctx, image.FetchRequest{Ref: ref, Owner: t.Node.UUID, Name: name,
 		OnProgress: func(s image.Snapshot) {
 			t.Worker.Report(t, drivers.Progress{Doing: "fetching the " + name, Waiting: s.Phase == image.PhaseAway, Bytes: s.Done,
 				Total: s.Total})

@@ -8,6 +8,7 @@ package pxe
 
 import (
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
 )
 
 // Boot is one of the boot interfaces pxe, ipxe, http and http-ipxe.
@@ -17,26 +18,30 @@ type Boot struct {
 	cfg        Config
 	templates  *templates
 	tree       tree
-	dhcp       DHCP
-	files      Files
+	// web is the tree below the HTTP root, where installers read whatever their kernel was loaded by.
+	web     tree
+	dhcp    DHCP
+	files   Files
+	sources image.Sources
 }
 
 // Interfaces are the boot interfaces of this package.
 type Interfaces struct{ PXE, IPXE, HTTP, HTTPIPXE *Boot }
 
 // New returns the boot interfaces. A template that cannot be read is an error that names its option.
-func New(cfg Config, provider DHCP, files Files) (Interfaces, error) {
+func New(cfg Config, provider DHCP, files Files, sources image.Sources) (Interfaces, error) {
 	templates, err := parseTemplates(cfg.Templates)
 	if err != nil {
 		return Interfaces{}, err
 	}
 	build := func(ipxe, http bool) *Boot {
-		root := cfg.TFTPRoot
-		if ipxe || http {
-			root = cfg.HTTPRoot
+		web := tree{root: cfg.HTTPRoot, subdir: cfg.Subdir, dirMode: cfg.DirMode, fileMode: cfg.FileMode}
+		own := web
+		if !ipxe && !http {
+			own.root = cfg.TFTPRoot
 		}
-		return &Boot{ipxe: ipxe, http: http, cfg: cfg, templates: templates, dhcp: provider, files: files,
-			tree: tree{root: root, subdir: cfg.Subdir, dirMode: cfg.DirMode, fileMode: cfg.FileMode}}
+		return &Boot{ipxe: ipxe, http: http, cfg: cfg, templates: templates, dhcp: provider, files: files, sources: sources,
+			tree: own, web: web}
 	}
 	return Interfaces{PXE: build(false, false), IPXE: build(true, false), HTTP: build(false, true),
 		HTTPIPXE: build(true, true)}, nil
@@ -98,7 +103,18 @@ func (*Boot) Properties() map[string]string {
 	}
 }
 
+// Capabilities are those of ironic's interfaces.
+func (b *Boot) Capabilities() []string {
+	if b.ipxe {
+		return []string{drivers.CanBootISCSI, drivers.CanBootRamdisk, drivers.CanBootIPXE}
+	}
+	return []string{drivers.CanBootRamdisk, drivers.CanBootPXE}
+}
+
 // Steps offers none.
 func (*Boot) Steps(drivers.StepKind) []drivers.Step { return nil }
 
-var _ drivers.Boot = (*Boot)(nil)
+var (
+	_ drivers.Boot    = (*Boot)(nil)
+	_ drivers.Capable = (*Boot)(nil)
+)

@@ -15,6 +15,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/dhcp"
 	"github.com/ironmaster/ironmaster/drivers/fake"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -32,6 +33,7 @@ type site struct {
 	cfg        Config
 	provider   *provider
 	images     *images
+	sources    image.Sources
 	task       *drivers.Task
 	worker     *worker
 	management *management
@@ -55,13 +57,14 @@ func newSite(t *testing.T, mode string) *site {
 		Images: Images{DeployKernel: "http://images/kernel", DeployRamdisk: "http://images/ramdisk"}}
 	s.task = &drivers.Task{Worker: s.worker, Log: zerolog.Nop(), Node: &store.Node{UUID: nodeUUID, ProvisionState: store.Deploying,
 		DriverInfo: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}, Properties: store.Dict{}},
-		Hardware: &drivers.Hardware{Management: s.management, Network: noop.NewNetwork(), Power: fake.NewPower(fake.Config{})}}
+		Hardware: &drivers.Hardware{Management: s.management, Network: noop.NewNetwork(), Power: fake.NewPower(fake.Config{}),
+			Storage: noop.NewStorage()}}
 	return s
 }
 
 func (s *site) boot(t *testing.T, name string) *Boot {
 	t.Helper()
-	all, err := New(s.cfg, s.provider, s.images)
+	all, err := New(s.cfg, s.provider, s.images, s.sources)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,11 +296,11 @@ type images struct {
 	held    []string
 }
 
-func (i *images) Fetch(_ context.Context, _ *drivers.Task, href, name string) (string, error) {
+func (i *images) Fetch(_ context.Context, _ *drivers.Task, ref image.Ref, name string) (string, error) {
 	i.fetched++
 	i.held = append(i.held, name)
-	path := filepath.Join(i.dir, strings.ReplaceAll(href, "/", "_"))
-	return path, os.WriteFile(path, []byte("bytes of "+href), 0o600)
+	path := filepath.Join(i.dir, strings.ReplaceAll(ref.Href, "/", "_"))
+	return path, os.WriteFile(path, []byte("bytes of "+ref.Href), 0o600)
 }
 
 func (i *images) Release(_ *drivers.Task, name string) error {

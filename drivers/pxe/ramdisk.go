@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -34,7 +35,7 @@ func (b *Boot) PrepareRamdisk(ctx context.Context, t *drivers.Task, params map[s
 	if err := t.Worker.Journal(t).Put(ctx, journalRamdisk, promise{Parameters: params}); err != nil {
 		return err
 	}
-	return b.setNetworkDevice(ctx, t)
+	return b.setNetworkDevice(ctx, t, false)
 }
 
 // journalRamdisk is the key under which this worker remembers what it serves to a machine.
@@ -55,7 +56,8 @@ func (b *Boot) serveRamdisk(ctx context.Context, t *drivers.Task, params map[str
 		return fmt.Errorf("writing what boot loaders read first: %w", err)
 	}
 	for name, href := range map[string]string{images.kernelName(): images.kernel, images.ramdiskName(): images.ramdisk} {
-		if err := b.fetch(ctx, t, href, name); err != nil {
+		// The conductor's own kernels and ramdisks are read as the service, whoever asked for the deployment.
+		if err := b.fetch(ctx, t, image.Ref{Href: href}, b.tree, name); err != nil {
 			return err
 		}
 	}
@@ -63,29 +65,30 @@ func (b *Boot) serveRamdisk(ctx context.Context, t *drivers.Task, params map[str
 	return b.writeConfiguration(ctx, t, configuration{kernel: images.kernelName(), ramdisk: images.ramdiskName(), params: params})
 }
 
-// fetch puts a file into the node's folder. The link there keeps the bytes, so nothing else needs to hold them.
-func (b *Boot) fetch(ctx context.Context, t *drivers.Task, href, name string) error {
-	path, err := b.files.Fetch(ctx, t, href, name)
+// fetch puts a file into the node's folder of a tree. The link there keeps the bytes, so nothing else needs to hold them.
+func (b *Boot) fetch(ctx context.Context, t *drivers.Task, ref image.Ref, into tree, name string) error {
+	held := filepath.Base(name)
+	path, err := b.files.Fetch(ctx, t, ref, held)
 	if err != nil {
 		return err
 	}
-	if err := b.tree.adopt(t.Node, name, path); err != nil {
-		return fmt.Errorf("linking %s into %s: %w", name, b.tree.root, err)
+	if err := into.adopt(t.Node, name, path); err != nil {
+		return fmt.Errorf("linking %s into %s: %w", name, into.root, err)
 	}
-	return b.files.Release(t, name)
+	return b.files.Release(t, held)
 }
 
-// setNetworkDevice makes the machine try the network at its next start. Hardware that has no boot device of its own for HTTP
+// setNetworkDevice makes the machine try the network at its next start, or from now on. Hardware that has no boot device of its own for HTTP
 // takes it as a kind of PXE.
-func (b *Boot) setNetworkDevice(ctx context.Context, t *drivers.Task) error {
+func (b *Boot) setNetworkDevice(ctx context.Context, t *drivers.Task, persistent bool) error {
 	if b.http {
-		err := drivers.SetBootDevice(ctx, t, store.BootDeviceUEFIHTTP, false)
+		err := drivers.SetBootDevice(ctx, t, store.BootDeviceUEFIHTTP, persistent)
 		if store.KindOf(err) != store.InvalidParameterValue {
 			return err
 		}
 		t.Log.Warn().Err(err).Msg("the boot device uefihttp is not supported; pxe is set instead")
 	}
-	return drivers.SetBootDevice(ctx, t, store.BootDevicePXE, false)
+	return drivers.SetBootDevice(ctx, t, store.BootDevicePXE, persistent)
 }
 
 // Resume writes the files again that a machine may be about to read, if they are gone: the roots may be on a disk in memory.
@@ -116,6 +119,12 @@ func (b *Boot) remove(ctx context.Context, t *drivers.Task) error {
 	}
 	if err := b.tree.remove(t.Node); err != nil {
 		return fmt.Errorf("removing the boot configuration: %w", err)
+	}
+	if b.web.root != "" {
+		// What an installer that came by TFTP read.
+		if err := os.RemoveAll(b.web.nodeDir(t.Node)); err != nil {
+			return fmt.Errorf("removing what an installer read: %w", err)
+		}
 	}
 	// gofail: var bootConfigRemoved struct{}
 	return t.Worker.Journal(t).Put(ctx, journalRamdisk, promise{})

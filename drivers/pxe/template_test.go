@@ -43,7 +43,7 @@ func TestATemplateThatIsNoneStopsTheStart(t *testing.T) {
 	} {
 		s := newSite(t, "uefi")
 		s.cfg.Templates = c
-		if _, err := New(s.cfg, s.provider, s.images); err == nil || !strings.Contains(err.Error(), option) {
+		if _, err := New(s.cfg, s.provider, s.images, s.sources); err == nil || !strings.Contains(err.Error(), option) {
 			t.Errorf("%s: %v", option, err)
 		}
 	}

@@ -94,14 +94,14 @@ func (tr tree) write(path string, content io.Reader) error {
 
 // adopt gives a node a file that lies elsewhere on the same file system, by a hard link.
 func (tr tree) adopt(n *store.Node, name, from string) error {
-	if err := tr.makeDir(tr.nodeDir(n)); err != nil {
+	path := filepath.Join(tr.nodeDir(n), name)
+	if err := tr.makeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	path := filepath.Join(tr.nodeDir(n), name)
 	if same(path, from) {
 		return nil
 	}
-	partial := filepath.Join(tr.nodeDir(n), partialPrefix+name)
+	partial := filepath.Join(filepath.Dir(path), partialPrefix+filepath.Base(path))
 	if err := removeFile(partial); err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ func (b *Boot) Validate(ctx context.Context, t *drivers.Task) error {
 		}
 		return store.Errorf(store.MissingParameterValue, "%s boot is enabled but no HTTP URL or HTTP root was specified", what)
 	}
+	if err := b.checkKickstart(t.Node); err != nil {
+		return err
+	}
 	if err := drivers.ValidateCapabilities(t.Node); err != nil {
 		return err
 	}
@@ -44,8 +47,27 @@ func (b *Boot) Validate(ctx context.Context, t *drivers.Task) error {
 	if t.Node.DriverInfo.String("pxe_template") != "" && !b.cfg.Templates.PerNode {
 		return refusePerNode(b.ipxe)
 	}
-	_, err = b.ramdiskImages(t.Node)
-	return err
+	if drivers.NeedsAgent(t) {
+		if _, err := b.ramdiskImages(t.Node); err != nil {
+			return err
+		}
+	}
+	if drivers.InstanceBoot(t.Node) == drivers.BootLocal || !t.Hardware.Storage.ShouldWriteImage(t) {
+		return nil
+	}
+	return b.sources.ValidateBoot(ctx, b.wish(t))
+}
+
+// checkKickstart checks that an installer can be told what to install.
+func (b *Boot) checkKickstart(n *store.Node) error {
+	if drivers.InstanceBoot(n) != drivers.BootKickstart {
+		return nil
+	}
+	if b.cfg.HTTPURL == "" || b.cfg.HTTPRoot == "" {
+		return store.Errorf(store.MissingParameterValue,
+			"'kickstart' boot option is set on the node but no HTTP URL or HTTP root was specified")
+	}
+	return nil
 }
 
 // checkMode refuses what no machine does: a BIOS does not boot over HTTP. ironic lets such a node wait for its ramdisk in vain.

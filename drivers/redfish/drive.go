@@ -22,6 +22,8 @@ func (d *drive) optical() bool {
 	return d.takes(schemas.CDVirtualMediaType) || d.takes(schemas.DVDVirtualMediaType)
 }
 
+func (d *drive) stick() bool { return d.takes(schemas.USBStickVirtualMediaType) }
+
 // occupied believes Inserted where there is one; some BMCs only show the Image.
 func (d *drive) occupied() bool {
 	if d.Inserted != nil {
@@ -83,17 +85,26 @@ func (s *system) managers() ([]*schemas.Manager, error) {
 
 // insert puts the image behind url into a CD drive, or else a DVD drive, and nothing else into any.
 func (s *system) insert(url string) error {
-	drives, err := s.ejectAllBut(url)
+	return s.insertAs(url, (*drive).optical, schemas.CDVirtualMediaType, schemas.DVDVirtualMediaType)
+}
+
+// insertStick puts the image behind url into a drive for USB sticks.
+func (s *system) insertStick(url string) error {
+	return s.insertAs(url, (*drive).stick, schemas.USBStickVirtualMediaType)
+}
+
+func (s *system) insertAs(url string, fits func(*drive) bool, kinds ...schemas.VirtualMediaType) error {
+	drives, err := s.ejectAllBut(url, fits)
 	if err != nil {
 		return err
 	}
-	for _, kind := range []schemas.VirtualMediaType{schemas.CDVirtualMediaType, schemas.DVDVirtualMediaType} {
+	for _, kind := range kinds {
 		for _, d := range drives {
 			if !d.takes(kind) {
 				continue
 			}
 			if d.occupied() && d.Image == url {
-				s.task.Log.Debug().Str("drive", d.ID).Msg("the boot ISO is inserted already")
+				s.task.Log.Debug().Str("drive", d.ID).Msg("the image is inserted already")
 				return nil
 			}
 			if d.occupied() {
@@ -105,14 +116,14 @@ func (s *system) insert(url string) error {
 	return store.Errorf(store.InvalidParameterValue, "No suitable virtual media device found")
 }
 
-// ejectAllBut empties the CD and DVD drives, apart from one that holds the image to keep.
-func (s *system) ejectAllBut(url string) ([]*drive, error) {
+// ejectAllBut empties the drives of a kind, apart from one that holds the image to keep.
+func (s *system) ejectAllBut(url string, fits func(*drive) bool) ([]*drive, error) {
 	drives, err := s.drives()
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range drives {
-		if !d.optical() || !d.occupied() || url != "" && d.Image == url {
+		if !fits(d) || !d.occupied() || url != "" && d.Image == url {
 			continue
 		}
 		if err := d.eject(); err != nil {
@@ -176,7 +187,7 @@ func (s *system) insertInto(d *drive, url string) error {
 		err := d.insert(url)
 		switch {
 		case err == nil:
-			s.task.Log.Info().Str("drive", d.ID).Msg("boot ISO inserted")
+			s.task.Log.Info().Str("drive", d.ID).Msg("virtual media inserted")
 			return nil
 		case statusOf(err) < http.StatusInternalServerError || attempt >= s.session.cfg.InsertAttempts:
 			return s.told(err, "Inserting virtual media failed for node "+s.task.Node.UUID+". Error: ", url)

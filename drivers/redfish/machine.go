@@ -20,10 +20,16 @@ type Machine interface {
 	// Ready prepares a machine that is off for a ramdisk: above all its boot mode. The ISO is made after it, for the mode that the
 	// machine then has.
 	Ready(ctx context.Context, t *drivers.Task) error
-	// Load shows the machine the ISO behind a URL, and makes it boot from there once.
-	Load(ctx context.Context, t *drivers.Task, url string) error
+	// Load shows the machine the ISO behind a URL, and makes it boot from there once, or from now on.
+	Load(ctx context.Context, t *drivers.Task, url string, persistent bool) error
 	// Unload takes the ISO away. That there is none is no error.
 	Unload(ctx context.Context, t *drivers.Task) error
+	// ReadyInstance sets the machine to the modes that its instance wants.
+	ReadyInstance(ctx context.Context, t *drivers.Task) error
+	// AttachStick shows the machine the image behind a URL as a USB stick; InvalidParameterValue tells that it has no place for one.
+	AttachStick(ctx context.Context, t *drivers.Task, url string) error
+	// DetachStick takes it away. That there is none is no error.
+	DetachStick(ctx context.Context, t *drivers.Task) error
 	// BootDisk makes a machine without an ISO boot from its disk from now on, as its instance wants it.
 	BootDisk(ctx context.Context, t *drivers.Task) error
 	// Release undoes what BootDisk did for one instance alone.
@@ -69,11 +75,11 @@ func (m *Standard) Ready(ctx context.Context, t *drivers.Task) error {
 }
 
 // Load inserts the ISO and sets the boot device.
-func (m *Standard) Load(ctx context.Context, t *drivers.Task, url string) error {
+func (m *Standard) Load(ctx context.Context, t *drivers.Task, url string, persistent bool) error {
 	if err := m.Insert(ctx, t, url); err != nil {
 		return err
 	}
-	return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, false)
+	return drivers.SetBootDevice(ctx, t, store.BootDeviceCDROM, persistent)
 }
 
 // Insert puts the ISO into a CD drive, or else a DVD drive, and empties the others.
@@ -86,17 +92,35 @@ func (m *Standard) Insert(ctx context.Context, t *drivers.Task, url string) erro
 // Unload empties the CD and DVD drives.
 func (m *Standard) Unload(ctx context.Context, t *drivers.Task) error {
 	return m.bmcs.Do(ctx, t, "Eject virtual media cdrom", func(s *System) error {
-		_, err := s.ejectAllBut("")
+		_, err := s.ejectAllBut("", (*drive).optical)
 		return err
 	})
 }
 
-// BootDisk sets boot mode, secure boot and boot device.
-func (m *Standard) BootDisk(ctx context.Context, t *drivers.Task) error {
+// AttachStick inserts the image.
+func (m *Standard) AttachStick(ctx context.Context, t *drivers.Task, url string) error {
+	return m.bmcs.Do(ctx, t, "Inserting virtual media USBSTICK", func(s *System) error { return s.insertStick(url) })
+}
+
+// DetachStick ejects what is in the drives for sticks.
+func (m *Standard) DetachStick(ctx context.Context, t *drivers.Task) error {
+	return m.bmcs.Do(ctx, t, "Eject virtual media usbstick", func(s *System) error {
+		_, err := s.ejectAllBut("", (*drive).stick)
+		return err
+	})
+}
+
+// ReadyInstance sets boot mode and secure boot.
+func (m *Standard) ReadyInstance(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.SyncBootMode(ctx, t, m.bootMode); err != nil {
 		return err
 	}
-	if err := drivers.SetSecureBootIfWanted(ctx, t, true); err != nil {
+	return drivers.SetSecureBootIfWanted(ctx, t, true)
+}
+
+// BootDisk sets boot mode, secure boot and boot device.
+func (m *Standard) BootDisk(ctx context.Context, t *drivers.Task) error {
+	if err := m.ReadyInstance(ctx, t); err != nil {
 		return err
 	}
 	return drivers.SetBootDevice(ctx, t, store.BootDeviceDisk, true)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/bootiso"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -28,6 +29,9 @@ type Publisher interface {
 	PublishISO(ctx context.Context, t *drivers.Task, content Content, secret string) (Published, error)
 	// WithdrawISO takes a node's boot ISO back. That none is published is no error.
 	WithdrawISO(ctx context.Context, node *store.Node) error
+	// PublishDrive and WithdrawDrive are the same for the config drive of an instance that runs from an ISO.
+	PublishDrive(ctx context.Context, t *drivers.Task, content []byte, secret string) (Published, error)
+	WithdrawDrive(ctx context.Context, node *store.Node) error
 }
 
 // Published is where a BMC finds an ISO, and what that place takes to be made again.
@@ -60,6 +64,10 @@ type VirtualMediaConfig struct {
 	Debug bool
 	// AgentRuns tells whether an agent runs on the node and is to be used again (fast track). Nil stands for never.
 	AgentRuns func(context.Context, *drivers.Task) bool
+	// Sources and Downloads are for instances that run from an ISO: what Glance tells of their images, and where their config
+	// drives come from.
+	Sources   image.Sources
+	Downloads image.Downloader
 }
 
 // Images are the hrefs of what a ramdisk is booted from.
@@ -108,12 +116,30 @@ func (*VirtualMedia) Properties() map[string]string {
 // Steps offers none.
 func (*VirtualMedia) Steps(drivers.StepKind) []drivers.Step { return nil }
 
+// Capabilities are those of ironic's redfish-virtual-media.
+func (*VirtualMedia) Capabilities() []string {
+	return []string{drivers.CanBootISCSI, drivers.CanBootRamdisk, drivers.CanBootRamdiskWithDrive}
+}
+
 // Validate checks that there is something to boot from and a BMC.
 func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
-	if _, err := v.media(t.Node); err != nil {
-		return err
+	if drivers.NeedsAgent(t) {
+		if _, err := v.media(t.Node); err != nil {
+			return err
+		}
+		if err := v.machine.Validate(ctx, t); err != nil {
+			return err
+		}
 	}
-	return v.machine.Validate(ctx, t)
+	if drivers.InstanceBoot(t.Node) == drivers.BootLocal || !t.Hardware.Storage.ShouldWriteImage(t) {
+		return nil
+	}
+	return v.cfg.Sources.ValidateBoot(ctx, v.wish(t))
+}
+
+// own is what a node's driver_info says, under today's key or the vendor's of old.
+func (v *VirtualMedia) own(n *store.Node, key string) string {
+	return cmp.Or(n.DriverInfo.String(key), n.DriverInfo.String(v.cfg.Vendor+"_"+key))
 }
 
 // ValidateRescue checks that there is a ramdisk for a rescue.
@@ -139,9 +165,7 @@ func (v *VirtualMedia) media(n *store.Node) (bootMedia, error) {
 // mediaFor chooses a node's images as ironic does: an ISO before kernel and ramdisk, and kernel and ramdisk both from
 // driver_info or both from the configuration.
 func (v *VirtualMedia) mediaFor(n *store.Node, mode string) (bootMedia, error) {
-	own := func(key string) string {
-		return cmp.Or(n.DriverInfo.String(key), n.DriverInfo.String(v.cfg.Vendor+"_"+key))
-	}
+	own := func(key string) string { return v.own(n, key) }
 	if iso := own(mode + "_iso"); iso != "" {
 		return bootMedia{iso: iso}, nil
 	}
@@ -204,7 +228,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 		return err
 	}
 	// gofail: var isoPromised struct{}
-	return v.machine.Load(ctx, t, url)
+	return v.machine.Load(ctx, t, url, false)
 }
 
 // ramdiskStates are those in which a node is on its way to a ramdisk. In every other, such as a takeover of a running node,
@@ -285,10 +309,10 @@ func (v *VirtualMedia) parameters(t *drivers.Task, params map[string]string) str
 func (v *VirtualMedia) provide(ctx context.Context, t *drivers.Task, media bootMedia, p isoPromise) (string, error) {
 	var image *bootiso.Image
 	var err error
-	switch scheme, _, _ := strings.Cut(strings.ToLower(media.iso), "://"); {
+	switch {
 	case media.iso == "":
 		image, err = v.build(ctx, t, media, p)
-	case v.cfg.DownloadSource != "local" && (scheme == "http" || scheme == "https"):
+	case v.cfg.DownloadSource != "local" && isWeb(media.iso):
 		return media.iso, nil
 	default:
 		t.Log.Debug().Msg("using a ready-made ISO: what this worker would tell the agent is not on it")
@@ -330,6 +354,9 @@ type isoPromise struct {
 	Secret     string `json:"secret"`
 	Parameters string `json:"parameters"`
 	Publisher  string `json:"publisher"`
+	// Instance tells that the ISO is an instance's and no ramdisk's, Drive is the secret part of the URL of its config drive.
+	Instance bool   `json:"instance,omitempty"`
+	Drive    string `json:"drive,omitempty"`
 }
 
 // Resume serves the ISO again that a machine may be about to read, after this worker was restarted. A node whose ISO is
@@ -337,7 +364,7 @@ type isoPromise struct {
 func (v *VirtualMedia) Resume(ctx context.Context, t *drivers.Task) error {
 	var promise isoPromise
 	found, err := t.Worker.Journal(t).Get(ctx, journalISO, &promise)
-	if err != nil || !found || promise.Secret == "" || v.holds(t.Node) {
+	if err != nil || !found || promise.Secret == "" || promise.Instance || v.holds(t.Node) {
 		return err
 	}
 	media, err := v.media(t.Node)
@@ -393,22 +420,11 @@ func (v *VirtualMedia) CleanUpRamdisk(ctx context.Context, t *drivers.Task) erro
 
 // eject empties the drives. The ISO is withdrawn also when the BMC does not do its part: the token on it has served.
 func (v *VirtualMedia) eject(ctx context.Context, t *drivers.Task) error {
-	err := v.machine.Unload(ctx, t)
+	err := cmp.Or(v.machine.Unload(ctx, t), v.detachDrive(ctx, t))
 	// gofail: var isoEjected struct{}
 	withdrawn := v.publisher.WithdrawISO(ctx, t.Node)
 	v.hold(t.Node, nil)
 	return cmp.Or(err, withdrawn, t.Worker.Journal(t).Put(ctx, journalISO, isoPromise{}))
-}
-
-// PrepareInstance makes the machine boot from its disk from now on.
-func (v *VirtualMedia) PrepareInstance(ctx context.Context, t *drivers.Task) error {
-	if t.Node.ProvisionState == store.Adopting {
-		return nil
-	}
-	if err := v.eject(ctx, t); err != nil {
-		return err
-	}
-	return v.machine.BootDisk(ctx, t)
 }
 
 // CleanUpInstance undoes what PrepareInstance did for one instance alone.
@@ -422,4 +438,7 @@ func (v *VirtualMedia) CleanUpInstance(ctx context.Context, t *drivers.Task) err
 	return v.machine.Release(ctx, t)
 }
 
-var _ drivers.Boot = (*VirtualMedia)(nil)
+var (
+	_ drivers.Boot    = (*VirtualMedia)(nil)
+	_ drivers.Capable = (*VirtualMedia)(nil)
+)

@@ -45,6 +45,8 @@ type publisher struct {
 	count int
 	// secrets are those of all publications, in order.
 	secrets []string
+	// drives are the config drives that were published, in order.
+	drives []string
 }
 
 func newPublisher(t *testing.T) *publisher {
@@ -90,6 +92,23 @@ func (p *publisher) WithdrawISO(_ context.Context, n *store.Node) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.isos, n.UUID)
+	return nil
+}
+
+func (p *publisher) PublishDrive(_ context.Context, t *drivers.Task, content []byte, secret string) (redfish.Published, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drives = append(p.drives, string(content))
+	if secret == "" {
+		secret = fmt.Sprint("drive-", len(p.drives))
+	}
+	return redfish.Published{URL: p.url + "/" + t.Node.UUID + "/" + secret + ".img", Secret: secret}, nil
+}
+
+func (p *publisher) WithdrawDrive(context.Context, *store.Node) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drives = append(p.drives, "withdrawn")
 	return nil
 }
 

@@ -22,6 +22,7 @@ type Filter struct {
 	// ProvisionStates chooses nodes in any of the states.
 	ProvisionStates []string
 	Driver          string
+	DeployInterface string
 	Fault           string
 	ConductorGroup  *string
 	// ReservedByAnyOf chooses nodes held by any of the hosts.
@@ -165,6 +166,7 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 		c.add("driver_internal_info LIKE ?", `%"`+f.InfoHas+`"%`)
 	}
 	c.text("driver", f.Driver)
+	c.text("deploy_interface", f.DeployInterface)
 	c.text("fault", f.Fault)
 	if f.ConductorGroup != nil {
 		c.add("conductor_group = ?", *f.ConductorGroup)

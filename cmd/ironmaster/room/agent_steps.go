@@ -26,8 +26,17 @@ type step struct {
 
 var abortable = true
 
-// deploySteps and cleanSteps are those of ironic-python-agent's generic hardware manager that the room can carry out.
+// installStep is a step as operators have them in hardware managers of their own, for the deploy interface custom-agent. It
+// takes what write_image does.
+const installStep = "install_image"
+
+// deploySteps and cleanSteps are those of ironic-python-agent's generic hardware manager that the room can carry out, ownSteps
+// are another manager's.
 var (
+	ownSteps = []step{{Step: installStep, Interface: "deploy", ArgsInfo: map[string]any{
+		"image_info":  map[string]any{"description": "The image, as write_image takes it.", "required": true},
+		"configdrive": map[string]any{"description": "The config drive.", "required": false},
+	}}}
 	deploySteps = []step{
 		{Step: "erase_devices_metadata", Interface: "deploy"},
 		{Step: "write_image", Interface: "deploy"},
@@ -41,7 +50,7 @@ var (
 
 func getDeploySteps(context.Context, *agent, params) (any, error) {
 	return map[string]any{
-		"deploy_steps":             map[string]any{"GenericHardwareManager": deploySteps},
+		"deploy_steps":             map[string]any{"GenericHardwareManager": deploySteps, "RoomHardwareManager": ownSteps},
 		"hardware_manager_version": hardwareManager,
 	}, nil
 }
@@ -93,7 +102,7 @@ func executeDeployStep(ctx context.Context, a *agent, p params) (any, error) {
 	a.m.change(func(s *state) { s.tellStep(request.Step) })
 	var result any
 	switch request.Step {
-	case "write_image":
+	case "write_image", installStep:
 		result, err = a.writeImage(ctx, request)
 	case "erase_devices_metadata":
 		err = a.m.disk.eraseMetadata()

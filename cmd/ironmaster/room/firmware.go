@@ -13,7 +13,7 @@ import (
 // selfTest is how long a machine takes at least until it tries again what its boot loader wants tried again.
 const selfTest = time.Second
 
-// bootNetwork boots from the network: an agent, or the disk when there is nothing else, or a loader says so.
+// bootNetwork boots from the network: a ramdisk, or the disk when there is nothing else, or a loader says so.
 func (m *Machine) bootNetwork(ctx context.Context, plan BootPlan) error {
 	outcome, err := m.room.network.Boot(ctx, m.onNetwork(ctx, plan), plan.Source == SourceHTTP)
 	if err != nil {
@@ -36,7 +36,7 @@ func (m *Machine) bootNetwork(ctx context.Context, plan BootPlan) error {
 		return m.requestFrom(ctx, powerOff)
 	}
 	m.log.Debug().Str("parameters", outcome.CommandLine).Msg("the network boots a kernel")
-	return m.bootAgent(ctx, parameters(strings.Fields(outcome.CommandLine)))
+	return m.bootKernel(ctx, parameters(strings.Fields(outcome.CommandLine)))
 }
 
 // onNetwork is the machine as the network sees it.

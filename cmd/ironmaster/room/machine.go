@@ -19,6 +19,8 @@ const (
 	BootAgent Boot = "agent"
 	// BootDisk is a machine that runs what is on its disk.
 	BootDisk Boot = "disk"
+	// BootRamdisk is a machine whose instance is the ramdisk that it booted.
+	BootRamdisk Boot = "ramdisk"
 	// BootFailed is a machine that has power and found nothing to boot; Snapshot.BootError says why.
 	BootFailed Boot = "no boot device"
 )

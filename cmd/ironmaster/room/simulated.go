@@ -79,13 +79,23 @@ func (m *Machine) bootDisk(ctx context.Context, plan BootPlan, before string) {
 	})
 }
 
-// bootMedia reads the kernel command line from the inserted ISO and runs the agent with it.
+// bootMedia reads the kernel command line from the inserted ISO and runs what it tells of.
 func (m *Machine) bootMedia(ctx context.Context, plan BootPlan) error {
 	parameters, err := m.room.fetchParameters(ctx, plan)
 	if err != nil {
 		return fmt.Errorf("reading the boot ISO: %w", err)
 	}
-	return m.bootAgent(ctx, parameters)
+	return m.bootKernel(ctx, parameters)
+}
+
+// bootKernel runs a ramdisk: an agent, or an instance that has no disk.
+func (m *Machine) bootKernel(ctx context.Context, parameters map[string]string) error {
+	if parameters["root"] != "/dev/ram0" || parameters["ipa-api-url"] != "" {
+		return m.bootAgent(ctx, parameters)
+	}
+	m.change(func(s *state) { s.booted = BootRamdisk })
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (m *Machine) bootAgent(ctx context.Context, parameters map[string]string) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/dhcp"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -24,7 +25,7 @@ func NetworkBoot(t *testing.T) (boots pxe.Interfaces, tftpRoot, httpRoot string)
 		}
 	}
 	boots, err := pxe.New(pxe.Config{TFTPServer: "192.0.2.1", TFTPRoot: tftpRoot, HTTPRoot: httpRoot, HTTPURL: "http://192.0.2.1:8182",
-		Subdir: "pxelinux.cfg", FileMode: 0o644, DefaultBootMode: "uefi"}, dhcp.None{}, images)
+		Subdir: "pxelinux.cfg", FileMode: 0o644, DefaultBootMode: "uefi"}, dhcp.None{}, images, image.Sources{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +35,9 @@ func NetworkBoot(t *testing.T) (boots pxe.Interfaces, tftpRoot, httpRoot string)
 // kernels is pxe.Files in a folder: every href's content is its name.
 type kernels string
 
-func (k kernels) Fetch(_ context.Context, _ *drivers.Task, href, _ string) (string, error) {
-	path := filepath.Join(string(k), href)
-	return path, os.WriteFile(path, []byte(href), 0o600)
+func (k kernels) Fetch(_ context.Context, _ *drivers.Task, ref image.Ref, _ string) (string, error) {
+	path := filepath.Join(string(k), ref.Href)
+	return path, os.WriteFile(path, []byte(ref.Href), 0o600)
 }
 
 func (kernels) Release(*drivers.Task, string) error { return nil }

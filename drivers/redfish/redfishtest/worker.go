@@ -85,6 +85,14 @@ func (p Publisher) PublishISO(context.Context, *drivers.Task, redfish.Content, s
 // WithdrawISO does nothing.
 func (Publisher) WithdrawISO(context.Context, *store.Node) error { return nil }
 
+// PublishDrive returns the URL of every node's config drive.
+func (p Publisher) PublishDrive(context.Context, *drivers.Task, []byte, string) (redfish.Published, error) {
+	return redfish.Published{URL: string(p) + ".img", Secret: "drive"}, nil
+}
+
+// WithdrawDrive does nothing.
+func (Publisher) WithdrawDrive(context.Context, *store.Node) error { return nil }
+
 // ISOs returns a builder whose kernels and ramdisks hold their own names.
 func ISOs(t *testing.T) *bootiso.Builder {
 	t.Helper()
