@@ -17,6 +17,8 @@ type acceptedCall struct {
 	id string
 	// begun tells that the request began its flow before the worker's last start.
 	begun bool
+	// again tells that the request was accepted before the worker's last start, which may have come in its middle.
+	again bool
 	// handed tells that the task which does the request's work in the background sees to the end of the entry.
 	handed atomic.Bool
 }

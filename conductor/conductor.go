@@ -79,6 +79,7 @@ type Conductor struct {
 	strayBeats  strayBeats
 	cut         cutCalls
 	leftBehind  leftBehind
+	searches    searches
 	metrics     metrics
 	// owedLooked is the uptime at which all rows were looked at last for announcements left behind. The start sets it, and
 	// then the periodic work alone.
@@ -226,6 +227,9 @@ func (c *Conductor) start(ctx context.Context) error {
 	}
 	if err := c.resumeOwn(ctx); err != nil {
 		return fmt.Errorf("resuming flows from before the restart: %w", err)
+	}
+	if err := c.resumeAllocations(ctx); err != nil {
+		c.log.Error().Err(err).Msg("Resuming allocations from before the restart failed")
 	}
 	if err := errors.Join(c.settleClaimed(ctx, claimed), c.settleLeft(ctx)); err != nil {
 		return fmt.Errorf("announcing what was left unannounced before the restart: %w", err)

@@ -58,6 +58,7 @@ type Live struct {
 	ForcePowerStateDuringSync    bool
 	PowerFailureRecoveryInterval time.Duration
 	CheckProvisionStateInterval  time.Duration
+	CheckAllocationsInterval     time.Duration
 	SyncLocalStateInterval       time.Duration
 	CacheCleanUpInterval         time.Duration
 	DeployCallbackTimeout        time.Duration

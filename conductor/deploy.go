@@ -379,9 +379,13 @@ func nodeProtected(n *store.Node) error {
 }
 
 func invalidRequest(action string, n *store.Node) error {
+	return refusedIn(action, n.UUID, n.ProvisionState)
+}
+
+// refusedIn is the refusal of an action because of the state that a node is in: its provision state, or its power state.
+func refusedIn(action, node, state string) error {
 	return store.Errorf(store.InvalidStateRequested,
-		`The requested action "%s" can not be performed on node "%s" while it is in state "%s".`,
-		action, n.UUID, n.ProvisionState)
+		`The requested action "%s" can not be performed on node "%s" while it is in state "%s".`, action, node, state)
 }
 
 // asInvalidRequest turns the state machine's refusal into what the user of an action is told.

@@ -67,7 +67,7 @@ func (c *Conductor) receive(ctx context.Context, m Message) {
 		return
 	}
 	// gofail: var inboxAcked struct{}
-	c.runAccepted(ctx, m, r, id, false)
+	c.runAccepted(ctx, m, r, &acceptedCall{id: id})
 }
 
 func (c *Conductor) ack(m Message) {
@@ -88,9 +88,8 @@ func (c *Conductor) run(ctx context.Context, m Message, r *oslo.Request) {
 	c.answer(ctx, m, r, result, err)
 }
 
-// runAccepted runs what the inbox holds under id; begun tells that it began its flow before the worker's last start.
-func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, id string, begun bool) {
-	call := &acceptedCall{id: id, begun: begun}
+// runAccepted runs what the inbox holds.
+func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request, call *acceptedCall) {
 	result, err := c.execute(withCall(ctx, call), m, r)
 	if ctx.Err() != nil && err != nil {
 		// The worker is stopping and the request may have been cut short: the next start runs it.
@@ -98,7 +97,7 @@ func (c *Conductor) runAccepted(ctx context.Context, m Message, r *oslo.Request,
 	}
 	// gofail: var inboxExecuted struct{}
 	if !call.handed.Load() {
-		if err := c.finishCall(context.WithoutCancel(ctx), id); err != nil {
+		if err := c.finishCall(context.WithoutCancel(ctx), call.id); err != nil {
 			c.log.Error().Err(err).Str("method", r.Method).Msg("Marking a request as done failed")
 		}
 	}
@@ -144,7 +143,8 @@ func (c *Conductor) replay(ctx context.Context, calls []local.Call, begun map[st
 			continue
 		}
 		c.log.Info().Str("method", r.Method).Time("accepted", call.At).Msg("Running a request from before the restart")
-		c.background.Go(func() { c.runAccepted(ctx, m, r, call.ID, begun[call.ID]) })
+		accepted := &acceptedCall{id: call.ID, begun: begun[call.ID], again: true}
+		c.background.Go(func() { c.runAccepted(ctx, m, r, accepted) })
 	}
 	return nil
 }

@@ -63,8 +63,16 @@ type Notifier interface {
 type Codec interface {
 	DecodeNode(object json.RawMessage) (n *store.Node, changes []string, err error)
 	DecodePort(object json.RawMessage) (p *store.Port, changes []string, err error)
+	DecodePortgroup(object json.RawMessage) (p *store.Portgroup, changes []string, err error)
+	DecodeVolumeConnector(object json.RawMessage) (v *store.VolumeConnector, changes []string, err error)
+	DecodeVolumeTarget(object json.RawMessage) (v *store.VolumeTarget, changes []string, err error)
+	DecodeAllocation(object json.RawMessage) (a *store.Allocation, changes []string, err error)
 	EncodeNode(n *store.Node) *objects.Object
 	EncodePort(p *store.Port) *objects.Object
+	EncodePortgroup(p *store.Portgroup) *objects.Object
+	EncodeVolumeConnector(v *store.VolumeConnector) *objects.Object
+	EncodeVolumeTarget(v *store.VolumeTarget) *objects.Object
+	EncodeAllocation(a *store.Allocation) *objects.Object
 }
 
 // Images decides what kind of image a node is to get.

@@ -27,6 +27,8 @@ func (c *Conductor) periodics() []periodic {
 		{"announcements left behind", func(o *Live) time.Duration { return min(o.CheckProvisionStateInterval, owedSpacing) }, c.settleLeft},
 		{"reservations left behind", orphans, c.freeLeftBehind},
 		{"requests that were cut short", orphans, c.runCutCalls},
+		{"allocations that nobody sees to", func(o *Live) time.Duration { return min(o.CheckAllocationsInterval, orphanSpacing) },
+			c.resumeAllocations},
 		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
 		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages},
 		{"sensor data", c.sensorInterval, c.sendSensorData},

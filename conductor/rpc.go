@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -17,7 +18,9 @@ type rpcMethod struct {
 	required, optional []string
 	// readOnly methods change nothing: they need no inbox entry, because asking again does no harm.
 	readOnly bool
-	call     func(ctx context.Context, c *Conductor, r *oslo.Request) (any, error)
+	// since is the release that brought the method; zero is older than every release spoken.
+	since messaging.Release
+	call  func(ctx context.Context, c *Conductor, r *oslo.Request) (any, error)
 }
 
 // method builds an entry from a handler whose arguments are a struct: the tag json names an argument, and one without
@@ -46,6 +49,12 @@ func method[A any](handler func(*Conductor, context.Context, oslo.Context, A) (a
 // reading marks a method as one that changes nothing.
 func reading(m rpcMethod) rpcMethod {
 	m.readOnly = true
+	return m
+}
+
+// since marks a method as one that came with a release.
+func since(release messaging.Release, m rpcMethod) rpcMethod {
+	m.since = release
 	return m
 }
 
@@ -100,6 +109,18 @@ func rpcMethods() map[string]rpcMethod {
 		"vif_detach": method((*Conductor).vifDetach),
 		"vif_list":   reading(method((*Conductor).vifList)),
 
+		"update_portgroup":                  method((*Conductor).updatePortgroup),
+		"destroy_portgroup":                 method((*Conductor).destroyPortgroup),
+		"update_portgroup_physical_network": since(messaging.V33_0, method((*Conductor).updatePortgroupPhysicalNetwork)),
+
+		"update_volume_connector":  method((*Conductor).updateVolumeConnector),
+		"destroy_volume_connector": method((*Conductor).destroyVolumeConnector),
+		"update_volume_target":     method((*Conductor).updateVolumeTarget),
+		"destroy_volume_target":    method((*Conductor).destroyVolumeTarget),
+
+		"create_allocation":  method((*Conductor).createAllocation),
+		"destroy_allocation": method((*Conductor).destroyAllocation),
+
 		"change_node_power_state":    method((*Conductor).changeNodePowerState),
 		"change_node_boot_mode":      method((*Conductor).changeNodeBootMode),
 		"change_node_secure_boot":    method((*Conductor).changeNodeSecureBoot),
@@ -139,10 +160,6 @@ var laterMethods = map[string]string{
 	"continue_inspection": "inspect", "do_node_service": "service",
 	"continue_node_service": "service",
 	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
-	"update_portgroup": "port groups", "destroy_portgroup": "port groups", "update_portgroup_physical_network": "port groups",
-	"update_volume_connector": "volumes", "destroy_volume_connector": "volumes", "update_volume_target": "volumes",
-	"destroy_volume_target": "volumes",
-	"create_allocation":     "allocations", "destroy_allocation": "allocations",
 }
 
 // dispatch runs one request and returns what its caller is answered.
@@ -151,7 +168,7 @@ func (c *Conductor) dispatch(ctx context.Context, r *oslo.Request) (any, error) 
 		return nil, oslo.UnsupportedVersion(r.Version, r.Method)
 	}
 	m, ok := c.methods[r.Method]
-	if !ok {
+	if !ok || c.cfg.Release < m.since {
 		if what, known := laterMethods[r.Method]; known {
 			return nil, store.Errorf(store.UnsupportedDriverExtension,
 				"This conductor (ironmaster) does not support %s: %s is disabled or not implemented.", what, r.Method)
@@ -182,6 +199,14 @@ func (c *Conductor) encodable(result any) any {
 		return c.codec.EncodeNode(v)
 	case *store.Port:
 		return c.codec.EncodePort(v)
+	case *store.Portgroup:
+		return c.codec.EncodePortgroup(v)
+	case *store.VolumeConnector:
+		return c.codec.EncodeVolumeConnector(v)
+	case *store.VolumeTarget:
+		return c.codec.EncodeVolumeTarget(v)
+	case *store.Allocation:
+		return c.codec.EncodeAllocation(v)
 	}
 	return result
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/messaging"
@@ -16,25 +15,26 @@ type portObjArgs struct {
 	Port json.RawMessage `json:"port_obj"`
 }
 
-// portNode is the node that a port belongs to, as an id.
-func portNode(p *store.Port) string { return strconv.FormatInt(p.NodeID, 10) }
-
 func (c *Conductor) createPort(ctx context.Context, rq oslo.Context, a portObjArgs) (any, error) {
 	port, _, err := c.codec.DecodePort(a.Port)
 	if err != nil {
 		return nil, err
 	}
 	create := func(ctx context.Context, t *task) error {
-		if err := t.checkPhysicalNetwork(ctx, port, nil); err != nil {
+		settle, err := t.checkPhysicalNetwork(ctx, port, nil)
+		if err != nil {
 			return err
 		}
-		return t.c.db.CreatePort(ctx, port)
+		if err := t.c.db.CreatePort(ctx, port); err != nil {
+			return err
+		}
+		return settle(ctx)
 	}
 	if c.cfg.Release >= messaging.V2025_1 {
 		// Newer releases let a port come while the node is at work.
-		err = c.readNode(ctx, rq, portNode(port), "port create", create)
+		err = c.readNode(ctx, rq, rowID(port.NodeID), "port create", create)
 	} else {
-		err = c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port create"}, create)
+		err = c.withNode(ctx, rq, rowID(port.NodeID), lockMode{purpose: "port create"}, create)
 	}
 	return port, err
 }
@@ -52,7 +52,7 @@ func (c *Conductor) updatePort(ctx context.Context, rq oslo.Context, a portObjAr
 		return nil, store.Errorf(store.InvalidParameterValue, "Port %s can not be moved to another node; delete it and "+
 			"create it anew", port.UUID)
 	}
-	err = c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port update"},
+	err = c.withNode(ctx, rq, rowID(port.NodeID), lockMode{purpose: "port update"},
 		func(ctx context.Context, t *task) error {
 			if err := t.mayUpdatePort(port, changes); err != nil {
 				return err
@@ -61,7 +61,8 @@ func (c *Conductor) updatePort(ctx context.Context, rq oslo.Context, a portObjAr
 			if err != nil {
 				return err
 			}
-			if err := t.checkPhysicalNetwork(ctx, port, changes); err != nil {
+			settle, err := t.checkPhysicalNetwork(ctx, port, changes)
+			if err != nil {
 				return err
 			}
 			if err := t.Hardware.Network.Validate(ctx, t.Task); err != nil {
@@ -73,7 +74,10 @@ func (c *Conductor) updatePort(ctx context.Context, rq oslo.Context, a portObjAr
 				return err
 			}
 			port = &changed
-			return t.c.db.SavePort(ctx, port)
+			if err := t.c.db.SavePort(ctx, port); err != nil {
+				return err
+			}
+			return settle(ctx)
 		})
 	return port, err
 }
@@ -95,39 +99,6 @@ func (t *task) mayUpdatePort(port *store.Port, changes []string) error {
 		strings.Join(connectivityFields, ", "), node.UUID, strings.Join(allowed, ", "), node.ProvisionState)
 }
 
-// checkPhysicalNetwork keeps the ports of one port group on one physical network. changes is nil for a new port.
-func (t *task) checkPhysicalNetwork(ctx context.Context, port *store.Port, changes []string) error {
-	moved := changes == nil || slices.Contains(changes, "portgroup_id") || slices.Contains(changes, "physical_network")
-	if port.PortgroupID == nil || !moved {
-		return nil
-	}
-	ports, err := t.c.db.PortsOfNode(ctx, t.Node.ID)
-	if err != nil {
-		return err
-	}
-	for _, other := range ports {
-		if other.ID == port.ID || other.PortgroupID == nil || *other.PortgroupID != *port.PortgroupID {
-			continue
-		}
-		if !equalPtr(other.PhysicalNetwork, port.PhysicalNetwork) {
-			group, err := t.c.db.Portgroup(ctx, strconv.FormatInt(*port.PortgroupID, 10))
-			if err != nil {
-				return err
-			}
-			return store.Errorf(store.Conflict, "Port with physical network %s cannot become a member of port group %s which "+
-				"has ports in physical network %s.", networkName(port), group.UUID, networkName(other))
-		}
-	}
-	return nil
-}
-
-func networkName(p *store.Port) string {
-	if p.PhysicalNetwork == nil {
-		return "None"
-	}
-	return *p.PhysicalNetwork
-}
-
 type destroyPortArgs struct {
 	Port json.RawMessage `json:"port"`
 }
@@ -137,7 +108,7 @@ func (c *Conductor) destroyPort(ctx context.Context, rq oslo.Context, a destroyP
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.withNode(ctx, rq, portNode(port), lockMode{purpose: "port deletion"},
+	return nil, c.withNode(ctx, rq, rowID(port.NodeID), lockMode{purpose: "port deletion"},
 		func(ctx context.Context, t *task) error {
 			// Newer releases ask the network interface what is bound, and noop binds nothing.
 			ignored := c.cfg.Release > messaging.V2025_2 && t.Node.NetworkInterface == "noop"

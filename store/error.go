@@ -56,6 +56,9 @@ const (
 	PortgroupDuplicateName        Kind = "PortgroupDuplicateName"
 	PortgroupMACAlreadyExists     Kind = "PortgroupMACAlreadyExists"
 	PortgroupNotEmpty             Kind = "PortgroupNotEmpty"
+	PortgroupPhysnetInconsistent  Kind = "PortgroupPhysnetInconsistent"
+	VolumeConnectorAlreadyExists  Kind = "VolumeConnectorAlreadyExists"
+	VolumeTargetAlreadyExists     Kind = "VolumeTargetAlreadyExists"
 	PowerStateFailure             Kind = "PowerStateFailure"
 	InstanceDeployFailure         Kind = "InstanceDeployFailure"
 	InstanceRescueFailure         Kind = "InstanceRescueFailure"
@@ -105,11 +108,16 @@ const (
 	FailedToUpdateMacOnPort       Kind = "FailedToUpdateMacOnPort"
 	NetworkError                  Kind = "NetworkError"
 	NoFreePhysicalPorts           Kind = "NoFreePhysicalPorts"
-	PortgroupPhysnetInconsistent  Kind = "PortgroupPhysnetInconsistent"
 	VifAlreadyAttached            Kind = "VifAlreadyAttached"
 	VifInvalidForAttach           Kind = "VifInvalidForAttach"
 	VifNotAttached                Kind = "VifNotAttached"
 	ConductorInterfacesRegistered Kind = "ConductorHardwareInterfacesAlreadyRegistered"
+	AllocationFailed              Kind = "AllocationFailed"
+	AllocationAlreadyExists       Kind = "AllocationAlreadyExists"
+	AllocationDuplicateName       Kind = "AllocationDuplicateName"
+
+	VolumeConnectorTypeAndIdAlreadyExists Kind = "VolumeConnectorTypeAndIdAlreadyExists" //nolint:revive,staticcheck // ironic's own name
+	VolumeTargetBootIndexAlreadyExists    Kind = "VolumeTargetBootIndexAlreadyExists"
 )
 
 // Error is a failure that a user of ironic can be told: a kind and a finished text. Everything else that goes wrong is

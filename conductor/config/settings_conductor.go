@@ -20,6 +20,7 @@ type Conductor struct {
 	PowerStateChangeTimeout        time.Duration `opt:"power_state_change_timeout" default:"60" min:"2"`
 	SoftPowerOffTimeout            time.Duration `opt:"soft_power_off_timeout" default:"600" min:"1" reload:"true"`
 	CheckProvisionStateInterval    time.Duration `opt:"check_provision_state_interval" default:"60" min:"0" reload:"true"`
+	CheckAllocationsInterval       time.Duration `opt:"check_allocations_interval" default:"60" min:"0" reload:"true"`
 	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180" reload:"true"`
 	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0" reload:"true"`
 	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`

@@ -63,7 +63,11 @@ type setup struct {
 	Portgroups []row
 	Traits     []row
 	BIOS       []row `json:"bios_settings"`
-	Agent      agentScript
+	Connectors []row `json:"volume_connectors"`
+	Targets    []row `json:"volume_targets"`
+	// Allocations that have a node need its allocation_id, too.
+	Allocations []row
+	Agent       agentScript
 	// Reason says why the case differs from the recording's own state, where it does.
 	Reason string
 }

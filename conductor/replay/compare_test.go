@@ -74,8 +74,8 @@ func plain(key string, value any) any {
 	case string:
 		return plainText(key, v)
 	case json.Number:
-		if key == "conductor_affinity" {
-			return "<conductor>"
+		if name := rowName(key); name != "" {
+			return name
 		}
 		return v.String()
 	default:
@@ -92,8 +92,8 @@ func plainText(key, v string) any {
 			return plain(key, inner)
 		}
 	}
-	if key == "conductor_affinity" {
-		return "<conductor>"
+	if name := rowName(key); name != "" {
+		return name
 	}
 	if (key == "agent_secret_token" || key == "agent_token") && tokens.MatchString(v) {
 		return "<token>"
@@ -102,6 +102,17 @@ func plainText(key, v string) any {
 		return "<hash>"
 	}
 	return objects.ReplaceAllString(times.ReplaceAllString(v, "<time>"), "object at <address>")
+}
+
+// rowName stands for the number of a row that the database chose, in a column that refers to it; "" in all others.
+func rowName(column string) string {
+	switch column {
+	case "conductor_affinity":
+		return "<conductor>"
+	case "allocation_id":
+		return "<allocation>"
+	}
+	return ""
 }
 
 // compare returns where two plain values differ.

@@ -49,9 +49,6 @@ type jsonAnswer struct {
 	Body    json.RawMessage
 }
 
-// notYet are recorded methods that this conductor refuses by name.
-var notYet = []string{"create_allocation", "destroy_allocation"}
-
 // jsonWorld is a lab without a broker, with a listener between ironic-api and the conductor.
 type jsonWorld struct {
 	lab    *lab.Lab
@@ -192,12 +189,9 @@ func (w *jsonWorld) replay(t *testing.T, c jsonCase) outcome {
 	t.Helper()
 	var found []mismatch
 	result := same
-	switch {
-	case len(c.RPC) == 0:
+	if len(c.RPC) == 0 {
 		found = w.replayRaw(t, c)
-	case !w.python && slices.Contains(notYet, methodOf(c.RPC[0].Request.Body)):
-		found, result = w.refused(t, c), onPurpose
-	default:
+	} else {
 		found = slices.DeleteFunc(w.replayHTTP(t, c), w.came)
 	}
 	for _, m := range found {
@@ -216,22 +210,6 @@ func (w *jsonWorld) replayRaw(t *testing.T, c jsonCase) []mismatch {
 		found = append(found, compare("content-type", c.Headers["Content-Type"], got.Headers["Content-Type"])...)
 	}
 	return found
-}
-
-// refused asks for what is not there yet: the caller reads why.
-func (w *jsonWorld) refused(t *testing.T, c jsonCase) []mismatch {
-	got := w.post(t, c.RPC[0].Request.Body)
-	var answer struct {
-		Error struct {
-			Code int
-			Data struct{ Class string }
-		}
-	}
-	if err := json.Unmarshal(got.Body, &answer); err != nil {
-		return []mismatch{{"body", "an answer of JSON-RPC", string(got.Body)}}
-	}
-	return compare("error", "400 ironic.common.exception.UnsupportedDriverExtension",
-		fmt.Sprint(answer.Error.Code, " ", answer.Error.Data.Class))
 }
 
 // replayHTTP asks ironic-api, and compares what it asked and was answered.
@@ -296,12 +274,6 @@ func (w *jsonWorld) post(t *testing.T, body []byte) jsonAnswer {
 	}
 	return jsonAnswer{Status: response.StatusCode, Body: text,
 		Headers: map[string]string{"Content-Type": response.Header.Get("Content-Type")}}
-}
-
-func methodOf(request []byte) string {
-	var r struct{ Method string }
-	_ = json.Unmarshal(request, &r)
-	return r.Method
 }
 
 func idOf(t *testing.T, message []byte) string {

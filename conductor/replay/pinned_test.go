@@ -13,7 +13,7 @@ var pins = map[string]struct {
 	versions map[string]string
 }{
 	"21.4": {"zed", map[string]string{"nodes": "1.36", "ports": "1.10", "portgroups": "1.4", "node_history": "1.0",
-		"node_traits": "1.0", "bios_settings": "1.1"}},
+		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1"}},
 	"29.0": {"2023.1", releases[0].versions},
 	"39.0": {"2025.1", releases[1].versions},
 }

@@ -28,11 +28,11 @@ type releaseRecord struct {
 // releases that were recorded, oldest first.
 var releases = []releaseRecord{
 	{"21.4", map[string]string{"nodes": "1.37", "ports": "1.11", "portgroups": "1.5", "node_history": "1.0",
-		"node_traits": "1.0", "bios_settings": "1.1"}},
+		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1"}},
 	{"29.0", map[string]string{"nodes": "1.41", "ports": "1.11", "portgroups": "1.5", "node_history": "1.0",
-		"node_traits": "1.0", "bios_settings": "1.1"}},
+		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1"}},
 	{"39.0", map[string]string{"nodes": "1.44", "ports": "1.16", "portgroups": "1.9", "node_history": "1.3",
-		"node_traits": "1.1", "bios_settings": "1.2"}},
+		"node_traits": "1.1", "bios_settings": "1.2", "volume_connectors": "1.1", "volume_targets": "1.1", "allocations": "1.3"}},
 }
 
 // recordedRelease is the place in releases of the newest one that is not newer than a version of ironic.

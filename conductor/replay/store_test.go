@@ -23,6 +23,9 @@ var tables = []table{
 	{"node_traits", []string{"trait"}},
 	{"ports", []string{"uuid"}},
 	{"portgroups", []string{"uuid"}},
+	{"volume_connectors", []string{"uuid"}},
+	{"volume_targets", []string{"uuid"}},
+	{"allocations", []string{"uuid"}},
 	{"nodes", []string{"uuid"}},
 	{"deploy_template_steps", nil},
 	{"deploy_templates", nil},
@@ -69,6 +72,10 @@ func openDatabase(url string, release releaseRecord) (database, error) {
 }
 
 func (d database) empty() error {
+	// Nodes and allocations refer to each other.
+	if _, err := d.Exec("UPDATE nodes SET allocation_id = NULL"); err != nil {
+		return fmt.Errorf("taking the allocations from nodes: %w", err)
+	}
 	for _, table := range tables {
 		if _, err := d.Exec("DELETE FROM " + table.name); err != nil {
 			return fmt.Errorf("emptying %s: %w", table.name, err)
@@ -131,6 +138,17 @@ func (d database) seed(usual map[string]row, s setup, r recording, text string) 
 		}
 		maps.Copy(wanted[uuid], own)
 	}
+	for _, allocation := range s.Allocations {
+		values := row{"traits": "[]", "candidate_nodes": "[]", "extra": "{}", "state": "active", "conductor_affinity": conductor}
+		maps.Copy(values, allocation)
+		if values["conductor_affinity"] != nil {
+			values["conductor_affinity"] = conductor
+		}
+		delete(values, "node_id")
+		if err := d.insert("allocations", values); err != nil {
+			return err
+		}
+	}
 	ports := s.Ports
 	for _, uuid := range slices.Sorted(maps.Keys(wanted)) {
 		node := wanted[uuid]
@@ -160,6 +178,27 @@ func (d database) seedRest(s setup, ports []row) error {
 		maps.Copy(values, port)
 		if err := d.insert("ports", values); err != nil {
 			return err
+		}
+	}
+	for _, part := range []struct {
+		table string
+		usual row
+		rows  []row
+	}{
+		{"volume_connectors", row{"extra": "{}"}, s.Connectors},
+		{"volume_targets", row{"extra": "{}", "properties": "{}"}, s.Targets},
+	} {
+		for _, own := range part.rows {
+			values := maps.Clone(part.usual)
+			maps.Copy(values, own)
+			if err := d.insert(part.table, values); err != nil {
+				return err
+			}
+		}
+	}
+	for _, a := range s.Allocations {
+		if _, err := d.Exec("UPDATE allocations SET node_id = ? WHERE id = ?", text(a["node_id"]), text(a["id"])); err != nil {
+			return fmt.Errorf("giving an allocation its node: %w", err)
 		}
 	}
 	for _, trait := range s.Traits {
@@ -266,7 +305,8 @@ func (d database) table(name string) ([]row, error) {
 
 // volatile columns are generated, or say only that something was written.
 var volatile = map[string][]string{
-	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"}, "node_history": {"id", "uuid", "duration_seconds"},
+	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"},
+	"volume_connectors": {"updated_at"}, "volume_targets": {"updated_at"}, "allocations": {"updated_at"}, "node_history": {"id", "uuid", "duration_seconds"},
 	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"},
 }
 

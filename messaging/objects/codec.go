@@ -77,6 +77,18 @@ func (c *Codec) EncodePort(p *store.Port) *Object { return c.encode("Port", p) }
 // EncodePortgroup returns the reply form of a port group.
 func (c *Codec) EncodePortgroup(p *store.Portgroup) *Object { return c.encode("Portgroup", p) }
 
+// EncodeVolumeConnector returns the reply form of a volume connector.
+func (c *Codec) EncodeVolumeConnector(v *store.VolumeConnector) *Object {
+	return c.encode("VolumeConnector", v)
+}
+
+// EncodeVolumeTarget returns the reply form of a volume target.
+func (c *Codec) EncodeVolumeTarget(v *store.VolumeTarget) *Object { return c.encode("VolumeTarget", v) }
+
+// EncodeAllocation returns the reply form of an allocation. Lists that are nil are null, as they are when upstream answers
+// the request that creates it.
+func (c *Codec) EncodeAllocation(a *store.Allocation) *Object { return c.encode("Allocation", a) }
+
 func (c *Codec) encode(name string, model any) *Object {
 	o := NewPayload(name, c.Version(name), Fields(model))
 	own, target := minorOf(name, c.release), minorOf(name, c.target)
@@ -134,6 +146,9 @@ func encodeField(v reflect.Value, notNull bool) any {
 			return store.Dict{}
 		}
 	case []string:
+		if x == nil {
+			return nil
+		}
 		return append([]string{}, x...)
 	}
 	if v.Kind() == reflect.Pointer && v.IsNil() {

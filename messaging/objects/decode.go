@@ -60,6 +60,27 @@ func (c *Codec) DecodePortgroup(raw json.RawMessage) (p *store.Portgroup, change
 	return p, changes, nil
 }
 
+// DecodeVolumeConnector reads a volume connector out of a request, as DecodeNode does a node.
+func (c *Codec) DecodeVolumeConnector(raw json.RawMessage) (*store.VolumeConnector, []string, error) {
+	v := &store.VolumeConnector{}
+	changes, err := c.decode(raw, "VolumeConnector", v, &v.Version, nil)
+	return v, changes, err
+}
+
+// DecodeVolumeTarget reads a volume target out of a request, as DecodeNode does a node.
+func (c *Codec) DecodeVolumeTarget(raw json.RawMessage) (*store.VolumeTarget, []string, error) {
+	v := &store.VolumeTarget{}
+	changes, err := c.decode(raw, "VolumeTarget", v, &v.Version, nil)
+	return v, changes, err
+}
+
+// DecodeAllocation reads an allocation out of a request, as DecodeNode does a node.
+func (c *Codec) DecodeAllocation(raw json.RawMessage) (*store.Allocation, []string, error) {
+	a := &store.Allocation{}
+	changes, err := c.decode(raw, "Allocation", a, &a.Version, nil)
+	return a, changes, err
+}
+
 // decode fills a model from an object of the given name. extra are fields outside of the table.
 func (c *Codec) decode(raw json.RawMessage, name string, model any, version *string, extra map[string]*string) (changes []string, err error) {
 	p, err := c.parse(raw, name)
@@ -224,6 +245,8 @@ func decodeField(v reflect.Value, raw json.RawMessage, notNull bool) (problem st
 			return "is not an object"
 		}
 		*x = d
+	case *[]string:
+		return decodeTexts(x, raw)
 	default:
 		return fmt.Sprintf("has a type that is never received (%s)", v.Type())
 	}
@@ -261,6 +284,21 @@ func decodeText(into *string, raw json.RawMessage) (problem string) {
 	default:
 		return "is not a string"
 	}
+	return ""
+}
+
+func decodeTexts(into *[]string, raw json.RawMessage) (problem string) {
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return "is not a list"
+	}
+	texts := make([]string, len(items))
+	for i := range items {
+		if decodeText(&texts[i], items[i]) != "" {
+			return "is not a list of strings"
+		}
+	}
+	*into = texts
 	return ""
 }
 

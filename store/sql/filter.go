@@ -14,17 +14,22 @@ import (
 type Filter struct {
 	// Reserved chooses by whether anyone holds the node, Associated by whether it has an instance.
 	Reserved, Associated *bool
-	Maintenance          *bool
-	ConsoleEnabled       *bool
-	Retired              *bool
-	UUIDs                []string
-	Name                 string
+	// Powered chooses nodes by whether their power state is known.
+	Powered        *bool
+	Maintenance    *bool
+	ConsoleEnabled *bool
+	Retired        *bool
+	UUIDs          []string
+	Name           string
 	// ProvisionStates chooses nodes in any of the states.
 	ProvisionStates []string
 	Driver          string
 	DeployInterface string
 	Fault           string
 	ConductorGroup  *string
+	ResourceClass   *string
+	// Project chooses nodes that a project owns or leases.
+	Project string
 	// ReservedByAnyOf chooses nodes held by any of the hosts.
 	ReservedByAnyOf []string
 	// InfoHas chooses nodes whose driver_internal_info may have the key: the text is looked for, wherever it stands.
@@ -155,6 +160,7 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 	}
 	c.null("reservation", f.Reserved)
 	c.null("instance_uuid", f.Associated)
+	c.null("power_state", f.Powered)
 	c.flag("maintenance", f.Maintenance)
 	c.flag("console_enabled", f.ConsoleEnabled)
 	c.flag("retired", f.Retired)
@@ -170,6 +176,12 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 	c.text("fault", f.Fault)
 	if f.ConductorGroup != nil {
 		c.add("conductor_group = ?", *f.ConductorGroup)
+	}
+	if f.ResourceClass != nil {
+		c.add("resource_class = ?", *f.ResourceClass)
+	}
+	if f.Project != "" {
+		c.add("(owner = ? OR lessee = ?)", f.Project, f.Project)
 	}
 	if f.ProvisionedBefore > 0 {
 		c.add("provision_updated_at < ?", db.now().Add(-f.ProvisionedBefore))

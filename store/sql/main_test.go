@@ -87,7 +87,7 @@ func (s *server) empty(t *testing.T) string {
 	t.Helper()
 	for _, statement := range []string{
 		"UPDATE nodes SET allocation_id = NULL, conductor_affinity = NULL",
-		"DELETE FROM ports", "DELETE FROM portgroups", "DELETE FROM node_traits", "DELETE FROM node_history", "DELETE FROM allocations",
+		"DELETE FROM ports", "DELETE FROM portgroups", "DELETE FROM volume_connectors", "DELETE FROM volume_targets", "DELETE FROM node_traits", "DELETE FROM node_history", "DELETE FROM allocations",
 		"DELETE FROM nodes", "DELETE FROM conductor_hardware_interfaces", "DELETE FROM conductors",
 		"DELETE FROM deploy_template_steps", "DELETE FROM deploy_templates",
 	} {

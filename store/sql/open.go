@@ -79,7 +79,12 @@ type DB struct {
 	ports      *records[store.Port]
 	portgroups *records[store.Portgroup]
 	conductors *rows[store.Conductor]
-	versions   atomic.Pointer[map[string]string]
+
+	volumeConnectors *records[store.VolumeConnector]
+	volumeTargets    *records[store.VolumeTarget]
+	allocations      *records[store.Allocation]
+
+	versions atomic.Pointer[map[string]string]
 	// registrations keep a process whose host was started anew elsewhere from writing.
 	registrations registrations
 	// writer is the way to SQLite's single writer; nil elsewhere.
@@ -116,6 +121,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	node := "SELECT " + db.nodes.columns + ", node_traits.trait FROM nodes LEFT JOIN node_traits ON node_traits.node_id = nodes.id"
 	db.nodeByUUID, db.nodeByID = &prepared{text: node + " WHERE nodes.uuid = ?"}, &prepared{text: node + " WHERE nodes.id = ?"}
 	db.ports, db.portgroups = newPorts(db), newPortgroups(db)
+	db.volumeConnectors, db.volumeTargets = newVolumeConnectors(db), newVolumeTargets(db)
+	db.allocations = newAllocations(db)
 	db.conductors = newRows[store.Conductor](db, "conductors")
 	return db, nil
 }

@@ -41,6 +41,11 @@ func (db *DB) PortsOfNode(ctx context.Context, nodeID int64) ([]*store.Port, err
 	return db.ports.selectWhere(ctx, "ports.node_id = ?", nodeID)
 }
 
+// PortsOfPortgroup reads the ports in a port group, ordered by id.
+func (db *DB) PortsOfPortgroup(ctx context.Context, portgroupID int64) ([]*store.Port, error) {
+	return db.ports.selectWhere(ctx, "ports.portgroup_id = ?", portgroupID)
+}
+
 // CreatePort inserts a port and gives it back as the row is now; a UUID is made when it has none.
 func (db *DB) CreatePort(ctx context.Context, p *store.Port) error { return db.ports.create(ctx, p) }
 

@@ -49,12 +49,15 @@ func (db *DB) SavePortgroup(ctx context.Context, p *store.Portgroup) error {
 	return db.portgroups.save(ctx, p)
 }
 
-// DestroyPortgroup deletes a port group; one that has ports is refused as PortgroupNotEmpty.
-func (db *DB) DestroyPortgroup(ctx context.Context, p *store.Portgroup) error {
+// DestroyPortgroup deletes a port group; one that has ports is refused as PortgroupNotEmpty. Failures call it by name.
+func (db *DB) DestroyPortgroup(ctx context.Context, p *store.Portgroup, name string) error {
 	err := db.portgroups.destroy(ctx, p)
-	if err != nil && db.dialect.classify(err).kind == faultReference {
+	switch {
+	case store.KindOf(err) == store.PortgroupNotFound:
+		return db.portgroups.notFound(name)
+	case err != nil && db.dialect.classify(err).kind == faultReference:
 		return store.Errorf(store.PortgroupNotEmpty,
-			"Cannot complete the requested action because portgroup %s contains ports.", p.UUID)
+			"Cannot complete the requested action because portgroup %s contains ports.", name)
 	}
 	return err
 }

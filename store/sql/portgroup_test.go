@@ -53,16 +53,16 @@ func TestPortgroupsComeAndGo(t *testing.T) {
 		if err := db.CreatePort(t.Context(), member); err != nil {
 			t.Fatal(err)
 		}
-		wantKind(t, db.DestroyPortgroup(t.Context(), bond), store.PortgroupNotEmpty,
+		wantKind(t, db.DestroyPortgroup(t.Context(), bond, bond.UUID), store.PortgroupNotEmpty,
 			"Cannot complete the requested action because portgroup "+bond.UUID+" contains ports.")
 		if err := db.DestroyPort(t.Context(), member); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.DestroyPortgroup(t.Context(), bond); err != nil {
+		if err := db.DestroyPortgroup(t.Context(), bond, bond.UUID); err != nil {
 			t.Fatal(err)
 		}
 		missing := "Portgroup " + bond.UUID + " could not be found."
-		wantKind(t, db.DestroyPortgroup(t.Context(), bond), store.PortgroupNotFound, missing)
+		wantKind(t, db.DestroyPortgroup(t.Context(), bond, bond.UUID), store.PortgroupNotFound, missing)
 		_, err = db.Portgroup(t.Context(), bond.UUID)
 		wantKind(t, err, store.PortgroupNotFound, missing)
 	})

@@ -1,0 +1,87 @@
+package conductor
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+type connectorArgs struct {
+	Connector json.RawMessage `json:"connector"`
+}
+
+type targetArgs struct {
+	Target json.RawMessage `json:"target"`
+}
+
+// onOffNode runs fn on a node whose volumes may change: it must be off, or it could be using them.
+func (c *Conductor) onOffNode(ctx context.Context, rq oslo.Context, node int64, purpose string, fn func(context.Context) error) error {
+	return c.withNode(ctx, rq, rowID(node), lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
+		if power := t.Node.PowerState; power != store.PowerOff {
+			return refusedIn(purpose, t.Node.UUID, orNone(power))
+		}
+		return fn(ctx)
+	})
+}
+
+func (c *Conductor) updateVolumeConnector(ctx context.Context, rq oslo.Context, a connectorArgs) (any, error) {
+	connector, changes, err := c.codec.DecodeVolumeConnector(a.Connector)
+	if err != nil {
+		return nil, err
+	}
+	err = c.onOffNode(ctx, rq, connector.NodeID, "volume connector update", func(ctx context.Context) error {
+		if err := keepUUID(changes, "Volume Connector"); err != nil {
+			return err
+		}
+		now, err := c.db.VolumeConnector(ctx, connector.UUID)
+		if err != nil {
+			return err
+		}
+		store.CopyFields(now, connector, changes)
+		connector = now
+		return c.db.SaveVolumeConnector(ctx, now)
+	})
+	return connector, err
+}
+
+func (c *Conductor) destroyVolumeConnector(ctx context.Context, rq oslo.Context, a connectorArgs) (any, error) {
+	connector, _, err := c.codec.DecodeVolumeConnector(a.Connector)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.onOffNode(ctx, rq, connector.NodeID, "volume connector deletion", func(ctx context.Context) error {
+		return c.db.DestroyVolumeConnector(ctx, connector)
+	})
+}
+
+func (c *Conductor) updateVolumeTarget(ctx context.Context, rq oslo.Context, a targetArgs) (any, error) {
+	target, changes, err := c.codec.DecodeVolumeTarget(a.Target)
+	if err != nil {
+		return nil, err
+	}
+	err = c.onOffNode(ctx, rq, target.NodeID, "volume target update", func(ctx context.Context) error {
+		if err := keepUUID(changes, "Volume Target"); err != nil {
+			return err
+		}
+		now, err := c.db.VolumeTarget(ctx, target.UUID)
+		if err != nil {
+			return err
+		}
+		store.CopyFields(now, target, changes)
+		target = now
+		return c.db.SaveVolumeTarget(ctx, now)
+	})
+	return target, err
+}
+
+func (c *Conductor) destroyVolumeTarget(ctx context.Context, rq oslo.Context, a targetArgs) (any, error) {
+	target, _, err := c.codec.DecodeVolumeTarget(a.Target)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.onOffNode(ctx, rq, target.NodeID, "volume target deletion", func(ctx context.Context) error {
+		return c.db.DestroyVolumeTarget(ctx, target)
+	})
+}
