@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -196,6 +197,7 @@ func (t *task) runCleanSteps(ctx context.Context, index int, again bool) {
 
 func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome drivers.Outcome, err error) bool {
 	info := t.Node.DriverInternalInfo
+	var told *drivers.StepFailure
 	switch {
 	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
 		return false
@@ -203,6 +205,10 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("cleaning_reboot", false):
 		info["skip_current_clean_step"] = false
 		t.wait(ctx, manualTarget(t.Node))
+		return false
+	case errors.As(err, &told):
+		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))
+		t.cleanFailed(ctx, cleanFailure{text: told.Text})
 		return false
 	case err != nil:
 		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))

@@ -42,6 +42,10 @@ type Config struct {
 	Sensors             SensorConfig
 	MaxMessageSize      int
 
+	// RAIDStatusInterval and RAIDFailInterval are how often BMCs are asked about changes of arrays that they make, and that failed
+	// ([redfish]raid_config_status_interval and raid_config_fail_interval).
+	RAIDStatusInterval, RAIDFailInterval time.Duration
+
 	Live
 }
 

@@ -259,6 +259,7 @@ func (t *task) stepNotSaved(ctx context.Context, err error) {
 // deployGoesOn acts on how a step ended and tells whether the next one follows at once.
 func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome drivers.Outcome, err error) bool {
 	info := t.Node.DriverInternalInfo
+	var told *drivers.StepFailure
 	switch {
 	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
 		return false
@@ -274,6 +275,10 @@ func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome driver
 		t.agentDeployFailed(ctx, strings.TrimSuffix(text, "."), false)
 		// Upstream's deploy interface ends the deployment before the flow hears of it.
 		t.flowBroke(ctx, drivers.DeployStep, step.String("step"))
+		return false
+	case errors.As(err, &told):
+		t.flowBroke(ctx, drivers.DeployStep, step.String("step"))
+		t.deployFailed(ctx, told.Text, true)
 		return false
 	case err != nil:
 		t.flowBroke(ctx, drivers.DeployStep, step.String("step"))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/ironmaster/ironmaster/drivers"
 )
 
 // periodic is work that is done again and again, each time a spacing after the last one ended. A spacing of zero or less
@@ -36,6 +38,8 @@ func (c *Conductor) periodics() []periodic {
 		{"clean callback timeouts", check, c.failSilentCleans},
 		{"inspection timeouts", check, c.failSilentInspections},
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues},
+		{"RAID at BMCs", func(*Live) time.Duration { return c.cfg.RAIDStatusInterval }, c.pollSteps(drivers.TypeRAID)},
+		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID)},
 	}
 }
 

@@ -242,6 +242,10 @@ func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 		return
 	}
 	t.rememberProgress(kind)
+	if polledStep(t.Node) {
+		// Its BMC is at work on the machine, which must not be rebooted.
+		return
+	}
 	info := t.Node.DriverInternalInfo
 	if info.String(keyAgentURL) != "" && !info.Bool(rebootFlag(kind), false) {
 		t.askAgent(ctx, agent, kind)

@@ -135,7 +135,7 @@ func codeSpans(text string) []string {
 func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 	all, media := map[drivers.InterfaceType]map[string]drivers.Interface{}, redfish.VirtualMediaConfig{}
 	for _, own := range []map[drivers.InterfaceType]map[string]drivers.Interface{
-		idrac.Interfaces(nil, idrac.Config{}, media, nil, nil), ilo.Interfaces(nil, ilo.Config{}, nil, media, nil, nil),
+		redfish.Interfaces(nil, nil), idrac.Interfaces(nil, idrac.Config{}, media, nil, nil), ilo.Interfaces(nil, ilo.Config{}, nil, media, nil, nil),
 		irmc.Interfaces(nil, irmc.Config{}, media, nil, nil),
 		ipmi.Interfaces(ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))} {
 		for typ, interfaces := range own {

@@ -76,6 +76,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,
 		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
+		RAIDStatusInterval: s.Redfish.RAIDStatusInterval, RAIDFailInterval: s.Redfish.RAIDFailInterval,
 		Sensors: sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
 }
@@ -280,6 +281,7 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	c.ConnectionAttempts, c.RetryInterval, c.CacheSize = r.ConnectionAttempts, r.ConnectionRetryInterval, r.ConnectionCacheSize
 	c.ConnectTimeout, c.ReadTimeout, c.AuthType = r.ConnectTimeout, r.ReadTimeout, r.AuthType
 	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, release >= messaging.V25_0
+	c.NamesVolumes, c.FullSizeByController = release >= messaging.V2025_1, release > messaging.V2026_1
 	if v := r.VerifyCA; v != nil {
 		c.VerifyCA = redfish.Verify{Off: !v.Enabled, Path: v.CAFile}
 	}

@@ -39,10 +39,17 @@ func (v vendorInterfaces) and(more vendorInterfaces) vendorInterfaces {
 // iloResetPause is how long an iLO that was told to restart may still answer.
 const iloResetPause = 15 * time.Second
 
+// biosSettings is where bios interfaces keep what they read.
+type biosSettings interface {
+	ilo.Settings
+	redfish.BIOSSettings
+}
+
 // openVendors builds the interfaces of the vendors' hardware types.
-func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios ilo.Settings,
+func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios biosSettings,
 	r ramdisks) vendorInterfaces {
 	all := vendorInterfaces{}
+	all.add(redfish.Interfaces(client, bios))
 	dell := idrac.DefaultConfig()
 	dell.BootMode = s.Deploy.DefaultBootMode
 	all.add(idrac.Interfaces(client, dell, r.config, r.isos, r.publisher))

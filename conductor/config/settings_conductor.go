@@ -130,6 +130,8 @@ type Redfish struct {
 	AuthType                string        `opt:"auth_type" default:"auto" choices:"basic|session|auto"`
 	VerifyCA                *Verification `opt:"verify_ca"` // for nodes that say nothing; nil verifies
 	KernelAppendParams      string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
+	RAIDStatusInterval      time.Duration `opt:"raid_config_status_interval" default:"60" min:"0"`
+	RAIDFailInterval        time.Duration `opt:"raid_config_fail_interval" default:"60" min:"0"`
 }
 
 // Fake is [fake]: seconds that the fake interfaces wait, a number or "from,to".

@@ -11,22 +11,16 @@ import (
 // nearest maps a hardware type, an interface type and a recorded name.
 var nearest = map[string]map[string]map[string]string{
 	"redfish": {
-		"bios":    {"redfish": "no-bios"},
 		"inspect": {"redfish": "no-inspect"},
-		"raid":    {"redfish": "no-raid"},
-		"vendor":  {"redfish": "no-vendor"},
 	},
 }
 
 // lacking are names in lists of what is enabled, by interface type.
 var lacking = map[string][]string{
-	"bios":    {"redfish"},
 	"console": {"ipmitool-shellinabox"},
 	"deploy":  {"anaconda", "custom-agent", "ramdisk"},
 	"inspect": {"redfish"},
-	"raid":    {"redfish"},
 	"storage": {"external"},
-	"vendor":  {"redfish"},
 }
 
 // withoutLacking takes the names that this build lacks out of the options that enable interfaces.

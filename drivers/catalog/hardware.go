@@ -64,6 +64,9 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeBoot:       append(slices.Clone(networkBoot), "redfish-virtual-media"),
 			drivers.TypeManagement: {"redfish", "noop"},
 			drivers.TypePower:      {"redfish"},
+			drivers.TypeBIOS:       {"redfish", "no-bios"},
+			drivers.TypeRAID:       {"redfish", "no-raid", "agent"},
+			drivers.TypeVendor:     {"redfish", "no-vendor"},
 		},
 	}
 	maps.Copy(special, vendorTypes(built))

@@ -24,10 +24,9 @@ type schema struct {
 type keyword struct {
 	name string
 	// Exactly one of these is set, as the keyword has it.
-	properties []property // properties
+	properties []property // properties and dependencies
 	items      *schema    // items
 	any        []*schema  // anyOf
-	needs      []property // dependencies
 	value      any        // all others
 	// exclusive belongs to minimum.
 	exclusive bool

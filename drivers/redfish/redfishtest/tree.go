@@ -49,8 +49,14 @@ func Open(t *testing.T, file string, on func(*Tree, string, string, Object) (int
 	if err := json.Unmarshal(text, &recorded); err != nil {
 		t.Fatal(err)
 	}
+	return Serve(t, recorded, on)
+}
+
+// Serve serves a tree that a test has made itself.
+func Serve(t *testing.T, resources map[string]Object, on func(*Tree, string, string, Object) (int, Object, bool)) *Tree {
+	t.Helper()
 	tr := &Tree{t: t, resources: map[string]Object{}, on: on}
-	for path, resource := range recorded {
+	for path, resource := range resources {
 		tr.resources[key(path)] = resource
 	}
 	server := httptest.NewTLSServer(tr)

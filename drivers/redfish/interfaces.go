@@ -1,0 +1,11 @@
+package redfish
+
+import "github.com/ironmaster/ironmaster/drivers"
+
+// Interfaces returns the interfaces that configure machines and speak to their BMCs beside power, management and boot.
+func Interfaces(c *Client, settings BIOSSettings) map[drivers.InterfaceType]map[string]drivers.Interface {
+	return map[drivers.InterfaceType]map[string]drivers.Interface{
+		drivers.TypeBIOS: {"redfish": NewBIOS(c, settings)}, drivers.TypeRAID: {"redfish": NewRAID(c)},
+		drivers.TypeVendor: {"redfish": NewPassthru(c)},
+	}
+}
