@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -122,6 +123,7 @@ func (c *Conductor) newTask(rq oslo.Context, node *store.Node, purpose string) *
 		Task: &drivers.Task{
 			Node: node, Worker: c, RequestID: rq.RequestID, GlobalRequestID: rq.GlobalRequestID,
 			AuthToken: rq.AuthToken, UserID: rq.User, AutomatedClean: c.live().AutomatedClean,
+			SystemScope: rq.SystemScope != "", Admin: slices.Contains(rq.Roles, "admin"),
 			Log: c.log.With().Str("node", node.UUID).Str("request_id", rq.RequestID).Logger(),
 		},
 		c: c, request: rq, purpose: purpose,

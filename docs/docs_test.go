@@ -27,6 +27,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
+	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/snmp"
@@ -158,6 +159,7 @@ func TestReadmeNamesEveryInterface(t *testing.T) {
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
+		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
 		Vendors: vendors()})
 	readme := read(t, "README.md")
 	documented := map[drivers.InterfaceType][]string{}

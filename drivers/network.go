@@ -30,9 +30,6 @@ type Network interface {
 	ConfigureTenantNetworks(ctx context.Context, t *Task) error
 	UnconfigureTenantNetworks(ctx context.Context, t *Task) error
 
-	// NeedPowerOn tells that the node has to be on while its networks change.
-	NeedPowerOn(ctx context.Context, t *Task) (bool, error)
-
 	// PortChanged and PortgroupChanged are told of what is about to be saved; old is its row as it was. A refusal is Conflict,
 	// FailedToUpdateMacOnPort or FailedToUpdateDHCPOptOnPort.
 	PortChanged(ctx context.Context, t *Task, port, old *store.Port) error

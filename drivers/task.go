@@ -31,6 +31,9 @@ type Task struct {
 	GlobalRequestID string
 	AuthToken       string
 	UserID          string
+	// SystemScope tells that the token is for the whole cloud, which other services' projects don't know. Admin tells that the
+	// requester has the role admin.
+	SystemScope, Admin bool
 }
 
 // Worker is what drivers may ask of the conductor that runs them.

@@ -23,6 +23,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
+	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
@@ -102,6 +103,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(bmcs)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
+		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
 	}
 	if release < messaging.V25_0 {
 		p.HTTP, p.HTTPIPXE = nil, nil

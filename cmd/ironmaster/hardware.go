@@ -18,6 +18,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
+	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -31,6 +32,7 @@ type hardware struct {
 	boot    *bootServers
 	redfish *redfish.Client
 	ipmi    *ipmi.Client
+	neutron *neutron.Client
 	netboot *networkBoot // nil when none of its interfaces is enabled
 	log     zerolog.Logger
 }
@@ -58,7 +60,14 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
-	provider, err := newDHCPProvider(s)
+	if h.neutron, err = newNeutronClient(s); err != nil {
+		return err
+	}
+	provider, err := newDHCPProvider(s, h.neutron)
+	if err != nil {
+		return err
+	}
+	networks, err := networkConfig(s, release, provider.SetClientID)
 	if err != nil {
 		return err
 	}
@@ -90,6 +99,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
 		Vendors: openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)).
 			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
+		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
 		Firmware: release >= messaging.V22_1,
 	}
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], &parts); err != nil {
@@ -145,6 +155,9 @@ func (h *hardware) close() {
 	}
 	if h.netboot != nil {
 		h.netboot.kernels.Close()
+	}
+	if h.neutron != nil {
+		h.neutron.Close()
 	}
 	if err := h.depot.Close(ctx); err != nil {
 		h.log.Error().Err(err).Msg("Closing the image service failed")

@@ -17,6 +17,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/dhcp"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/messaging"
 )
@@ -25,6 +26,7 @@ import (
 type dhcpProvider interface {
 	pxe.DHCP
 	Clean(context.Context, *drivers.Task) error
+	SetClientID(ctx context.Context, t *drivers.Task, vif, id string) error
 }
 
 // networkBoot is what machines boot from the network with.
@@ -52,18 +54,15 @@ func openNetworkBoot(s *config.Settings, release messaging.Release, provider pxe
 	return &networkBoot{interfaces, kernels}, nil
 }
 
-func newDHCPProvider(s *config.Settings) (dhcpProvider, error) {
+func newDHCPProvider(s *config.Settings, client *neutron.Client) (dhcpProvider, error) {
 	switch s.DHCP.Provider {
 	case "none":
 		return dhcp.None{}, nil
 	case "dnsmasq":
 		d := s.Dnsmasq
 		return dhcp.Dnsmasq{OptsDir: d.OptsDir, HostsDir: d.HostsDir, LeaseFile: d.LeaseFile}, nil
-	}
-	if s.DHCP.Provider == "neutron" {
-		n := s.Neutron
-		return dhcp.NewNeutron(dhcp.NeutronConfig{ServiceConfig: serviceConfig("neutron", n.Auth, n.ServiceType),
-			RequestTimeout: n.RequestTimeout, Retries: n.Retries, SetupDelay: n.PortSetupDelay})
+	case "neutron":
+		return dhcp.NewNeutron(client, s.Neutron.PortSetupDelay), nil
 	}
 	return nil, fmt.Errorf("[dhcp]dhcp_provider = %q: must be one of neutron, dnsmasq, none", s.DHCP.Provider)
 }

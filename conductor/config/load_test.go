@@ -202,8 +202,8 @@ func TestErrorsKeepSecrets(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	_, warnings, err := load(t, `
 [neutron]
-cleaning_network = net
-cleaning_network = other
+split_loggers = yes
+split_loggers = no
 [DEFAULT]
 pybasedir = /opt
 my_own_thing = 1
@@ -217,7 +217,7 @@ port = 6385
 		t.Fatal(err)
 	}
 	want := []string{
-		"option [neutron]cleaning_network is set but not honoured by ironmaster",
+		"option [neutron]split_loggers is set but not honoured by ironmaster",
 		"option [pxe]boot_retry_timeout is set but not honoured by ironmaster",
 		"option [DEFAULT]use_syslog is set but not honoured by ironmaster",
 	}

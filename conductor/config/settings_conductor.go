@@ -4,10 +4,11 @@ import "time"
 
 // Conductor is [conductor]. An interval of zero switches the periodic work off.
 type Conductor struct {
-	WorkersPoolSize       int `opt:"workers_pool_size" default:"100" default29:"300" min:"3" reload:"true"`
-	ReservedWorkersPool   int `opt:"reserved_workers_pool_percentage" default:"0" default29:"5" min:"0" max:"50" reload:"true"`
-	PeriodicMaxWorkers    int `opt:"periodic_max_workers" default:"8" min:"1" reload:"true"`
-	SyncPowerStateWorkers int `opt:"sync_power_state_workers" default:"8" min:"1"`
+	WorkersPoolSize       int  `opt:"workers_pool_size" default:"100" default29:"300" min:"3" reload:"true"`
+	ReservedWorkersPool   int  `opt:"reserved_workers_pool_percentage" default:"0" default29:"5" min:"0" max:"50" reload:"true"`
+	PeriodicMaxWorkers    int  `opt:"periodic_max_workers" default:"8" min:"1" reload:"true"`
+	SyncPowerStateWorkers int  `opt:"sync_power_state_workers" default:"8" min:"1"`
+	TraitBasedNetworking  bool `opt:"enable_trait_based_networking" default:"false"` // refused
 
 	HeartbeatInterval time.Duration `opt:"heartbeat_interval" default:"10" min:"1"`
 	HeartbeatTimeout  time.Duration `opt:"heartbeat_timeout" default:"60" max:"315576000"`
@@ -104,6 +105,8 @@ type Agent struct {
 	ImageDownloadSource            string        `opt:"image_download_source" default:"http" choices:"swift|http|local"`
 	StreamRawImages                bool          `opt:"stream_raw_images" default:"true"`
 	CommandTimeout                 time.Duration `opt:"command_timeout" default:"60"` // of one HTTP request
+	NeutronAgentMaxAttempts        int           `opt:"neutron_agent_max_attempts" default:"100"`
+	NeutronAgentRetryInterval      time.Duration `opt:"neutron_agent_status_retry_interval" default:"10"`
 	CommandWaitAttempts            int           `opt:"command_wait_attempts" default:"100"`
 	CommandWaitInterval            time.Duration `opt:"command_wait_interval" default:"6"`
 	MaxCommandAttempts             int           `opt:"max_command_attempts" default:"3" min:"1"`

@@ -57,7 +57,7 @@ type Dnsmasq struct {
 	LeaseFile string `opt:"dhcp_leasefile" default:"/var/lib/dnsmasq/dnsmasq.leases"`
 }
 
-// Neutron is [neutron].
+// Neutron is [neutron]. Networks are given by UUID or name.
 type Neutron struct {
 	Auth
 	ServiceType    string        `opt:"service_type" default:"network"`
@@ -65,4 +65,19 @@ type Neutron struct {
 	Retries        int           `opt:"retries" default:"3"`
 	PortSetupDelay time.Duration `opt:"port_setup_delay" default:"0" min:"0"` // after a change of DHCP options
 	AddAllPorts    bool          `opt:"add_all_ports" default:"false"`        // also those that are not PXE-enabled
+
+	CleaningNetwork            string   `opt:"cleaning_network" old:"cleaning_network_uuid"`
+	CleaningSecurityGroups     []string `opt:"cleaning_network_security_groups" default:""`
+	ProvisioningNetwork        string   `opt:"provisioning_network" old:"provisioning_network_uuid"`
+	ProvisioningSecurityGroups []string `opt:"provisioning_network_security_groups" default:""`
+	RescuingNetwork            string   `opt:"rescuing_network"`
+	RescuingSecurityGroups     []string `opt:"rescuing_network_security_groups" default:""`
+	InspectionNetwork          string   `opt:"inspection_network"`
+	InspectionSecurityGroups   []string `opt:"inspection_network_security_groups" default:""`
+	ServicingNetwork           string   `opt:"servicing_network"`
+	ServicingSecurityGroups    []string `opt:"servicing_network_security_groups" default:""`
+
+	DHCPv6StatefulAddresses  int  `opt:"dhcpv6_stateful_address_count" default:"4"`
+	AllowDisablingPowerOff   bool `opt:"allow_disabling_power_off" default:"false"`   // with the network interface neutron
+	FailOnPortBindingFailure bool `opt:"fail_on_port_binding_failure" default:"true"` // ironic 30.0 and newer
 }

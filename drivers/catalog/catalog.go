@@ -35,6 +35,9 @@ type Parts struct {
 	// The boot interfaces pxe, ipxe, http and http-ipxe; ironic has the last two since 25.0.
 	PXE, IPXE, HTTP, HTTPIPXE drivers.Boot
 
+	// Flat and Neutron are the network interfaces flat and neutron.
+	Flat, Neutron drivers.Network
+
 	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
 	Firmware bool
 }
@@ -80,6 +83,11 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.VirtualMedia != nil {
 		impl[drivers.TypeBoot]["redfish-virtual-media"] = p.VirtualMedia
+	}
+	for name, network := range map[string]drivers.Network{"flat": p.Flat, "neutron": p.Neutron} {
+		if network != nil {
+			impl[drivers.TypeNetwork][name] = network
+		}
 	}
 	for typ, interfaces := range p.Vendors {
 		maps.Copy(impl[typ], interfaces)

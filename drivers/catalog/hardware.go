@@ -26,7 +26,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 		drivers.TypeDeploy:   deploys,
 		drivers.TypeFirmware: {"no-firmware"},
 		drivers.TypeInspect:  {"no-inspect"},
-		drivers.TypeNetwork:  {"noop"},
+		drivers.TypeNetwork:  {"flat", "neutron", "noop"},
 		drivers.TypeRAID:     {"no-raid", "agent"},
 		drivers.TypeRescue:   {"no-rescue", "agent"},
 		drivers.TypeStorage:  {"noop"},

@@ -17,11 +17,22 @@ type Option struct {
 	IPVersion int
 }
 
+// value is nil for an option that is to be taken back.
+func (o Option) value() any {
+	if o.Value == "" {
+		return nil
+	}
+	return o.Value
+}
+
 // None is for sites whose DHCP server was told by hand.
 type None struct{}
 
 // Update does nothing.
 func (None) Update(context.Context, *drivers.Task, []Option) error { return nil }
+
+// SetClientID does nothing.
+func (None) SetClientID(context.Context, *drivers.Task, string, string) error { return nil }
 
 // Clean does nothing.
 func (None) Clean(context.Context, *drivers.Task) error { return nil }

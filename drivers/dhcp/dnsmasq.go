@@ -83,6 +83,9 @@ func (d Dnsmasq) Clean(ctx context.Context, t *drivers.Task) error {
 	return nil
 }
 
+// SetClientID does nothing: dnsmasq goes by MAC addresses.
+func (Dnsmasq) SetClientID(context.Context, *drivers.Task, string, string) error { return nil }
+
 // Addresses reads which IP addresses the node's ports have leased. A dnsmasq that has not leased any yet has no file.
 func (d Dnsmasq) Addresses(ctx context.Context, t *drivers.Task) ([]string, error) {
 	macs, err := bootAddresses(ctx, t)

@@ -17,12 +17,16 @@ import (
 // worker stands in for the conductor.
 type worker struct {
 	drivers.Worker
-	ports []*store.Port
-	saves int
+	ports  []*store.Port
+	groups []*store.Portgroup
+	saves  int
 }
 
 func (w *worker) Ports(context.Context, *drivers.Task) ([]*store.Port, error) { return w.ports, nil }
-func (w *worker) Save(context.Context, *drivers.Task) error                   { w.saves++; return nil }
+func (w *worker) Portgroups(context.Context, *drivers.Task) ([]*store.Portgroup, error) {
+	return w.groups, nil
+}
+func (w *worker) Save(context.Context, *drivers.Task) error { w.saves++; return nil }
 
 // network connects ports as their internal_info says.
 type network struct{ *noop.Network }

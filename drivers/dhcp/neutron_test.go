@@ -1,70 +1,33 @@
 package dhcp
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers/neutron"
+	"github.com/ironmaster/ironmaster/drivers/neutron/neutrontest"
 	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
-// neutron answers as the Networking API v2.0 does (https://docs.openstack.org/api-ref/network/v2/#ports).
-type neutron struct {
-	*httptest.Server
-	addresses map[string][]string // by port; one that is missing is not found
-	updates   map[string]json.RawMessage
-	refuse    bool
-	hangUp    int // connections that break before an answer
-}
-
-func newNeutron(t *testing.T) (*neutron, *Neutron) {
+// newNeutron starts a Neutron, and gives it ports with addresses.
+func newNeutron(t *testing.T, addresses map[string]string) (*neutrontest.Server, *Neutron) {
 	t.Helper()
-	n := &neutron{addresses: map[string][]string{}, updates: map[string]json.RawMessage{}}
-	n.Server = httptest.NewServer(n)
-	t.Cleanup(n.Close)
-	client, err := NewNeutron(NeutronConfig{ServiceConfig: keystone.ServiceConfig{
+	n := neutrontest.New(t)
+	for id, address := range addresses {
+		n.Add("ports", neutrontest.Object{"id": id, "fixed_ips": []any{neutrontest.Object{"subnet_id": "s", "ip_address": address}}})
+	}
+	client, err := neutron.NewClient(neutron.ClientConfig{ServiceConfig: keystone.ServiceConfig{
 		Config: keystone.Config{Group: "neutron", AuthType: keystone.AuthNone}, ServiceType: "network", EndpointOverride: n.URL,
 	}, RequestTimeout: 5 * time.Second, Retries: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return n, client
-}
-
-func (n *neutron) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if n.hangUp > 0 {
-		n.hangUp--
-		panic(http.ErrAbortHandler)
-	}
-	id := strings.TrimPrefix(r.URL.Path, "/v2.0/ports/")
-	addresses, found := n.addresses[id]
-	w.Header().Set("Content-Type", "application/json")
-	switch {
-	case !found:
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, `{"NeutronError": {"type": "PortNotFound", "message": "Port %s could not be found.", "detail": ""}}`, id)
-		return
-	case r.Method == http.MethodPut && n.refuse:
-		w.WriteHeader(http.StatusForbidden)
-		return
-	case r.Method == http.MethodPut:
-		body, _ := io.ReadAll(r.Body)
-		n.updates[id] = body
-	}
-	ips := []map[string]string{}
-	for _, a := range addresses {
-		ips = append(ips, map[string]string{"subnet_id": "s", "ip_address": a})
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"port": map[string]any{"id": id, "fixed_ips": ips}})
+	return n, NewNeutron(client, 0)
 }
 
 func connected(id string) *store.Port {
@@ -74,19 +37,25 @@ func connected(id string) *store.Port {
 var both = []Option{{"67", "pxelinux.0", 4}, {"66", "192.0.2.1", 4}, {"59", "tftp://[fd00::1]/x.efi", 6}}
 
 func TestNeutronPortsGetTheOptionsOfTheirAddresses(t *testing.T) {
-	n, client := newNeutron(t)
-	n.addresses["four"], n.addresses["six"] = []string{"10.0.0.7"}, []string{"fd00::7"}
-	n.hangUp = 1
-	task, _ := newTask(connected("four"), connected("six"), &store.Port{UUID: "unconnected"})
+	n, client := newNeutron(t, map[string]string{"four": "10.0.0.7", "six": "fd00::7"})
+	hangUp := true
+	n.Refuse(func(string, string, neutrontest.Object) int {
+		if hangUp {
+			hangUp = false
+			return -1
+		}
+		return 0
+	})
+	task, w := newTask(connected("four"), &store.Port{UUID: "unconnected"})
+	w.groups = []*store.Portgroup{{UUID: "group", InternalInfo: store.Dict{"provisioning_vif_port_id": "six"}}}
 	if err := client.Update(t.Context(), task, both); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]string{
-		"four": `{"port":{"extra_dhcp_opts":[{"ip_version":4,"opt_name":"67","opt_value":"pxelinux.0"},` +
-			`{"ip_version":4,"opt_name":"66","opt_value":"192.0.2.1"}]}}`,
-		"six": `{"port":{"extra_dhcp_opts":[{"ip_version":6,"opt_name":"59","opt_value":"tftp://[fd00::1]/x.efi"}]}}`,
+		"four": "[map[ip_version:4 opt_name:67 opt_value:pxelinux.0] map[ip_version:4 opt_name:66 opt_value:192.0.2.1]]",
+		"six":  "[map[ip_version:6 opt_name:59 opt_value:tftp://[fd00::1]/x.efi]]",
 	} {
-		if got := string(n.updates[id]); got != want {
+		if got := fmt.Sprint(n.Port(id)["extra_dhcp_opts"]); got != want {
 			t.Errorf("%s: %s, want %s", id, got, want)
 		}
 	}
@@ -95,9 +64,23 @@ func TestNeutronPortsGetTheOptionsOfTheirAddresses(t *testing.T) {
 	}
 }
 
+func TestAClientIDIsSetAndTakenBack(t *testing.T) {
+	n, client := newNeutron(t, map[string]string{"four": "10.0.0.7"})
+	task, _ := newTask()
+	for id, want := range map[string]string{"ff:00": "[map[ip_version:4 opt_name:61 opt_value:ff:00]]",
+		"": "[map[ip_version:4 opt_name:61 opt_value:<nil>]]"} {
+		if err := client.SetClientID(t.Context(), task, "four", id); err != nil || fmt.Sprint(n.Port("four")["extra_dhcp_opts"]) != want {
+			t.Errorf("%q: %v, %v", id, err, n.Port("four"))
+		}
+	}
+	err := client.SetClientID(t.Context(), task, "gone", "ff:00")
+	if store.KindOf(err) != store.FailedToUpdateDHCPOptOnPort || err.Error() != "Update DHCP options on port: gone failed." {
+		t.Errorf("gone: %v", err)
+	}
+}
+
 func TestNeutronsRefusalsHaveIronicsTexts(t *testing.T) {
-	n, client := newNeutron(t)
-	n.addresses["good"] = []string{"10.0.0.7"}
+	n, client := newNeutron(t, map[string]string{"good": "10.0.0.7"})
 	unconnected, _ := newTask(&store.Port{UUID: "p"})
 	noopNode, _ := newTask(connected("good"))
 	noopNode.Hardware.Network = noop.NewNetwork()
@@ -123,7 +106,12 @@ func TestNeutronsRefusalsHaveIronicsTexts(t *testing.T) {
 	if got, err := client.Addresses(t.Context(), one); err != nil || !slices.Equal(got, []string{"10.0.0.7"}) {
 		t.Errorf("addresses %q, %v", got, err)
 	}
-	n.refuse = true
+	n.Refuse(func(method, _ string, _ neutrontest.Object) int {
+		if method == "PUT" {
+			return 403
+		}
+		return 0
+	})
 	if err := client.Update(t.Context(), one, both); store.KindOf(err) != store.FailedToUpdateDHCPOptOnPort {
 		t.Errorf("refused: %v", err)
 	}

@@ -55,9 +55,6 @@ func (*Network) ConfigureTenantNetworks(context.Context, *drivers.Task) error { 
 // UnconfigureTenantNetworks does nothing.
 func (*Network) UnconfigureTenantNetworks(context.Context, *drivers.Task) error { return nil }
 
-// NeedPowerOn is false.
-func (*Network) NeedPowerOn(context.Context, *drivers.Task) (bool, error) { return false, nil }
-
 // PortChanged accepts every change.
 func (*Network) PortChanged(context.Context, *drivers.Task, *store.Port, *store.Port) error {
 	return nil

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/neutron"
+	"github.com/ironmaster/ironmaster/messaging"
+)
+
+func newNeutronClient(s *config.Settings) (*neutron.Client, error) {
+	n := s.Neutron
+	return neutron.NewClient(neutron.ClientConfig{ServiceConfig: serviceConfig("neutron", n.Auth, n.ServiceType),
+		RequestTimeout: n.RequestTimeout, Retries: n.Retries})
+}
+
+// networkConfig is what the network interfaces flat and neutron go by.
+func networkConfig(s *config.Settings, release messaging.Release,
+	setClientID func(context.Context, *drivers.Task, string, string) error) (neutron.Config, error) {
+	if s.Conductor.TraitBasedNetworking && release >= messaging.V34_0 {
+		return neutron.Config{}, errors.New("[conductor]enable_trait_based_networking is not supported: ports are chosen by their " +
+			"physical networks")
+	}
+	n := s.Neutron
+	network := func(name string, groups []string) neutron.Ramdisk {
+		return neutron.Ramdisk{Network: name, SecurityGroups: groups}
+	}
+	return neutron.Config{SetClientID: setClientID, Networks: neutron.Networks{
+		Cleaning:     network(n.CleaningNetwork, n.CleaningSecurityGroups),
+		Provisioning: network(n.ProvisioningNetwork, n.ProvisioningSecurityGroups),
+		Rescuing:     network(n.RescuingNetwork, n.RescuingSecurityGroups),
+		Inspection:   network(n.InspectionNetwork, n.InspectionSecurityGroups),
+		Servicing:    network(n.ServicingNetwork, n.ServicingSecurityGroups),
+		AddAllPorts:  n.AddAllPorts, StatefulAddresses: n.DHCPv6StatefulAddresses, FailOnBindingFailure: n.FailOnPortBindingFailure,
+		AllowDisabledPowerOff: n.AllowDisablingPowerOff,
+		StatusAttempts:        s.Agent.NeutronAgentMaxAttempts, StatusInterval: s.Agent.NeutronAgentRetryInterval,
+	}, Behaviour: neutron.Behaviour{
+		NamesOptions:       release >= messaging.V2024_1,
+		ExplainsInspection: release >= messaging.V2024_2,
+		NameServers:        release >= messaging.V2024_2,
+		ChecksPowerOff:     release >= messaging.V2025_1,
+		SubnetSegments:     release >= messaging.V2025_1,
+		FlatMustBind:       release >= messaging.V2025_1,
+		AllPortsUnlessPXE:  release >= messaging.V30_0,
+		BindsEarly:         release >= messaging.V30_0,
+		ChecksAsAdmin:      release >= messaging.V30_0,
+		ChecksBinding:      release >= messaging.V30_0,
+		UnbindsAvailable:   release >= messaging.V33_0,
+		TellsPhysicalNet:   release >= messaging.V33_0,
+		AlwaysAsksPhysNets: release >= messaging.V34_0,
+		ActsAsService:      release >= messaging.V38_0,
+	}}, nil
+}
