@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"slices"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -63,10 +64,25 @@ func (t *task) wipeClean() {
 	}
 }
 
+// wipeService removes what a servicing kept for itself, and its agent: fast track makes no sense for it.
+func (t *task) wipeService() {
+	wipeAgent(t.Node)
+	info := t.Node.DriverInternalInfo
+	info["service_steps"] = nil
+	for _, key := range []string{"agent_cached_service_steps", "service_step_index", keyServiceWithoutRamdisk, "steps_validated",
+		keyGivenUp} {
+		delete(info, key)
+	}
+	removeStepFlags(t.Node)
+}
+
+// servicing are the states of a servicing.
+var servicing = []string{store.Servicing, store.ServiceWait, store.ServiceFail, store.ServiceHold}
+
 // fastTrackAble reports whether an agent that runs already may be used instead of booting one.
 func (t *task) fastTrackAble() bool {
 	return t.Node.DriverInfo.Bool("fast_track", t.c.cfg.FastTrack) && t.Hardware != nil &&
-		t.Hardware.Storage.ShouldWriteImage(t.Task) && t.Node.LastError == ""
+		t.Hardware.Storage.ShouldWriteImage(t.Task) && t.Node.LastError == "" && !slices.Contains(servicing, t.Node.ProvisionState)
 }
 
 // newAgentToken makes a token as Python's secrets.token_urlsafe() does: 32 random bytes.

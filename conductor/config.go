@@ -67,6 +67,7 @@ type Live struct {
 	CacheCleanUpInterval         time.Duration
 	DeployCallbackTimeout        time.Duration
 	CleanCallbackTimeout         time.Duration
+	ServiceCallbackTimeout       time.Duration
 	RescueCallbackTimeout        time.Duration
 	InspectWaitTimeout           time.Duration
 	CheckRescueStateInterval     time.Duration
@@ -83,6 +84,7 @@ type Live struct {
 	RecordStepFlows                bool
 	PowerOffAfterDeployFailure     bool
 	PowerOffInCleanFail            bool
+	PowerOffInServiceFail          bool
 	LogInDBMaxSize                 int
 	// ProgressInterval is the longest silence of the progress events of a step that moves bytes.
 	ProgressInterval time.Duration

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
-	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
@@ -108,17 +107,13 @@ func (c *Conductor) readers(ctx context.Context, before map[string]wait) (map[st
 		return nil, nil
 	}
 	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: served, ProvisionStates: awaiting,
-		Columns: []string{"uuid", "provision_state", "deploy_step", "clean_step"}})
+		Columns: []string{"uuid", "provision_state", "deploy_step", "clean_step", "service_step"}})
 	if err != nil {
 		return nil, err
 	}
 	now := map[string]wait{}
 	for _, n := range nodes {
-		step := n.DeployStep
-		if n.ProvisionState == store.CleanWait {
-			step = n.CleanStep
-		}
-		at := wait{n.ProvisionState, stepID(step)}
+		at := wait{n.ProvisionState, stepID(runningStep(n))}
 		if was, known := before[n.UUID]; before == nil || known && was == at {
 			now[n.UUID] = at
 		}

@@ -101,6 +101,7 @@ const (
 	historyDeploying    = "deploying"
 	historyCleaning     = "cleaning"
 	historyRescue       = "rescue"
+	historyServicing    = "servicing"
 	historyVerify       = "verify"
 	historyVerifying    = "verifying"
 	historyUnprovision  = "unprovision"

@@ -153,6 +153,8 @@ func (s *situation) deadline() string {
 		limit = s.cfg.CleanCallbackTimeout
 	case store.RescueWait:
 		limit = s.cfg.RescueCallbackTimeout
+	case store.ServiceWait:
+		limit = s.cfg.ServiceCallbackTimeout
 	}
 	if limit <= 0 || s.node.ProvisionUpdatedAt.IsZero() {
 		return ""

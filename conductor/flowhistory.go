@@ -18,6 +18,8 @@ func (t *task) flowName(kind drivers.StepKind) string {
 	switch {
 	case kind == drivers.DeployStep:
 		return "deployment"
+	case kind == drivers.ServiceStep:
+		return "servicing"
 	case manualTarget(t.Node) != "":
 		return "manual cleaning"
 	}

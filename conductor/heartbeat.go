@@ -21,7 +21,7 @@ type heartbeat struct {
 }
 
 // heartbeatActs are the states in which a heartbeat moves a flow on.
-var heartbeatActs = []string{store.DeployWait, store.CleanWait, store.RescueWait}
+var heartbeatActs = []string{store.DeployWait, store.CleanWait, store.RescueWait, store.ServiceWait}
 
 // heartbeatRecords are the states in which a heartbeat is noted and nothing else; those of fast track only with it.
 var heartbeatRecords = []string{store.Deploying, store.Cleaning, store.Rescuing, store.DeployHold, store.CleanHold,
@@ -75,6 +75,8 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 		t.beatCleanWait(ctx, agent)
 	case store.RescueWait:
 		t.beatRescueWait(ctx, agent)
+	case store.ServiceWait:
+		t.beatServiceWait(ctx, agent)
 	}
 }
 
@@ -125,6 +127,8 @@ func (t *task) beatInMaintenance(ctx context.Context) {
 		t.cleanFailed(ctx, cleanFailure{text: "Cleaning aborted as node is in maintenance mode"})
 	case store.RescueWait:
 		t.rescueFailed(ctx, "Rescue aborted as node is in maintenance mode", false)
+	case store.ServiceWait:
+		t.serviceFailed(ctx, serviceFailure{text: "Service aborted as node is in maintenance mode"})
 	}
 }
 
@@ -228,7 +232,7 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 		if t.workerWasAway(kind) {
 			return t.beginAgain(ctx, kind, "the worker that it read from was away")
 		}
-		t.stepFailed(ctx, kind, fmt.Sprintf("%s step %s failed on node %s. %s", kindTitle(kind), stepID(current),
+		t.stepFailed(ctx, kind, fmt.Sprintf("%s step %s failed on node %s. %s", termsOf[kind].title, stepID(current),
 			t.Node.UUID, status.Error))
 		return nil
 	case drivers.StepVersionMismatch:
@@ -253,22 +257,15 @@ func (t *task) processNextStep(ctx context.Context, agent drivers.Agent, kind dr
 
 // stepIsDue tells that the row's step has to be run (again), since nobody could tell whether it ever began.
 func (t *task) stepIsDue(kind drivers.StepKind) bool {
-	return !t.Node.DriverInternalInfo.Bool(skipFlag(kind), true)
-}
-
-func skipFlag(kind drivers.StepKind) string {
-	if kind == drivers.CleanStep {
-		return "skip_current_clean_step"
-	}
-	return "skip_current_deploy_step"
+	return !t.Node.DriverInternalInfo.Bool(termsOf[kind].skip, true)
 }
 
 // agentBooted goes on after an agent has booted. One that boots in the middle of a step which it was to run, and which did not
 // ask for that, has lost it.
 func (t *task) agentBooted(ctx context.Context, kind drivers.StepKind) error {
 	info := t.Node.DriverInternalInfo
-	wanted := info.Bool(rebootFlag(kind), false)
-	delete(info, rebootFlag(kind))
+	wanted := info.Bool(termsOf[kind].reboot, false)
+	delete(info, termsOf[kind].reboot)
 	if !wanted && !t.stepIsDue(kind) && t.agentRunsStep(kind) {
 		return t.beginAgain(ctx, kind, "its agent was started anew")
 	}
@@ -307,12 +304,12 @@ func (t *task) beginAgain(ctx context.Context, kind drivers.StepKind, why string
 	tries, _, err := mark(t.Node).Int(markTries)
 	if err != nil || tries >= maxTries {
 		t.stepFailed(ctx, kind, fmt.Sprintf("%s step %s on node %s was begun anew %d times, last because %s; giving up",
-			kindTitle(kind), stepID(current), t.Node.UUID, tries, why))
+			termsOf[kind].title, stepID(current), t.Node.UUID, tries, why))
 		return nil
 	}
 	t.Log.Warn().Str("step", stepID(current)).Str("why", why).Int64("tries", tries+1).Msg("Beginning a step anew")
 	t.note(store.Dict{markTries: tries + 1, markStep: nil})
-	t.Node.DriverInternalInfo[skipFlag(kind)] = false
+	t.Node.DriverInternalInfo[termsOf[kind].skip] = false
 	if err := t.save(ctx); err != nil {
 		return err
 	}
@@ -325,28 +322,10 @@ func (t *task) toBeginAgain() bool {
 	return err == nil && tries > 0 && t.stepBegunBy() == ""
 }
 
-func kindTitle(kind drivers.StepKind) string {
-	if kind == drivers.CleanStep {
-		return "Clean"
-	}
-	return "Deploy"
-}
-
-func rebootFlag(kind drivers.StepKind) string {
-	if kind == drivers.CleanStep {
-		return "cleaning_reboot"
-	}
-	return "deployment_reboot"
-}
-
 // stepFailed ends the flow with what the agent said.
 func (t *task) stepFailed(ctx context.Context, kind drivers.StepKind, text string) {
-	label := ""
-	if kind == drivers.CleanStep {
-		label = "cleaning"
-	}
 	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok {
-		agent.CollectLogs(ctx, t.Task, label, true)
+		agent.CollectLogs(ctx, t.Task, termsOf[kind].logs, true)
 	}
 	t.flowFailed(ctx, kind, text)
 }
@@ -361,9 +340,12 @@ func (t *task) resume(ctx context.Context, kind drivers.StepKind) error {
 	if err := t.processEvent(ctx, eventResume, eventOptions{target: target}); err != nil {
 		return err
 	}
-	if kind == drivers.CleanStep {
+	switch kind {
+	case drivers.CleanStep:
 		t.continueClean(ctx)
-	} else {
+	case drivers.ServiceStep:
+		t.continueService(ctx)
+	default:
 		t.continueDeploy(ctx)
 	}
 	return nil
@@ -373,7 +355,7 @@ func (t *task) resume(ctx context.Context, kind drivers.StepKind) error {
 func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind drivers.StepKind) {
 	// Written before the reboot: an agent that comes up without it would be one that has lost its step.
 	info := t.Node.DriverInternalInfo
-	info[rebootFlag(kind)] = true
+	info[termsOf[kind].reboot] = true
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
@@ -393,22 +375,21 @@ func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind dr
 
 // flowFailed ends the flow of a kind.
 func (t *task) flowFailed(ctx context.Context, kind drivers.StepKind, text string) {
-	if kind == drivers.CleanStep {
+	switch kind {
+	case drivers.CleanStep:
 		t.cleanFailed(ctx, cleanFailure{text: text})
-		return
+	case drivers.ServiceStep:
+		t.serviceFailed(ctx, serviceFailure{text: text})
+	default:
+		// The node stays on, as with any failed step; only a heartbeat that can't be worked on switches it off.
+		t.deployFailed(ctx, text, true)
 	}
-	// The node stays on, as with any failed step; only a heartbeat that can't be worked on switches it off.
-	t.deployFailed(ctx, text, true)
 }
 
 // restartSteps starts over after the agent's hardware managers changed. An automated cleaning begins anew; a manual one
 // and a deployment go on with the list that the user asked for, at the step that was refused. (Ironic computes clean steps
 // even for a deployment.)
 func (t *task) restartSteps(ctx context.Context, agent drivers.Agent, kind drivers.StepKind) error {
-	flow := "deployment"
-	if kind == drivers.CleanStep {
-		flow = "cleaning"
-	}
 	err := agent.RefreshSteps(ctx, t.Task, kind)
 	if err == nil {
 		err = t.relistSteps(ctx, kind)
@@ -419,7 +400,7 @@ func (t *task) restartSteps(ctx context.Context, agent drivers.Agent, kind drive
 	case lost(err):
 		return err
 	}
-	t.flowFailed(ctx, kind, fmt.Sprintf("Could not continue %s on node %s: %s.", flow, t.Node.UUID, err))
+	t.flowFailed(ctx, kind, fmt.Sprintf("Could not continue %s on node %s: %s.", termsOf[kind].doing, t.Node.UUID, err))
 	return nil
 }
 
@@ -429,8 +410,8 @@ func (t *task) relistSteps(ctx context.Context, kind drivers.StepKind) error {
 	}
 	// The agent refused the step, so it is to be sent again as if it had never been.
 	t.note(store.Dict{markStep: nil})
-	t.Node.DriverInternalInfo[skipFlag(kind)] = false
-	if kind == drivers.CleanStep {
+	t.Node.DriverInternalInfo[termsOf[kind].skip] = false
+	if kind != drivers.DeployStep {
 		return t.save(ctx)
 	}
 	return t.setDeploySteps(ctx, false, false)

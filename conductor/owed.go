@@ -64,7 +64,7 @@ func (c *Conductor) settleClaimed(ctx context.Context, claimed []string) error {
 		return nil
 	}
 	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid",
-		"provision_state", "driver_internal_info", "deploy_step", "clean_step", "instance_info"}})
+		"provision_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error", "instance_info"}})
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *Conductor) settleLeft(ctx context.Context) error {
 	if !whole {
 		filter.ChangedWithin = 2 * owedWholeSpacing
 	}
-	nodes, err := c.owned(ctx, filter, "provision_state", "driver_internal_info", "deploy_step", "clean_step", "instance_info")
+	nodes, err := c.owned(ctx, filter, "provision_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error", "instance_info")
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func unsettled(n *store.Node) bool {
 // would have taken the step out of the row, or the password of a rescue.
 func failedInStep(n *store.Node) bool {
 	return n.ProvisionState == store.CleanFail && len(n.CleanStep) > 0 ||
-		n.ProvisionState == store.DeployFail && len(n.DeployStep) > 0 || leftRescue(n)
+		n.ProvisionState == store.DeployFail && len(n.DeployStep) > 0 || leftRescue(n) || leftService(n)
 }
 
 // settleNode leaves a node in order whose flow has failed.
@@ -131,16 +131,20 @@ func (t *task) leaveFailed(ctx context.Context) {
 	if text == "" {
 		text = "The operation failed, and its conductor was lost before it had left the node in order"
 	}
-	switch clean, rescue := t.Node.ProvisionState == store.CleanFail, t.Node.ProvisionState == store.RescueFail; {
-	case aborted && rescue:
+	switch state := t.Node.ProvisionState; {
+	case aborted && state == store.RescueFail:
 		t.abortRescue(ctx)
-	case rescue:
+	case state == store.RescueFail:
 		t.rescueFailed(ctx, text, true)
-	case aborted && clean:
+	case state == store.Active, aborted && state == store.ServiceFail:
+		t.abortService(ctx)
+	case state == store.ServiceFail:
+		t.serviceFailed(ctx, serviceFailure{text: text, stateIsSet: true})
+	case aborted && state == store.CleanFail:
 		t.abortClean(ctx)
 	case aborted:
 		t.abortDeploy(ctx)
-	case clean:
+	case state == store.CleanFail:
 		t.cleanFailed(ctx, cleanFailure{text: text, stateIsSet: true})
 	default:
 		t.deployFailed(ctx, text, true)

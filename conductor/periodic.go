@@ -37,6 +37,7 @@ func (c *Conductor) periodics() []periodic {
 		{"deploy callback timeouts", check, c.failSilentDeploys},
 		{"clean callback timeouts", check, c.failSilentCleans},
 		{"inspection timeouts", check, c.failSilentInspections},
+		{"service callback timeouts", check, c.failSilentServices},
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues},
 		{"RAID at BMCs", func(*Live) time.Duration { return c.cfg.RAIDStatusInterval }, c.pollSteps(drivers.TypeRAID)},
 		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID)},

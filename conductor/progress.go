@@ -26,6 +26,7 @@ const (
 	flowInspect  = "inspect"
 	flowRescue   = "rescue"
 	flowUnrescue = "unrescue"
+	flowService  = "service"
 
 	flowStart = "start"
 	flowEnd   = "end"

@@ -45,15 +45,6 @@ func TestStatesThatAReleaseLacksAreRefused(t *testing.T) {
 	}
 }
 
-func TestLeavingAServiceIsRefused(t *testing.T) {
-	w := on(t, messaging.Newest)
-	for action, state := range map[string]string{"unhold": store.ServiceHold, "abort": store.ServiceWait} {
-		n := w.enroll(t, func(n *store.Node) { n.ProvisionState = state })
-		w.refused(t, store.UnsupportedDriverExtension, "do_provisioning_action", map[string]any{"node_id": n.UUID, "action": action})
-		equal(t, "state", w.row(t, n.UUID).ProvisionState, state)
-	}
-}
-
 func TestAbortingADeployment(t *testing.T) {
 	w := on(t, messaging.Newest)
 	write := drivers.Step{Interface: drivers.TypeDeploy, Name: "write", Priority: 50, Listed: store.Dict{

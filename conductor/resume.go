@@ -31,10 +31,10 @@ const resumesAtOnce = 8
 // resumable are the states in which a worker holds the node and knows how to go on. In the others of StuckStates no flow of
 // this worker can be.
 var resumable = []string{store.Deploying, store.Cleaning, store.Deleting, store.Verifying, store.Adopting,
-	store.Rescuing, store.Unrescuing, store.Inspecting}
+	store.Rescuing, store.Unrescuing, store.Inspecting, store.Servicing}
 
 // awaiting are the states in which the node's agent is at work, or a machine boots.
-var awaiting = []string{store.DeployWait, store.CleanWait, store.RescueWait}
+var awaiting = []string{store.DeployWait, store.CleanWait, store.RescueWait, store.ServiceWait}
 
 // resumes tells that takeOverFlows goes on with a node's flow.
 func resumes(n *store.Node) bool {
@@ -69,14 +69,6 @@ func (c *Conductor) serveAgain(ctx context.Context, n *store.Node) error {
 		t.rememberProgress(waitingKind(t.Node))
 		return t.Hardware.Deploy.TakeOver(ctx, t.Task)
 	})
-}
-
-// waitingKind is the flow of a node that waits for its agent.
-func waitingKind(n *store.Node) drivers.StepKind {
-	if n.ProvisionState == store.CleanWait {
-		return drivers.CleanStep
-	}
-	return drivers.DeployStep
 }
 
 // eachToResume does the work for several nodes at a time. What fails is looked at again by takeOverFlows.
@@ -158,11 +150,7 @@ func (t *task) goOn(ctx context.Context) {
 	if t.Foreign {
 		kind, text = "takeover", "goes on with the flow of "+mark(t.Node).String(markHost)+", which is gone"
 	}
-	step := t.Node.DeployStep
-	if len(t.Node.CleanStep) > 0 {
-		step = t.Node.CleanStep
-	}
-	t.Log.Info().Str("kind", kind).Str("state", t.Node.ProvisionState).Str("step", stepID(step)).
+	t.Log.Info().Str("kind", kind).Str("state", t.Node.ProvisionState).Str("step", stepID(runningStep(t.Node))).
 		Str("was", mark(t.Node).String(markHost)).Msg("Resuming a flow")
 	t.turn(momentWorker, text)
 	t.Node.TargetPowerState = ""
@@ -188,7 +176,9 @@ func (t *task) goOn(ctx context.Context) {
 		t.unrescue(ctx)
 	case store.Inspecting:
 		t.inspect(ctx)
-	case store.DeployWait, store.CleanWait, store.RescueWait:
+	case store.Servicing:
+		t.goOnServicing(ctx)
+	case store.DeployWait, store.CleanWait, store.RescueWait, store.ServiceWait:
 		t.goOnWaiting(ctx, waitingKind(t.Node))
 	}
 }
@@ -247,7 +237,7 @@ func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 		return
 	}
 	info := t.Node.DriverInternalInfo
-	if info.String(keyAgentURL) != "" && !info.Bool(rebootFlag(kind), false) {
+	if info.String(keyAgentURL) != "" && !info.Bool(termsOf[kind].reboot, false) {
 		t.askAgent(ctx, agent, kind)
 		return
 	}
@@ -269,9 +259,12 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 		t.Log.Info().Err(err).Msg("The agent can't be asked at the moment; its next heartbeat is waited for")
 		return
 	}
-	if kind == drivers.CleanStep {
+	switch kind {
+	case drivers.CleanStep:
 		t.beatCleanWait(ctx, agent)
-	} else {
+	case drivers.ServiceStep:
+		t.beatServiceWait(ctx, agent)
+	default:
 		t.beatDeployWait(ctx, agent)
 	}
 }

@@ -150,16 +150,17 @@ func rpcMethods() map[string]rpcMethod {
 		"inspect_hardware":       method((*Conductor).inspectHardware),
 		"do_node_rescue":         method((*Conductor).doNodeRescue),
 		"do_node_unrescue":       method((*Conductor).doNodeUnrescue),
+		"do_node_service":        since(messaging.V2023_2, method((*Conductor).doNodeService)),
 		"continue_node_deploy":   method((*Conductor).continueNodeDeploy),
 		"continue_node_clean":    method((*Conductor).continueNodeClean),
+		"continue_node_service":  since(messaging.V2023_2, method((*Conductor).continueNodeService)),
 	}
 }
 
 // laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
 var laterMethods = map[string]string{
-	"continue_inspection": "inspect", "do_node_service": "service",
-	"continue_node_service": "service",
-	"attach_virtual_media":  "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
+	"continue_inspection":  "inspect",
+	"attach_virtual_media": "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
 }
 
 // dispatch runs one request and returns what its caller is answered.

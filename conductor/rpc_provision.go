@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -174,10 +173,12 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 		return t.requestRescueAbort(ctx)
 	case action == eventAbort && node.ProvisionState == store.InspectWait:
 		return t.abortInspection(ctx)
-	case action == eventUnhold && node.ProvisionState == store.ServiceHold, action == eventAbort && newer && slices.Contains(
-		[]string{store.ServiceWait, store.ServiceHold, store.ServiceFail}, node.ProvisionState):
-		return store.Errorf(store.UnsupportedDriverExtension, "This conductor (ironmaster) does not support service: "+
-			"%s of a node in %s is disabled or not implemented.", action, node.ProvisionState)
+	case action == eventUnhold && node.ProvisionState == store.ServiceHold:
+		return t.requestServiceUnhold(ctx)
+	case action == eventAbort && newer && (node.ProvisionState == store.ServiceWait || node.ProvisionState == store.ServiceHold):
+		return t.requestServiceAbort(ctx)
+	case action == eventAbort && newer && node.ProvisionState == store.ServiceFail:
+		return t.requestServiceEnd(ctx)
 	case action == eventAbort && newer && node.ProvisionState == store.DeployWait:
 		return t.requestDeployAbort(ctx)
 	case action == eventAbort && node.ProvisionState == store.DeployHold:

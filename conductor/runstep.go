@@ -32,24 +32,25 @@ func (t *task) runStep(ctx context.Context, kind drivers.StepKind, step store.Di
 
 // offeredStep is the step that the node's interfaces carry out themselves under the names in step, nil when there is none.
 func (t *task) offeredStep(kind drivers.StepKind, step store.Dict) *drivers.Step {
-	iface := t.Hardware.Get(drivers.InterfaceType(step.String("interface")))
+	typ := drivers.InterfaceType(step.String("interface"))
+	iface := t.Hardware.Get(typ)
 	if iface == nil {
 		return nil
 	}
-	for _, s := range iface.Steps(kind) {
-		if s.Name == step.String("step") {
-			return &s
+	kinds := []drivers.StepKind{kind}
+	if kind == drivers.ServiceStep && typ != drivers.TypeDeploy {
+		// Ironic calls what has the name of the step, whichever kind of step it is. So a servicing whose list nobody could check,
+		// because no ramdisk boots, runs steps of other flows.
+		kinds = append(kinds, drivers.CleanStep, drivers.DeployStep)
+	}
+	for _, k := range kinds {
+		for _, s := range iface.Steps(k) {
+			if s.Name == step.String("step") && (k == kind || !s.InBand) {
+				return &s
+			}
 		}
 	}
 	return nil
-}
-
-// stepColumn is the row's column that names the running step of a kind.
-func stepColumn(n *store.Node, kind drivers.StepKind) *store.Dict {
-	if kind == drivers.CleanStep {
-		return &n.CleanStep
-	}
-	return &n.DeployStep
 }
 
 // beginStep writes which step runs next, before it runs: after a crash the row tells where the flow was. A worker that stops
@@ -86,13 +87,10 @@ func (t *task) flowSteps(kind drivers.StepKind) []store.Dict {
 // begun before; ok is false when no step is left.
 func (t *task) nextIndex(kind drivers.StepKind) (index int, again, ok bool) {
 	info := t.Node.DriverInternalInfo
-	skipKey, pollKey := skipFlag(kind), "deployment_polling"
-	if kind == drivers.CleanStep {
-		pollKey = "cleaning_polling"
-	}
-	skip := info.Bool(skipKey, true)
-	delete(info, skipKey)
-	delete(info, pollKey)
+	terms := termsOf[kind]
+	skip := info.Bool(terms.skip, true)
+	delete(info, terms.skip)
+	delete(info, terms.polling)
 	if len(*stepColumn(t.Node, kind)) == 0 {
 		return 0, false, true
 	}

@@ -35,6 +35,9 @@ type behaviour struct {
 	prepare, cleanUp, tearDown, takeOver, tearDownCleaning, vifAttach, vifDetach func(*drivers.Task) error
 	prepareCleaning                                                              func(*drivers.Task) (drivers.Outcome, error)
 
+	prepareService  func(*drivers.Task) (drivers.Outcome, error)
+	tearDownService func(*drivers.Task) error
+
 	rescue                                           func(*drivers.Task) (drivers.Outcome, error)
 	rescueValidate, unrescue, rescueCleanUp, tenants func(*drivers.Task) error
 
@@ -358,6 +361,17 @@ func (d *scriptDeploy) PrepareCleaning(_ context.Context, t *drivers.Task) (driv
 
 func (d *scriptDeploy) TearDownCleaning(_ context.Context, t *drivers.Task) error {
 	return maybeOn(d.s.called("cleaning.tear down").tearDownCleaning, t)
+}
+
+func (d *scriptDeploy) PrepareService(_ context.Context, t *drivers.Task) (drivers.Outcome, error) {
+	if f := d.s.called("service.prepare").prepareService; f != nil {
+		return f(t)
+	}
+	return drivers.Done, nil
+}
+
+func (d *scriptDeploy) TearDownService(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("service.tear down").tearDownService, t)
 }
 
 func (d *scriptDeploy) RefreshSteps(ctx context.Context, t *drivers.Task, kind drivers.StepKind) error {

@@ -30,8 +30,12 @@ func interfaceRank(kind drivers.StepKind, release messaging.Release) map[drivers
 		return map[drivers.InterfaceType]int{drivers.TypePower: 5, drivers.TypeManagement: 4, drivers.TypeDeploy: 3,
 			drivers.TypeBIOS: 2, drivers.TypeRAID: 1}
 	}
-	return map[drivers.InterfaceType]int{drivers.TypeVendor: 7, drivers.TypePower: 6, drivers.TypeManagement: 5,
+	rank := map[drivers.InterfaceType]int{drivers.TypeVendor: 7, drivers.TypePower: 6, drivers.TypeManagement: 5,
 		drivers.TypeFirmware: 4, drivers.TypeDeploy: 3, drivers.TypeBIOS: 2, drivers.TypeRAID: 1}
+	if kind == drivers.ServiceStep && release > messaging.V2025_2 {
+		rank[drivers.TypeNetwork] = 8
+	}
+	return rank
 }
 
 // stepDict is a step as driver_internal_info and the step columns hold it.
@@ -44,7 +48,7 @@ func stepDict(kind drivers.StepKind, s drivers.Step) store.Dict {
 		return d
 	}
 	d["argsinfo"] = argsInfo(s.Args)
-	if kind == drivers.CleanStep {
+	if kind != drivers.DeployStep {
 		d["abortable"] = s.Abortable
 		d["requires_ramdisk"] = s.RequiresRamdisk
 	}
@@ -206,17 +210,17 @@ func checkUserStep(step, known store.Dict, r stepRules) []string {
 		problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+" has these unexpected arguments: "+
 			strings.Join(extra, ", "))
 	}
-	clean := r.kind == drivers.CleanStep
-	if clean || priority(step) > 0 {
+	ownPriority := r.kind == drivers.DeployStep
+	if !ownPriority || priority(step) > 0 {
 		if missing := requiredMissing(args, argsinfo); len(missing) > 0 {
 			problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+
 				" is missing these required arguments: "+strings.Join(missing, ", "))
 		}
 		if r.withoutRamdisk && known.Bool("requires_ramdisk", true) {
-			problems = append(problems, "clean step "+store.PythonRepr(step)+" requires booting a ramdisk")
+			problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+" requires booting a ramdisk")
 		}
 	}
-	if clean {
+	if !ownPriority {
 		step["abortable"], step["priority"] = known.Bool("abortable", false), priority(known)
 	} else if priority(step) > 0 && stepID(known) == "deploy.deploy" {
 		problems = append(problems, "deploy step "+step.String("step")+" on interface "+step.String("interface")+

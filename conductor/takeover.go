@@ -24,7 +24,7 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 		return err
 	}
 	nodes, err := c.ownedBy(ctx, set, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
-		"target_power_state", "driver_internal_info", "deploy_step", "clean_step", "instance_info")
+		"target_power_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error", "instance_info")
 	if err != nil {
 		return err
 	}

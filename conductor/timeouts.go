@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
@@ -18,6 +19,8 @@ type failing struct {
 	work       func(context.Context, *task)
 	// flow is what comes to an end, and text the reason, when there is no work to tell of it.
 	flow, text string
+	// lastError, where there is one, is recorded together with the failure.
+	lastError func(*store.Node) string
 	// most is how many nodes are dealt with at a time; 0 is no limit.
 	most int
 }
@@ -41,6 +44,9 @@ func (t *task) failStuck(ctx context.Context, f failing) error {
 	o := eventOptions{background: f.work}
 	if f.keepTarget {
 		o.target = t.Node.TargetProvisionState
+	}
+	if f.lastError != nil {
+		o.lastError = f.lastError(t.Node)
 	}
 	if f.work == nil {
 		t.record(ctx, historyTransition, f.text)
@@ -79,6 +85,22 @@ func (c *Conductor) failSilentRescues(ctx context.Context) error {
 		states: []string{store.RescueWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers,
 		work: func(ctx context.Context, t *task) {
 			t.rescueFailed(ctx, "Timeout reached while waiting for rescue ramdisk callback for node", true)
+		},
+	})
+}
+
+// failSilentServices fails servicings whose agent has not been heard of for service_callback_timeout.
+func (c *Conductor) failSilentServices(ctx context.Context) error {
+	limit := c.live().ServiceCallbackTimeout
+	if limit <= 0 || c.cfg.Release < messaging.V2025_1 {
+		return nil
+	}
+	return c.failNodes(ctx, failing{
+		filter: sql.Filter{Reserved: pointer(false), Maintenance: pointer(false),
+			ProvisionStates: []string{store.ServiceWait}, ProvisionedBefore: c.waitLimit(limit)},
+		states: []string{store.ServiceWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers, lastError: serviceTimeout,
+		work: func(ctx context.Context, t *task) {
+			t.serviceFailed(ctx, serviceFailure{stateIsSet: true, text: serviceTimeout(t.Node)})
 		},
 	})
 }

@@ -25,9 +25,7 @@ func (t *task) verify(ctx context.Context) {
 		t.failEvent(ctx, "")
 		return
 	}
-	t.cacheBIOS(ctx)
-	t.cacheVendor(ctx)
-	t.cacheBootMode(ctx)
+	t.cacheHardware(ctx)
 	// gofail: var verifyRead struct{}
 	before := node.PowerState
 	node.PowerState = power
@@ -73,6 +71,13 @@ func (t *task) runVerifySteps(ctx context.Context) error {
 		}
 	}
 	return failed
+}
+
+// cacheHardware records what the node's hardware tells of itself.
+func (t *task) cacheHardware(ctx context.Context) {
+	t.cacheBIOS(ctx)
+	t.cacheVendor(ctx)
+	t.cacheBootMode(ctx)
 }
 
 // cacheVendor records the manufacturer once; it does not change.

@@ -154,12 +154,16 @@ type rig struct {
 func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	url := sqltest.URL(t)
-	r := &rig{cfg: testConfig(), url: url, db: sqltest.OpenAt(t, url, nil), file: filepath.Join(t.TempDir(), "worker.db"), script: newScript(),
+	r := &rig{cfg: testConfig(), url: url, file: filepath.Join(t.TempDir(), "worker.db"), script: newScript(),
 		clock: &clock{}, images: noImages{}}
 	r.cfg.CertificatesPath = t.TempDir()
 	if change != nil {
 		change(&r.cfg)
 	}
+	if r.cfg.Release >= messaging.V2023_2 {
+		execAt(t, url, "ALTER TABLE nodes ADD COLUMN service_step TEXT")
+	}
+	r.db = sqltest.OpenAt(t, url, nil)
 	return r
 }
 
@@ -452,7 +456,12 @@ func (w *worker) announced(t *testing.T, node string, want ...string) {
 // exec changes the database behind the worker's back.
 func (w *worker) exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
-	db, err := stdsql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:///")+"?_pragma=busy_timeout(20000)")
+	execAt(t, w.url, statement, args...)
+}
+
+func execAt(t testing.TB, url, statement string, args ...any) {
+	t.Helper()
+	db, err := stdsql.Open("sqlite", strings.TrimPrefix(url, "sqlite:///")+"?_pragma=busy_timeout(20000)")
 	if err != nil {
 		t.Fatal(err)
 	}

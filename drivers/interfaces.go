@@ -123,6 +123,9 @@ type Deploy interface {
 	// PrepareCleaning returns Waiting when an agent has to boot first.
 	PrepareCleaning(ctx context.Context, t *Task) (Outcome, error)
 	TearDownCleaning(ctx context.Context, t *Task) error
+	// PrepareService and TearDownService are the same for the servicing of a node that has an instance.
+	PrepareService(ctx context.Context, t *Task) (Outcome, error)
+	TearDownService(ctx context.Context, t *Task) error
 }
 
 // Agent is implemented by deploy interfaces that run steps through an agent on the node. The conductor decides what a

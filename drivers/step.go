@@ -14,6 +14,8 @@ const (
 	DeployStep StepKind = "deploy"
 	CleanStep  StepKind = "clean"
 	VerifyStep StepKind = "verify"
+	// ServiceStep is that of a node with an instance; ironic knows it since 23.0.
+	ServiceStep StepKind = "service"
 )
 
 // Outcome is how a step or a preparation ended.

@@ -64,6 +64,7 @@ const (
 	InstanceRescueFailure         Kind = "InstanceRescueFailure"
 	InstanceUnrescueFailure       Kind = "InstanceUnrescueFailure"
 	NodeCleaningFailure           Kind = "NodeCleaningFailure"
+	NodeServicingFailure          Kind = "NodeServicingFailure"
 	NodeVerifyFailure             Kind = "NodeVerifyFailure"
 	RedfishError                  Kind = "RedfishError"
 	RedfishConnectionError        Kind = "RedfishConnectionError"

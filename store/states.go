@@ -51,6 +51,8 @@ const (
 const (
 	FaultPower = "power failure"
 	FaultClean = "clean failure"
+	// FaultService is that of a node whose servicing failed in a step.
+	FaultService = "service failure"
 	// FaultRescueAbort is that of a node which an aborted rescue could not leave in order.
 	FaultRescueAbort = "rescue abort failure"
 )

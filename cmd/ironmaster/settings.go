@@ -112,6 +112,7 @@ func liveOptions(s *config.Settings) conductor.Live {
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
 		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows,
 		PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure, PowerOffInCleanFail: c.PoweroffInCleanFail,
+		PowerOffInServiceFail: c.PoweroffInServiceFail, ServiceCallbackTimeout: c.ServiceCallbackTimeout,
 		LogInDBMaxSize: s.Default.LogInDBMaxSize, ProgressInterval: s.Ironmaster.ProgressInterval,
 		DrainTimeout: s.Default.DrainShutdownTimeout, GracefulShutdownTimeout: c.GracefulShutdownTimeout,
 	}

@@ -27,6 +27,7 @@ type Conductor struct {
 	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`
 	InspectWaitTimeout             time.Duration `opt:"inspect_wait_timeout" default:"1800" min:"0" reload:"true"`
 	RescueCallbackTimeout          time.Duration `opt:"rescue_callback_timeout" default:"1800" min:"0" reload:"true"`
+	ServiceCallbackTimeout         time.Duration `opt:"service_callback_timeout" default:"1800" min:"0" reload:"true"`
 	CheckRescueStateInterval       time.Duration `opt:"check_rescue_state_interval" default:"60" min:"1" reload:"true"`
 	RescuePasswordHashAlgorithm    string        `opt:"rescue_password_hash_algorithm" default:"sha256" choices:"sha256|sha512" reload:"true"`
 	RequireRescuePasswordHashed    bool          `opt:"require_rescue_password_hashed" default:"false" reload:"true"`
@@ -40,6 +41,7 @@ type Conductor struct {
 	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0" reload:"true"`
 	AutomatedClean                 bool          `opt:"automated_clean" default:"true" reload:"true"`
 	PoweroffInCleanFail            bool          `opt:"poweroff_in_cleanfail" default:"false" reload:"true"`
+	PoweroffInServiceFail          bool          `opt:"poweroff_in_servicefail" default:"false" reload:"true"`
 	AllowDeletingAvailable         bool          `opt:"allow_deleting_available_nodes" default:"true" reload:"true"`
 	AllowProvisioningInMaintenance bool          `opt:"allow_provisioning_in_maintenance" default:"true" reload:"true"`
 

@@ -79,10 +79,7 @@ func (a *agent) reset(s agentScript) {
 		return
 	}
 	last := commandOutcome(s.Last.Name, map[string]any{"step": s.Last.Step}, s.Last.Status, nil)
-	kind := "clean"
-	if strings.Contains(s.Last.Name, "deploy") {
-		kind = "deploy"
-	}
+	kind, _, _ := strings.Cut(s.Last.Name, ".")
 	if s.Last.Error == "" {
 		last["command_result"] = map[string]any{kind + "_step": s.Last.Step, kind + "_result": nil}
 	} else {
@@ -131,7 +128,11 @@ func (a *agent) execute(sent command) map[string]any {
 		result = map[string]any{"hardware_manager_version": manager, "deploy_steps": map[string]any{"GenericHardwareManager": []any{
 			step("apply_configuration", "raid", 0, map[string]any{"argsinfo": arguments}), step("inject_files", "deploy", 0, nil),
 		}}}
-	case "clean.execute_clean_step", "deploy.execute_deploy_step":
+	case "service.get_service_steps":
+		result = map[string]any{"hardware_manager_version": manager, "service_steps": map[string]any{"GenericHardwareManager": []any{
+			step("erase_devices", "deploy", 0, map[string]any{"abortable": true, "requires_ramdisk": true}),
+		}}}
+	case "clean.execute_clean_step", "deploy.execute_deploy_step", "service.execute_service_step":
 		status, result = "RUNNING", nil
 	case "standby.get_partition_uuids":
 		result = map[string]any{"root uuid": "11111111-2222-3333-4444-555555555555"}

@@ -209,7 +209,7 @@ func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
 		if _, err := d.serve.Resume(ctx, t); err != nil {
 			return err
 		}
-	case store.CleanWait, store.Rescuing, store.RescueWait:
+	case store.CleanWait, store.Rescuing, store.RescueWait, store.Servicing, store.ServiceWait:
 	default:
 		return nil
 	}

@@ -24,6 +24,9 @@ func (*Rescue) Steps(drivers.StepKind) []drivers.Step { return nil }
 
 // Validate asks for something to boot and for a password that is more than white space.
 func (r *Rescue) Validate(ctx context.Context, t *drivers.Task) error {
+	if err := t.Hardware.Network.ValidateRescue(ctx, t); err != nil {
+		return err
+	}
 	if r.cfg.ManageBoot {
 		if err := t.Hardware.Boot.Validate(ctx, t); err != nil {
 			return err
@@ -50,13 +53,16 @@ func (r *Rescue) Validate(ctx context.Context, t *drivers.Task) error {
 
 // Rescue switches the node off, takes it from its tenant's networks and boots the ramdisk.
 func (r *Rescue) Rescue(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
-	if err := r.powerOff(ctx, t); err != nil {
+	if err := powerOffUnseen(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	if err := t.Hardware.Boot.CleanUpInstance(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
+		return drivers.Done, err
+	}
+	if err := t.Hardware.Network.AddRescuingNetwork(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	if err := r.cfg.prepareRamdisk(ctx, t); err != nil {
@@ -71,7 +77,7 @@ func (r *Rescue) Rescue(ctx context.Context, t *drivers.Task) (drivers.Outcome, 
 
 // Unrescue switches the node off, takes the ramdisk away and boots the instance.
 func (r *Rescue) Unrescue(ctx context.Context, t *drivers.Task) error {
-	if err := r.powerOff(ctx, t); err != nil {
+	if err := powerOffUnseen(ctx, t); err != nil {
 		return err
 	}
 	if err := r.CleanUp(ctx, t); err != nil {
@@ -86,20 +92,13 @@ func (r *Rescue) Unrescue(ctx context.Context, t *drivers.Task) error {
 	return t.Worker.SetPower(ctx, t, store.PowerOn)
 }
 
-// powerOff switches the node off for a moment. The row says that it is on: whoever looks at it from outside, such as Nova's
-// power sync, would otherwise take a node that is about to boot for one that its user switched off.
-func (r *Rescue) powerOff(ctx context.Context, t *drivers.Task) error {
-	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
-		return err
-	}
-	t.Node.PowerState = store.PowerOn
-	return t.Worker.Save(ctx, t)
-}
-
 // CleanUp takes away what booted the ramdisk, and then the password, whatever else went wrong: for a node whose rescue has
 // failed or was aborted, a password that is still in the row tells that nobody has cleaned up.
 func (r *Rescue) CleanUp(ctx context.Context, t *drivers.Task) error {
 	err := r.cleanUpBoot(ctx, t)
+	if err == nil {
+		err = t.Hardware.Network.RemoveRescuingNetwork(ctx, t)
+	}
 	if ctx.Err() != nil {
 		return err
 	}

@@ -17,8 +17,11 @@ func cacheKey(kind drivers.StepKind) string { return "agent_cached_" + string(ki
 
 // stepError is the failure of talking to an agent about steps of a kind.
 func stepError(kind drivers.StepKind, format string, args ...any) error {
-	if kind == drivers.CleanStep {
+	switch kind {
+	case drivers.CleanStep:
 		return store.Errorf(store.NodeCleaningFailure, format, args...)
+	case drivers.ServiceStep:
+		return store.Errorf(store.NodeServicingFailure, format, args...)
 	}
 	return store.Errorf(store.InstanceDeployFailure, format, args...)
 }
@@ -202,8 +205,11 @@ func (d *Deploy) StepStatus(ctx context.Context, t *drivers.Task, kind drivers.S
 		return drivers.StepStatus{}, err
 	}
 	current := t.Node.DeployStep
-	if kind == drivers.CleanStep {
+	switch kind {
+	case drivers.CleanStep:
 		current = t.Node.CleanStep
+	case drivers.ServiceStep:
+		current = t.Node.ServiceStep
 	}
 	status, err := stepStatus(t.Node, kind, commands, current)
 	status.Error = withoutSecrets(ctx, t, status.Error)

@@ -48,4 +48,12 @@ func (*Deploy) PrepareCleaning(context.Context, *drivers.Task) (drivers.Outcome,
 // TearDownCleaning has nothing to take away.
 func (*Deploy) TearDownCleaning(context.Context, *drivers.Task) error { return nil }
 
+// PrepareService has nothing to boot.
+func (*Deploy) PrepareService(context.Context, *drivers.Task) (drivers.Outcome, error) {
+	return drivers.Done, nil
+}
+
+// TearDownService has nothing to take away.
+func (*Deploy) TearDownService(context.Context, *drivers.Task) error { return nil }
+
 var _ drivers.Deploy = (*Deploy)(nil)

@@ -49,6 +49,27 @@ func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
 	return methods
 }
 
+// Steps are, since 29.0, one that does nothing and one that waits for ever.
+func (v *Vendor) Steps(kind drivers.StepKind) []drivers.Step {
+	if !v.logs {
+		return nil
+	}
+	logs := drivers.Step{Interface: drivers.TypeVendor, Name: "log_passthrough",
+		Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+			t.Log.Debug().Msg("The step log_passthrough was called")
+			return drivers.Done, v.delay.wait(ctx)
+		}}
+	switch kind {
+	case drivers.CleanStep:
+		logs.Priority, logs.RequiresRamdisk = 1, true
+		return []drivers.Step{logs}
+	case drivers.ServiceStep:
+		return []drivers.Step{logs, {Interface: drivers.TypeVendor, Name: "trigger_servicewait", RequiresRamdisk: true,
+			Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) { return drivers.Waiting, nil }}}
+	}
+	return nil
+}
+
 // DriverMethods are none.
 func (*Vendor) DriverMethods() map[string]drivers.VendorMethod { return nil }
 

@@ -234,7 +234,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 // ramdiskStates are those in which a node is on its way to a ramdisk. In every other, such as a takeover of a running node,
 // virtual media stay as they are.
 var ramdiskStates = []string{store.Deploying, store.DeployWait, store.Cleaning, store.CleanWait, store.Rescuing,
-	store.RescueWait, store.Inspecting, store.InspectWait}
+	store.RescueWait, store.Inspecting, store.InspectWait, store.Servicing, store.ServiceWait}
 
 // ready refuses machines that cannot boot this way, and tells whether an agent runs already, from an ISO still inserted.
 func (v *VirtualMedia) ready(ctx context.Context, t *drivers.Task) (ready bool, err error) {
