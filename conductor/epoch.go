@@ -64,7 +64,9 @@ func (t *task) markEpoch() {
 		return
 	}
 	m := mark(t.Node)
-	maps.DeleteFunc(info, func(key string, _ any) bool { return strings.HasPrefix(key, privateKeys) && key != keyOwed && key != keyGivenUp })
+	maps.DeleteFunc(info, func(key string, _ any) bool {
+		return strings.HasPrefix(key, privateKeys) && key != keyOwed && key != keyGivenUp
+	})
 	if call, origin := m.String(markCall), m.String(markOrigin); call != "" && !strings.EqualFold(origin, t.c.cfg.Host) {
 		info[keyEpoch] = store.Dict{markCall: call, markOrigin: origin}
 	}
