@@ -155,6 +155,10 @@ var agentRules = []rule{
 		return Reason{"", "a heartbeat that it can take", "the newest one was refused: " + s.newest(momentHeartbeat).Result,
 			"boot the machine again: an agent of an earlier boot, or of another conductor, has a token that is no longer good"}
 	}},
+	{"installer", (*situation).installs, func(s *situation) Reason {
+		return Reason{"", "its installer to end", fmt.Sprintf("the machine said %s that it installs itself", ago(s.quiet())),
+			"look at the machine's console: an installer says no more until its end" + s.deadline()}
+	}},
 	{"agent at work", func(s *situation) bool { return s.waits() && s.agentRuns() != "" && s.quiet() < silent },
 		func(s *situation) Reason {
 			because := fmt.Sprintf("the agent is at it and was heard %s", ago(s.quiet()))

@@ -177,3 +177,9 @@ func Span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d s", s)
 }
+
+// installs tells that the node's machine has begun to install itself.
+func (s *situation) installs() bool {
+	return s.node.ProvisionState == store.DeployWait && drivers.InstanceBoot(s.node) == drivers.BootKickstart &&
+		s.node.DriverInternalInfo.String(keyInstallStatus) == installStarted
+}

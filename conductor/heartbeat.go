@@ -134,6 +134,10 @@ func (t *task) beatInMaintenance(ctx context.Context) {
 
 // beatDeployWait loads the agent's steps at its first heartbeat and then looks how the running step stands.
 func (t *task) beatDeployWait(ctx context.Context, agent drivers.Agent) {
+	if installer, ok := t.Hardware.Deploy.(drivers.Installer); ok {
+		t.beatInstaller(ctx, installer)
+		return
+	}
 	failed := func(what string, err error) {
 		if t.failsFlow(ctx, err, store.Deploying, store.DeployWait) {
 			t.agentDeployFailed(ctx, fmt.Sprintf("%s: %s", what, err), true)

@@ -17,6 +17,7 @@ import (
 
 // behaviour is how scripted hardware acts. What is nil acts as the fake interfaces do: at once and well.
 type behaviour struct {
+	finishInstall                                                      func(*drivers.Task) error
 	powerValidate, networkValidate, managementValidate, deployValidate func() error
 
 	// powerState is asked for the BMC's state; without it the BMC does as it was told.
@@ -122,6 +123,7 @@ func (s *script) catalog() *drivers.Catalog {
 	} {
 		c.Implementations[typ]["fake"] = impl
 	}
+	c.Implementations[drivers.TypeDeploy]["installing"] = &scriptInstaller{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeNetwork]["noop"] = &scriptNetwork{noop.NewNetwork(), s}
 	return c
 }
@@ -324,6 +326,13 @@ type scriptDeploy struct {
 }
 
 var _ drivers.Agent = (*scriptDeploy)(nil)
+
+// scriptInstaller is a deploy interface whose machines install themselves.
+type scriptInstaller struct{ scriptDeploy }
+
+func (d *scriptInstaller) FinishInstall(_ context.Context, t *drivers.Task) error {
+	return maybeOn(d.s.called("finish install").finishInstall, t)
+}
 
 func (d *scriptDeploy) Validate(context.Context, *drivers.Task) error {
 	return maybe(d.s.called("").deployValidate)

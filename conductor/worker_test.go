@@ -224,6 +224,7 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 	enabled, _, err := catalog.Enable(r.script.catalog(), catalog.Config{
 		HardwareTypes: catalog.List{Names: []string{"fake-hardware"}, Explicit: true},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
+			drivers.TypeDeploy:  {Names: []string{"fake", "installing"}},
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
 			drivers.TypeRAID:    {Names: []string{"fake", "no-raid"}},
 			drivers.TypeConsole: {Names: []string{"fake", "no-console"}}, drivers.TypeVendor: {Names: []string{"fake", "no-vendor"}},

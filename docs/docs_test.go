@@ -155,7 +155,8 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 
 func TestReadmeNamesEveryInterface(t *testing.T) {
 	all := catalog.New(catalog.Parts{Deploys: map[string]drivers.Deploy{"direct": &agent.Deploy{}, "iscsi": &iscsi.Deploy{},
-		"custom-agent": &agent.CustomAgent{}, "ramdisk": &agent.Ramdisk{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
+		"custom-agent": &agent.CustomAgent{}, "ramdisk": &agent.Ramdisk{},
+		"anaconda": &agent.Anaconda{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},

@@ -154,6 +154,13 @@ type Agent interface {
 	CollectLogs(ctx context.Context, t *Task, label string, failed bool)
 }
 
+// Installer is implemented by deploy interfaces whose machines install themselves: what their heartbeats say tells how far they
+// are, and nobody talks to them.
+type Installer interface {
+	// FinishInstall makes a machine that is installed boot its instance. It may be called again at any time.
+	FinishInstall(ctx context.Context, t *Task) error
+}
+
 // StepStatus is what an agent says about the command that runs a step.
 type StepStatus struct {
 	State StepState

@@ -80,6 +80,8 @@ const (
 	ImageRefValidationFailed      Kind = "ImageRefValidationFailed"
 	ImageDownloadFailed           Kind = "ImageDownloadFailed"
 	ImageUnacceptable             Kind = "ImageUnacceptable"
+	InvalidKickstartTemplate      Kind = "InvalidKickstartTemplate"
+	InvalidKickstartFile          Kind = "InvalidKickstartFile"
 	ImageConvertFailed            Kind = "ImageConvertFailed"
 	ImageCreationFailed           Kind = "ImageCreationFailed"
 	ImageChecksumError            Kind = "ImageChecksumError"

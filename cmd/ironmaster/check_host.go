@@ -97,7 +97,7 @@ func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
 func nominalParts(release messaging.Release) catalog.Parts {
 	bmcs := ipmi.New(ipmi.DefaultConfig(), zerolog.Nop())
 	p := catalog.Parts{
-		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
+		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}, release), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(bmcs)).

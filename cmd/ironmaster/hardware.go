@@ -90,7 +90,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	}
 	parts := catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
-		Deploys:           deployInterfaces(direct, overISCSI),
+		Deploys:           deployInterfaces(direct, overISCSI, release),
 		AgentPower:        agent.NewPower(agentCfg),
 		AgentRAID:         agent.NewRAID(),
 		AgentRescue:       agent.NewRescue(agentCfg),
@@ -102,7 +102,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
 		Firmware: release >= messaging.V22_1,
 	}
-	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], &parts); err != nil {
+	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], agentCfg.APIURL, &parts); err != nil {
 		return err
 	}
 	enabled, warnings, err := catalog.Enable(catalog.New(parts), wanted)

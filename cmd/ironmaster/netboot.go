@@ -37,7 +37,7 @@ type networkBoot struct {
 }
 
 // openNetworkBoot builds the boot interfaces pxe, ipxe, http and http-ipxe.
-func openNetworkBoot(s *config.Settings, release messaging.Release, provider pxe.DHCP, images *image.Service,
+func openNetworkBoot(s *config.Settings, release messaging.Release, provider pxe.DHCP, images *image.Service, apiURL string,
 	log zerolog.Logger) (*networkBoot, error) {
 	if s.PXE.IPXEUseSwift {
 		return nil, errors.New("[pxe]ipxe_use_swift is not supported: temporary URLs of Swift are not built yet")
@@ -46,7 +46,9 @@ func openNetworkBoot(s *config.Settings, release messaging.Release, provider pxe
 	if err != nil {
 		return nil, fmt.Errorf("[pxe]tftp_master_path: %w", err)
 	}
-	interfaces, err := pxe.New(pxeConfig(s, release), provider, pxe.NewCache(kernels), image.NewSources(images))
+	cfg := pxeConfig(s, release)
+	cfg.Kickstart.APIURL, cfg.Kickstart.Downloads = apiURL, images
+	interfaces, err := pxe.New(cfg, provider, pxe.NewCache(kernels), image.NewSources(images))
 	if err != nil {
 		kernels.Close()
 		return nil, err
@@ -104,8 +106,14 @@ func pxeConfig(s *config.Settings, release messaging.Release) pxe.Config {
 		ImagesByArch: byArch, KernelAppendParams: p.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
 		Debug: s.Log.Debug, IPXETimeout: p.IPXETimeout, Fallback: p.NetbootFallback,
 		AllPorts: s.Neutron.AddAllPorts || !modern, PathPrefix: !modern, ShortBootFiles: modern,
-		LoadersByArchAndMode: release > messaging.V2025_2,
+		LoadersByArchAndMode: release > messaging.V2025_2, Kickstart: kickstartConfig(s),
 	}
+}
+
+func kickstartConfig(s *config.Settings) pxe.KickstartConfig {
+	template := s.Anaconda.DefaultTemplate
+	return pxe.KickstartConfig{Template: template, BuiltIn: strings.HasSuffix(template, "/ironic/drivers/modules/ks.cfg.template"),
+		Insecure: s.Anaconda.InsecureHeartbeat}
 }
 
 func fileMode(m *config.FileMode) fs.FileMode {
@@ -154,12 +162,12 @@ type networkBooter interface {
 // operator named one and they cannot be set up, that is an error; those that only ironic's defaults name are left out, for not
 // every site has the folders.
 func (h *hardware) addNetworkBoot(s *config.Settings, release messaging.Release, provider pxe.DHCP, wanted catalog.List,
-	parts *catalog.Parts) error {
+	apiURL string, parts *catalog.Parts) error {
 	names := slices.DeleteFunc(networkBootNames(release), func(n string) bool { return !slices.Contains(wanted.Names, n) })
 	if len(names) == 0 {
 		return nil
 	}
-	netboot, err := openNetworkBoot(s, release, provider, h.depot.Service, h.log)
+	netboot, err := openNetworkBoot(s, release, provider, h.depot.Service, apiURL, h.log)
 	if err == nil {
 		h.netboot = netboot
 		err = netboot.offer(names, vendorBoots(h.redfish, s, netboot.Interfaces), parts)

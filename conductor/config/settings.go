@@ -26,6 +26,7 @@ type Settings struct {
 	SensorData    SensorData    `group:"sensor_data"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
 	ISCSI         ISCSI         `group:"iscsi"`
+	Anaconda      Anaconda      `group:"anaconda"`
 	API           API           `group:"api"`
 	Glance        Glance        `group:"glance"`
 	Nova          Nova          `group:"nova"`

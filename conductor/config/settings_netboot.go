@@ -81,3 +81,9 @@ type Neutron struct {
 	AllowDisablingPowerOff   bool `opt:"allow_disabling_power_off" default:"false"`   // with the network interface neutron
 	FailOnPortBindingFailure bool `opt:"fail_on_port_binding_failure" default:"true"` // ironic 30.0 and newer
 }
+
+// Anaconda is [anaconda].
+type Anaconda struct {
+	DefaultTemplate   string `opt:"default_ks_template" default:"$pybasedir/drivers/modules/ks.cfg.template"`
+	InsecureHeartbeat bool   `opt:"insecure_heartbeat" default:"false"`
+}

@@ -18,7 +18,6 @@ var nearest = map[string]map[string]map[string]string{
 // lacking are names in lists of what is enabled, by interface type.
 var lacking = map[string][]string{
 	"console": {"ipmitool-shellinabox"},
-	"deploy":  {"anaconda", "custom-agent", "ramdisk"},
 	"inspect": {"redfish"},
 	"storage": {"external"},
 }
@@ -33,11 +32,6 @@ func withoutLacking(enabled map[string]string) {
 		}
 	}
 }
-
-// validDeploy is the end of the text of InterfaceNotFoundInEntrypoint.
-var validDeploy = strings.NewReplacer(
-	"['anaconda', 'custom-agent', 'direct', 'fake', 'ramdisk']", "['direct', 'fake']",
-)
 
 // adapt replaces the names of interfaces in a decoded recording or setup.
 func adapt(value any) any {

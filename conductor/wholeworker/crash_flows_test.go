@@ -47,6 +47,8 @@ var crashFlows = []crashFlow{
 		info: ramdiskInfo, check: (*crashWorld).checkRamdisk},
 	{name: "deploy-custom-agent", from: "available", order: customOrder, target: "active", step: "erase_devices_metadata",
 		deploy: "custom-agent", check: (*crashWorld).checkBlank},
+	{name: "deploy-anaconda", boot: "ipxe", from: "available", order: map[string]any{"target": "active"}, target: "active",
+		deploy: "anaconda", info: installInfo, step: "install", check: (*crashWorld).checkDeployed},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 }
@@ -100,6 +102,12 @@ func (c *crashWorld) checkDeployed(m *room.Machine) error {
 // ramdiskInfo is an instance that is a ramdisk.
 func ramdiskInfo(c *crashWorld) map[string]any {
 	return map[string]any{"kernel": c.ramdisk.Kernel, "ramdisk": c.ramdisk.Initrd}
+}
+
+// installInfo is an image that an installer writes. It comes from the worker.
+func installInfo(c *crashWorld) map[string]any {
+	return map[string]any{"image_source": "file://" + c.img.raw, "image_checksum": c.img.sum, "image_type": "partition", "root_gb": 1,
+		"kernel": c.ramdisk.Kernel, "ramdisk": c.ramdisk.Initrd, "stage2": c.ramdisk.Initrd}
 }
 
 // customOrder is a deployment that a user's step makes up. It writes nothing, so that the machine ends with an empty disk.

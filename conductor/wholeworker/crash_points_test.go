@@ -94,6 +94,8 @@ var crashPoints = []crashPoint{
 
 	{"instanceOffered", "a ramdisk is deployed: what the machine boots is ready, then it is switched on", afterEffect, false},
 
+	{"installerOffered", "an installation: what the machine boots is ready, then it is switched on", afterEffect, false},
+
 	{"imageProvided", "an image is served: promise in the journal, then its URL in the row", beforeJournal, false},
 	{"imagePromised", "an image is served: promise in the journal, then its URL in the row", beforeEffect, false},
 

@@ -14,7 +14,7 @@ import (
 // kindsOptions enable the deploy interfaces that write no image by themselves.
 func kindsOptions(network *bootNetwork, w *world) options {
 	return lab.Merge(network.options(filepath.Join(w.lab.Dir, "boot"), "127.0.0.1"), options{"DEFAULT": {
-		"enabled_deploy_interfaces": "direct,ramdisk,custom-agent",
+		"enabled_deploy_interfaces": "direct,ramdisk,custom-agent,anaconda",
 		"enabled_boot_interfaces":   "fake,redfish-virtual-media,pxe,ipxe"}})
 }
 
@@ -30,6 +30,8 @@ func TestDeployKinds(t *testing.T) {
 		{name: "ramdisk/redfish-virtual-media", boot: "redfish-virtual-media", deploy: "ramdisk", mode: "uefi"},
 		{name: "ramdisk/pxe", boot: "pxe", deploy: "ramdisk", mode: "bios"},
 		{name: "ramdisk/ipxe", boot: "ipxe", deploy: "ramdisk", mode: "uefi"},
+		{name: "anaconda/pxe", boot: "pxe", deploy: "anaconda", mode: "uefi"},
+		{name: "anaconda/ipxe", boot: "ipxe", deploy: "anaconda", mode: "bios"},
 		{name: "custom-agent", boot: "redfish-virtual-media", deploy: "custom-agent", mode: "uefi"},
 	}
 	machines := w.openRoom(t, network.plug(room.Config{Seed: 1, Count: len(lives), DiskSize: 64 * mebibyte})).Machines()
@@ -95,6 +97,11 @@ func (w *world) beginKind(t *testing.T, l kindOfLife, m *room.Machine, img diskI
 		checkRefused(t, w.api.provision(ctx, node, "active"), `Missing are: \['kernel', 'ramdisk'\]`)
 		must(t, w.api.patch(ctx, node, set("/instance_info", map[string]any{"kernel": w.ramdisk.Kernel, "ramdisk": w.ramdisk.Initrd,
 			"ramdisk_kernel_arguments": "role=worker"})))
+	}
+	if l.deploy == "anaconda" {
+		must(t, w.api.patch(ctx, node, set("/instance_info", map[string]any{"image_source": url, "image_type": "partition", "root_gb": 1,
+			"image_os_hash_algo": "sha256", "image_os_hash_value": img.sum, "image_disk_format": "raw", "kernel": w.ramdisk.Kernel,
+			"ramdisk": w.ramdisk.Initrd, "stage2": w.ramdisk.Initrd})))
 	}
 	w.deployKind(ctx, t, l, m, node, l.order("active", img, url))
 	return node

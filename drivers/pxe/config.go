@@ -29,6 +29,7 @@ type Config struct {
 	LoaderFiles map[string]string
 
 	Templates TemplateConfig
+	Kickstart KickstartConfig
 
 	// Images are for nodes whose driver_info names none ([conductor]deploy_kernel and so on); ImagesByArch win over them.
 	Images       Images

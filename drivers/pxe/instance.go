@@ -110,6 +110,9 @@ func (b *Boot) serveInstance(ctx context.Context, t *drivers.Task) error {
 	if err := b.placeFirst(); err != nil {
 		return fmt.Errorf("writing what boot loaders read first: %w", err)
 	}
+	if drivers.InstanceBoot(t.Node) == drivers.BootKickstart {
+		return b.serveInstaller(ctx, t)
+	}
 	images, err := b.sources.BootImages(ctx, b.wish(t))
 	if err != nil {
 		return err

@@ -294,13 +294,19 @@ type images struct {
 	dir     string
 	fetched int
 	held    []string
+	// content is what kickstart templates contain; other files contain their names.
+	content string
 }
 
 func (i *images) Fetch(_ context.Context, _ *drivers.Task, ref image.Ref, name string) (string, error) {
 	i.fetched++
 	i.held = append(i.held, name)
 	path := filepath.Join(i.dir, strings.ReplaceAll(ref.Href, "/", "_"))
-	return path, os.WriteFile(path, []byte("bytes of "+ref.Href), 0o600)
+	content := "bytes of " + ref.Href
+	if name == templateName {
+		content = i.content
+	}
+	return path, os.WriteFile(path, []byte(content), 0o600)
 }
 
 func (i *images) Release(_ *drivers.Task, name string) error {

@@ -67,6 +67,10 @@ func (b *Boot) checkKickstart(n *store.Node) error {
 		return store.Errorf(store.MissingParameterValue,
 			"'kickstart' boot option is set on the node but no HTTP URL or HTTP root was specified")
 	}
+	if b.cfg.Kickstart.Template == "" {
+		return store.Errorf(store.MissingParameterValue,
+			"'kickstart' boot option is set on the node but no default kickstart template is specified")
+	}
 	return nil
 }
 

@@ -21,6 +21,8 @@ const (
 	BootDisk Boot = "disk"
 	// BootRamdisk is a machine whose instance is the ramdisk that it booted.
 	BootRamdisk Boot = "ramdisk"
+	// BootInstaller is a machine that installs itself.
+	BootInstaller Boot = "installer"
 	// BootFailed is a machine that has power and found nothing to boot; Snapshot.BootError says why.
 	BootFailed Boot = "no boot device"
 )

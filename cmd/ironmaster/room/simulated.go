@@ -88,8 +88,11 @@ func (m *Machine) bootMedia(ctx context.Context, plan BootPlan) error {
 	return m.bootKernel(ctx, parameters)
 }
 
-// bootKernel runs a ramdisk: an agent, or an instance that has no disk.
+// bootKernel runs a ramdisk: an agent, an installer, or an instance that has no disk.
 func (m *Machine) bootKernel(ctx context.Context, parameters map[string]string) error {
+	if kickstart := parameters["inst.ks"]; kickstart != "" {
+		return m.bootInstaller(ctx, kickstart)
+	}
 	if parameters["root"] != "/dev/ram0" || parameters["ipa-api-url"] != "" {
 		return m.bootAgent(ctx, parameters)
 	}

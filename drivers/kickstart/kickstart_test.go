@@ -1,0 +1,104 @@
+package kickstart
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+const whole = "{{ ks_options.liveimg_url }} {{ ks_options.agent_token }} {{ ks_options.heartbeat_url }} {{ ks_options.config_drive }}\n"
+
+func TestCheck(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("the host's own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, template, text string }{
+		{"the built-in one", string(Default), ""},
+		{"whole", whole, ""},
+		{"one that asks", "{% if 'insecure_heartbeat' in ks_options %}-k{% endif %}" + whole, ""},
+		{"an option that there is not", whole + "{{ ks_options.nonsense }}",
+			"The kickstart template includes a variable that is not a valid kickstart option"},
+		{"without a token", "{{ ks_options.liveimg_url }} {{ ks_options.heartbeat_url }}",
+			"Following required kickstart option variables are missing from the kickstart template: ['agent_token']."},
+		{"without anything", "text\n", "['liveimg_url', 'agent_token', 'heartbeat_url']"},
+		{"broken", "{% if %}", "unexpected"},
+		{"a file of the host", whole + "{% include '" + secret + "' %}", "a variable that is not"},
+		{"a loop without end", whole + "{% for i in range(1000000000000) %}x{% endfor %}", "a variable that is not"},
+		{"too large", strings.Repeat("x", MaxTemplate+1), "bytes"},
+	} {
+		err := Check([]byte(c.template))
+		if (err != nil) != (c.text != "") || err != nil && (store.KindOf(err) != store.InvalidKickstartTemplate ||
+			!strings.Contains(err.Error()+"unexpected", c.text) || strings.Contains(err.Error(), "the host's own")) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestRender(t *testing.T) {
+	text, err := Render(Default, Options{LiveImageURL: "http://worker/disk", AgentToken: "TOKEN", HeartbeatURL: "http://api/v1/heartbeat/n",
+		ConfigDrive: "DRIVE", Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"liveimg --url http://worker/disk\n", `"agent_token": "TOKEN", "agent_status": "start"`,
+		`"agent_status": "end"`, `"agent_status": "error"`, "}' http://api/v1/heartbeat/n\n", "\nDRIVE\n", "/usr/bin/curl --insecure -X POST"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	text, err = Render(Default, Options{LiveImageURL: "http://tree/", Tree: true})
+	if err != nil || !strings.Contains(string(text), "url --url http://tree/\n") || strings.Contains(string(text), "liveimg") ||
+		strings.Contains(string(text), "--insecure") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func TestScriptLaysTheConfigDriveDown(t *testing.T) {
+	name := "machine"
+	n := &store.Node{UUID: "11111111-2222-3333-4444-555555555555", Name: &name, InstanceInfo: store.Dict{"configdrive": store.Dict{
+		"meta_data": store.Dict{"hostname": "h"}, "user_data": "#!/bin/sh\n"}}}
+	drive, err := image.ConfigDriveContent(t.Context(), nil, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := Script(drive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\n%post\n/bin/mkdir -p '/var/lib/cloud/seed/config_drive/openstack/latest'\n",
+		"echo 'IyEvYmluL3NoCg==' | /usr/bin/base64 --decode > '/var/lib/cloud/seed/config_drive/openstack/latest/user_data'\n",
+		"/bin/chmod 600 '/var/lib/cloud/seed/config_drive/openstack/latest/meta_data.json'\n%end\n"} {
+		if !strings.Contains(script, want) {
+			t.Errorf("%q is missing in\n%s", want, script)
+		}
+	}
+	if script, err := Script(nil); err != nil || script != "" {
+		t.Errorf("without a config drive: %q, %v", script, err)
+	}
+	if _, err := Script([]byte(strings.Repeat("secret", 20000))); store.KindOf(err) != store.InstanceDeployFailure ||
+		strings.Contains(err.Error(), "secret") {
+		t.Errorf("a config drive that is none: %v", err)
+	}
+}
+
+// FuzzScript feeds what users call a config drive: whatever it is, it is read in bounds or refused.
+func FuzzScript(f *testing.F) {
+	drive, err := image.ConfigDriveContent(f.Context(), nil, &store.Node{UUID: "11111111-2222-3333-4444-555555555555",
+		InstanceInfo: store.Dict{"configdrive": store.Dict{"meta_data": store.Dict{"hostname": "h"}}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(drive)
+	f.Add(make([]byte, 40000))
+	f.Fuzz(func(t *testing.T, drive []byte) {
+		if script, err := Script(drive); err == nil && strings.Contains(script, "\n%end\n%end") {
+			t.Errorf("got %q", script)
+		}
+	})
+}
