@@ -32,6 +32,8 @@ type Parts struct {
 	Notifier Notifier
 	Hardware *catalog.Enabled
 	Images   Images
+	// Media serves what users put into virtual drives; nil where no request for that can come.
+	Media Media
 	// Compute is nil when nobody wants to know of power states.
 	Compute Compute
 	Codec   Codec
@@ -55,6 +57,7 @@ type Conductor struct {
 	notifier  Notifier
 	hardware  *catalog.Enabled
 	images    Images
+	media     Media
 	compute   Compute
 	codec     Codec
 	log       zerolog.Logger
@@ -103,7 +106,7 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, compute: p.Compute, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
+		images: p.Images, media: p.Media, compute: p.Compute, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
 		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),

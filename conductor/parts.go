@@ -75,6 +75,15 @@ type Codec interface {
 	EncodeAllocation(a *store.Allocation) *objects.Object
 }
 
+// Media makes images that users attach readable for BMCs.
+type Media interface {
+	// Publish fetches an image and returns the URL at which the node's BMC reads it, until it is withdrawn. name ends the URL; an
+	// image that was published for the node under it is withdrawn before.
+	Publish(ctx context.Context, node, name, href string) (url string, err error)
+	// Withdraw takes images back. One that is not published is no error.
+	Withdraw(node string, names ...string) error
+}
+
 // Images decides what kind of image a node is to get.
 type Images interface {
 	// IsGlance tells whether a reference names an image in Glance.

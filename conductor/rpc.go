@@ -132,6 +132,10 @@ func rpcMethods() map[string]rpcMethod {
 		"get_indicator_state":        reading(method((*Conductor).getIndicatorState)),
 		"set_indicator_state":        method((*Conductor).setIndicatorState),
 
+		"attach_virtual_media": since(messaging.V2024_1, method((*Conductor).attachVirtualMedia)),
+		"detach_virtual_media": since(messaging.V2024_1, method((*Conductor).detachVirtualMedia)),
+		"get_virtual_media":    since(messaging.V2024_2, reading(method((*Conductor).getVirtualMedia))),
+
 		"set_console_mode":        method((*Conductor).setConsoleMode),
 		"get_console_information": reading(method((*Conductor).getConsoleInformation)),
 
@@ -159,8 +163,7 @@ func rpcMethods() map[string]rpcMethod {
 
 // laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
 var laterMethods = map[string]string{
-	"continue_inspection":  "inspect",
-	"attach_virtual_media": "virtual media", "detach_virtual_media": "virtual media", "get_virtual_media": "virtual media",
+	"continue_inspection": "inspect",
 }
 
 // dispatch runs one request and returns what its caller is answered.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -33,6 +34,7 @@ type hardware struct {
 	redfish *redfish.Client
 	ipmi    *ipmi.Client
 	neutron *neutron.Client
+	media   *image.Media
 	netboot *networkBoot // nil when none of its interfaces is enabled
 	log     zerolog.Logger
 }
@@ -46,7 +48,12 @@ func openHardware(ctx context.Context, s *config.Settings, release messaging.Rel
 	if err != nil {
 		return nil, fmt.Errorf("opening the image service: %w", err)
 	}
-	h := &hardware{depot: depot, boot: boot, redfish: redfish.New(redfishConfig(s, release), log),
+	media, err := image.OpenMedia(filepath.Join(s.Deploy.ISOMasterPath, "ironmaster-attached"), depot.Service, depot.Server, log)
+	if err != nil {
+		_ = depot.Close(ctx)
+		return nil, err
+	}
+	h := &hardware{depot: depot, boot: boot, media: media, redfish: redfish.New(redfishConfig(s, release), log),
 		ipmi: ipmi.New(ipmiConfig(s, release), log), log: log}
 	if err := h.enable(ctx, s, release, db); err != nil {
 		h.close()

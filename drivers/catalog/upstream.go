@@ -23,7 +23,8 @@ var hardwareClasses = map[string]string{
 
 // classes are upstream's for the interfaces of this build, below ironic.drivers.modules.
 var classes = map[drivers.InterfaceType]map[string]string{
-	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "ilo": "ilo.bios.IloBIOS", "no-bios": "noop.NoBIOS", "redfish": "redfish.bios.RedfishBIOS"},
+	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "ilo": "ilo.bios.IloBIOS", "no-bios": "noop.NoBIOS", "redfish": "redfish.bios.RedfishBIOS",
+		"idrac-redfish": "drac.bios.DracRedfishBIOS"},
 	drivers.TypeBoot: {"fake": "fake.FakeBoot", "ilo-uefi-https": "ilo.boot.IloUefiHttpsBoot",
 		"ilo-pxe": "ilo.boot.IloPXEBoot", "ilo-ipxe": "ilo.boot.IloiPXEBoot", "irmc-pxe": "irmc.boot.IRMCPXEBoot",
 		"idrac-redfish-virtual-media": "drac.boot.DracRedfishVirtualMediaBoot", "irmc-virtual-media": "irmc.boot.IRMCVirtualMediaBoot",
@@ -47,7 +48,8 @@ var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypeRAID:    {"agent": "agent.AgentRAID", "fake": "fake.FakeRAID", "no-raid": "noop.NoRAID", "redfish": "redfish.raid.RedfishRAID"},
 	drivers.TypeRescue:  {"agent": "agent.AgentRescue", "fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
 	drivers.TypeStorage: {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
-	drivers.TypeVendor:  {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor", "redfish": "redfish.vendor.RedfishVendorPassthru"},
+	drivers.TypeVendor: {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor", "redfish": "redfish.vendor.RedfishVendorPassthru",
+		"idrac-redfish": "drac.vendor_passthru.DracRedfishVendorPassthru"},
 }
 
 func pythonClass(hardware string) string { return hardwareClasses[hardware] }

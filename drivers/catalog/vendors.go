@@ -51,10 +51,14 @@ func extended(base, own map[drivers.InterfaceType][]string) map[drivers.Interfac
 // idracType is Dell's, which 29.0 made one of redfish's kind. WSMAN, which 21.4 prefers, is not in the build.
 func idracType(newer bool) map[drivers.InterfaceType][]string {
 	boot, power := []string{"ipxe", "pxe"}, []string{"idrac-redfish"}
+	bios, vendor := []string{"idrac-redfish"}, []string{"idrac-redfish"}
 	if newer {
 		boot, power = append(boot, "http-ipxe", "http"), append(power, "redfish")
+		bios, vendor = append(bios, "redfish"), append(vendor, "redfish")
 	}
 	return map[drivers.InterfaceType][]string{
+		drivers.TypeBIOS:       append(bios, "no-bios"),
+		drivers.TypeVendor:     append(vendor, "no-vendor"),
 		drivers.TypeBoot:       append(boot, "idrac-redfish-virtual-media"),
 		drivers.TypeManagement: {"idrac-redfish"},
 		drivers.TypePower:      power,

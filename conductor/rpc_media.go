@@ -1,0 +1,171 @@
+package conductor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+type attachMediaArgs struct {
+	NodeID     string `json:"node_id"`
+	DeviceType string `json:"device_type"`
+	ImageURL   string `json:"image_url"`
+	// Source is http for a BMC that reads the image from where it is, local for one that reads it from this worker.
+	Source string `json:"image_download_source,omitempty"`
+}
+
+// attachVirtualMedia puts an image into a virtual drive of a node, in the background. Cut short it is done again, which does no harm.
+func (c *Conductor) attachVirtualMedia(ctx context.Context, rq oslo.Context, a attachMediaArgs) (any, error) {
+	return nil, c.changeMedia(ctx, rq, a.NodeID, "attaching virtual media", func(ctx context.Context, t *task) {
+		t.attachMedia(ctx, a)
+	})
+}
+
+type detachMediaArgs struct {
+	NodeID      string    `json:"node_id"`
+	DeviceTypes *[]string `json:"device_types,omitempty"`
+}
+
+// detachVirtualMedia empties virtual drives of a node, in the background.
+func (c *Conductor) detachVirtualMedia(ctx context.Context, rq oslo.Context, a detachMediaArgs) (any, error) {
+	return nil, c.changeMedia(ctx, rq, a.NodeID, "detaching virtual media", func(ctx context.Context, t *task) {
+		t.detachMedia(ctx, a.DeviceTypes)
+	})
+}
+
+func (c *Conductor) changeMedia(ctx context.Context, rq oslo.Context, node, purpose string, work func(context.Context, *task)) error {
+	return c.withNode(ctx, rq, node, lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		if strings.HasPrefix(purpose, "attaching") && c.cfg.Release >= messaging.V2025_2 && t.Node.Maintenance &&
+			t.Node.Fault == store.FaultPower {
+			return store.Errorf(store.TemporaryFailure, "Unable to attach virtual media for node %s due to power failure state", t.Node.UUID)
+		}
+		t.Node.LastError = ""
+		if err := t.save(ctx); err != nil {
+			return err
+		}
+		t.holdsCall = true
+		t.after(work, t.noWorker)
+		return nil
+	})
+}
+
+// mediaName is what an attached image is called on the image server.
+func mediaName(node, device string) string {
+	kind := "img"
+	if device == drivers.MediaCDROM {
+		kind = "iso"
+	}
+	return fmt.Sprintf("%s-%s.%s", strings.ToLower(device), node, kind)
+}
+
+func (t *task) attachMedia(ctx context.Context, a attachMediaArgs) {
+	err := t.tryAttach(ctx, a)
+	if err == nil {
+		t.Log.Info().Str("device", a.DeviceType).Msg("Virtual media attached")
+		return
+	}
+	t.mediaFailed(ctx, err, fmt.Sprintf("Could not attach device %s to node %s: %s", a.DeviceType, t.Node.UUID, err))
+}
+
+func (t *task) tryAttach(ctx context.Context, a attachMediaArgs) error {
+	if !slices.Contains(drivers.MediaDevices, a.DeviceType) {
+		return store.Errorf(store.InvalidParameterValue, "device_type %q is none of %s", a.DeviceType, strings.Join(drivers.MediaDevices, ", "))
+	}
+	drives, ok := t.Hardware.Management.(drivers.MediaDrives)
+	if !ok {
+		return drivers.Unsupported(t.Task, "attach_virtual_media")
+	}
+	url, remote := a.ImageURL, strings.HasPrefix(a.ImageURL, "http://") || strings.HasPrefix(a.ImageURL, "https://")
+	if a.Source == "" || a.Source == "local" || !remote {
+		var err error
+		if url, err = t.c.media.Publish(ctx, t.Node.UUID, mediaName(t.Node.UUID, a.DeviceType), a.ImageURL); err != nil {
+			return err
+		}
+	}
+	return drives.AttachMedia(ctx, t.Task, a.DeviceType, url)
+}
+
+func (t *task) detachMedia(ctx context.Context, devices *[]string) {
+	if err := t.tryDetach(ctx, devices); err != nil {
+		shown := "None"
+		if devices != nil {
+			all := make([]any, len(*devices))
+			for i, device := range *devices {
+				all[i] = device
+			}
+			shown = store.PythonRepr(all)
+		}
+		t.mediaFailed(ctx, err, fmt.Sprintf("Could not detach device(s) %s from node %s: %s", shown, t.Node.UUID, err))
+		return
+	}
+	t.Log.Info().Msg("Virtual media detached")
+}
+
+// tryDetach takes back the images once no drive shows them any more.
+func (t *task) tryDetach(ctx context.Context, devices *[]string) error {
+	drives, ok := t.Hardware.Management.(drivers.MediaDrives)
+	if !ok {
+		return drivers.Unsupported(t.Task, "detach_virtual_media")
+	}
+	withdrawn, emptied := drivers.MediaDevices, []string{""}
+	if devices != nil {
+		withdrawn, emptied = *devices, *devices
+	}
+	for _, device := range emptied {
+		if err := drives.DetachMedia(ctx, t.Task, device); err != nil {
+			return err
+		}
+	}
+	var names []string
+	for _, device := range withdrawn {
+		names = append(names, mediaName(t.Node.UUID, device))
+	}
+	return t.c.media.Withdraw(t.Node.UUID, names...)
+}
+
+// mediaFailed tells users of a failure in last_error.
+func (t *task) mediaFailed(ctx context.Context, err error, text string) {
+	if lost(err) || t.cutShort(ctx, text) {
+		return
+	}
+	t.Log.Error().Str("error", text).Msg("Changing virtual media failed")
+	t.record(ctx, historyUnknown, text)
+	_ = t.saveOrLose(ctx)
+}
+
+// getVirtualMedia lists a node's virtual drives.
+func (c *Conductor) getVirtualMedia(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
+	answer := []any{}
+	list := func(ctx context.Context, t *task) error {
+		drives, ok := t.Hardware.Management.(drivers.MediaDrives)
+		if !ok {
+			return drivers.Unsupported(t.Task, "get_virtual_media")
+		}
+		all, err := drives.VirtualMedia(ctx, t.Task)
+		for _, d := range all {
+			answer = append(answer, map[string]any{"media_types": d.Types, "inserted": d.Inserted, "image": d.Image})
+		}
+		return err
+	}
+	const purpose = "get virtual media devices"
+	if c.cfg.Release < messaging.V2026_1 {
+		err := c.managing(ctx, rq, a.NodeID, purpose, list)
+		return answer, err
+	}
+	err := c.readNode(ctx, rq, a.NodeID, purpose, func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		return list(ctx, t)
+	})
+	return answer, err
+}
