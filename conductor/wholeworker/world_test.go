@@ -66,6 +66,7 @@ type setup struct {
 	// transport is oslo (also when empty) or json-rpc, which runs without a broker.
 	transport string
 	glance    bool
+	neutron   bool
 	// keystone has ironic-api show a token to the conductor.
 	keystone bool
 	// extra goes to ironic-api and the conductor, own to the conductor alone.
@@ -86,7 +87,7 @@ func start(t *testing.T, s setup) *world {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	w := &world{wares: filepath.Join(dir, "wares"), host: hostname}
 	w.lab = lab.ForTest(t, lab.Options{Dir: filepath.Join(dir, "lab"), Database: s.database, Transport: s.transport,
-		Glance: s.glance, Keystone: s.keystone, Extra: lab.Merge(quick(dir), s.extra)})
+		Glance: s.glance, Neutron: s.neutron, Keystone: s.keystone, Extra: lab.Merge(quick(dir), s.extra)})
 	w.api = newAPI(w.lab.IronicURL)
 	t.Cleanup(w.api.client.CloseIdleConnections)
 	w.ramdisk, err = lab.MakeRamdisk(t.Context(), w.wares)

@@ -1,5 +1,5 @@
 // Package lab starts the real services around an ironic conductor on one machine, for tests and for the demo: RabbitMQ,
-// MariaDB or PostgreSQL, Debian's unmodified ironic-api (and, when asked, its Python ironic-conductor) and Glance.
+// MariaDB or PostgreSQL, Debian's unmodified ironic-api (and, when asked, its Python ironic-conductor), Glance, Keystone and Neutron.
 //
 // Everything listens on loopback only, on ports that this package reserves, keeps its data below one folder, and runs in
 // a process group of its own. Several labs run side by side, and beside whatever the machine runs already. Services are

@@ -149,6 +149,9 @@ func (l *Lab) baseConf() ini {
 	if l.GlanceURL != "" {
 		conf["glance"] = none(l.GlanceURL)
 	}
+	if l.NeutronURL != "" {
+		conf = conf.with(l.neutronLogin())
+	}
 	if l.options.Conductor == "python" {
 		// Upstream's manual-management has no other boot interfaces than ipxe and pxe, and these make their folders
 		// when they are loaded.

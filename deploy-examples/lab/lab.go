@@ -29,6 +29,8 @@ type Options struct {
 	// host name of a conductor has to be the address that it listens on, such as 127.0.0.2.
 	Transport string
 	Glance    bool
+	// Neutron enables the network interfaces flat and neutron.
+	Neutron bool
 	// Keystone has ironic-api log in to Keystone when it sends requests by JSON-RPC.
 	Keystone bool
 	// Address is where ironic-api and the conductors' image servers listen, for machines that are not on loopback;
@@ -53,6 +55,7 @@ type Lab struct {
 	API      *Service
 	Glance   *Service
 	Keystone *Service
+	Neutron  *Service
 	// Conductor is Debian's ironic-conductor, when the options ask for it.
 	Conductor *Service
 
@@ -62,8 +65,8 @@ type Lab struct {
 	RPCPort int
 	// IronicURL and GlanceURL are where the services answer, without authentication and without a final slash.
 	IronicURL, GlanceURL string
-	// KeystoneURL is where Keystone answers, without a version.
-	KeystoneURL string
+	// KeystoneURL and NeutronURL are where Keystone and Neutron answer, without a version.
+	KeystoneURL, NeutronURL string
 	// ConfFile is an ironic.conf for one conductor, whose host name is Host. APIConfFile is the one that ironic-api uses.
 	ConfFile, APIConfFile string
 
@@ -75,6 +78,7 @@ type Lab struct {
 	ports        ports
 	glancePort   int
 	keystonePort int
+	neutronPort  int
 
 	mu       sync.Mutex
 	services []*Service
@@ -157,6 +161,11 @@ func (l *Lab) StartAll() error {
 			return err
 		}
 	}
+	if l.options.Neutron {
+		if err := l.prepareNeutron(); err != nil {
+			return err
+		}
+	}
 	if err := l.prepareIronic(); err != nil {
 		return err
 	}
@@ -173,6 +182,9 @@ func (l *Lab) StartAll() error {
 	}
 	if l.options.Keystone {
 		all.Go(l.launchKeystone)
+	}
+	if l.options.Neutron {
+		all.Go(l.launchNeutron)
 	}
 	if err := all.Wait(); err != nil {
 		return err
