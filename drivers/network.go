@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -49,6 +50,20 @@ type Network interface {
 	// NetworkData is what a machine that boots without DHCP is told of its networks, in the layout of Nova's
 	// network_data.json.
 	NetworkData(ctx context.Context, t *Task) (store.Dict, error)
+}
+
+// ConnectedMAC is the MAC address of the first of the node's ports that is connected, "" when none is.
+func ConnectedMAC(ctx context.Context, t *Task) (string, error) {
+	ports, err := t.Worker.Ports(ctx, t)
+	if err != nil {
+		return "", fmt.Errorf("reading the node's ports: %w", err)
+	}
+	for _, p := range ports {
+		if t.Hardware.Network.CurrentVIF(p.InternalInfo) != "" {
+			return p.Address, nil
+		}
+	}
+	return "", nil
 }
 
 // VIF is a virtual interface that is to be attached: in practice a Neutron port.

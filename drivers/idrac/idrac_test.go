@@ -10,6 +10,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/idrac"
+	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
@@ -51,7 +52,7 @@ func deployment(t *testing.T, tr *redfishtest.Tree) *drivers.Task {
 			"redfish_verify_ca": false, "deploy_kernel": "kernel", "deploy_ramdisk": "ramdisk", "bootloader": "esp"},
 		Properties: store.Dict{"vendor": "Dell Inc.", "capabilities": "boot_mode:uefi"}, InstanceInfo: store.Dict{},
 		DriverInternalInfo: store.Dict{}}
-	return &drivers.Task{Node: node, Worker: redfishtest.NewWorker(), Log: zerolog.Nop(), Hardware: &drivers.Hardware{
+	return &drivers.Task{Node: node, Worker: redfishtest.NewWorker(), Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(),
 		Power: redfish.NewPower(client), Management: idrac.NewManagement(client, cfg),
 		Boot: idrac.NewVirtualMedia(client, cfg, redfish.VirtualMediaConfig{DefaultBootMode: "uefi"}, redfishtest.ISOs(t),
 			redfishtest.Publisher("http://192.0.2.1:8182")),

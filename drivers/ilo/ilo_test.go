@@ -14,6 +14,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -71,7 +72,7 @@ func task(t *testing.T, tr *redfishtest.Tree, cfg ilo.Config) (*drivers.Task, *r
 	node := &store.Node{UUID: "node-1", Driver: "ilo5", DriverInfo: store.Dict{"ilo_address": at.Hostname(), "client_port": at.Port(),
 		"ilo_username": redfishtest.User, "ilo_password": redfishtest.Password, "ilo_verify_ca": false},
 		Properties: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}
-	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{
+	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(),
 		Power: ilo.NewPower(client, cfg), Management: ilo.NewManagement5(client, cfg)}}, w
 }
 

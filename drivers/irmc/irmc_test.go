@@ -13,6 +13,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
+	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
@@ -35,7 +36,7 @@ func deployment(t *testing.T, tr *redfishtest.Tree) *drivers.Task {
 		DriverInfo: store.Dict{"irmc_address": at.Host, "irmc_username": redfishtest.User, "irmc_password": redfishtest.Password,
 			"irmc_verify_ca": false, "deploy_kernel": "kernel", "deploy_ramdisk": "ramdisk", "bootloader": "esp"},
 		Properties: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}
-	return &drivers.Task{Node: node, Worker: redfishtest.NewWorker(), Log: zerolog.Nop(), Hardware: &drivers.Hardware{
+	return &drivers.Task{Node: node, Worker: redfishtest.NewWorker(), Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(),
 		Power: irmc.NewPower(client, config()), Management: irmc.NewManagement(client, config()),
 		Boot: irmc.NewVirtualMedia(client, config(), redfish.VirtualMediaConfig{DefaultBootMode: "uefi"}, redfishtest.ISOs(t),
 			redfishtest.Publisher("http://192.0.2.1:8182")),

@@ -113,15 +113,8 @@ func (b *base) session(ctx context.Context, t *drivers.Task) (*Session, error) {
 
 // booting are the ports by which a ramdisk is reached.
 func (b *base) booting(t *drivers.Task, w wiring) (ports []*store.Port, all bool) {
-	all = b.cfg.AddAllPorts || b.cfg.AllPortsUnlessPXE && !bootsFromNetwork(t.Node)
+	all = b.cfg.AddAllPorts || b.cfg.AllPortsUnlessPXE && !drivers.Can(t.Hardware.Boot, drivers.CanBootPXE)
 	return slices.DeleteFunc(slices.Clone(w.ports), func(p *store.Port) bool { return !all && !pxeEnabled(p) }), all
-}
-
-// networkBoots are the boot interfaces of ironic that can boot by PXE.
-var networkBoots = []string{"fake", "http", "http-ipxe", "ilo-ipxe", "ilo-pxe", "ipxe", "irmc-pxe", "pxe"}
-
-func bootsFromNetwork(n *store.Node) bool {
-	return slices.Contains(networkBoots, cmp.Or(n.InstanceInfo.String("boot_interface"), n.BootInterface))
 }
 
 func pxeEnabled(p *store.Port) bool { return p.PXEEnabled == nil || *p.PXEEnabled }

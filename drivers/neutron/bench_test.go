@@ -10,6 +10,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/neutron/neutrontest"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/keystone"
 )
@@ -38,8 +39,8 @@ func newBench(t testing.TB, ports ...*store.Port) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.client.Close)
-	b.task = &drivers.Task{Worker: b, Log: zerolog.Nop(), Node: &store.Node{UUID: "node", Driver: "redfish", NetworkInterface: "neutron",
-		BootInterface: "ipxe", ProvisionState: store.Available}}
+	b.task = &drivers.Task{Worker: b, Hardware: &drivers.Hardware{Boot: &redfish.VirtualMedia{}}, Log: zerolog.Nop(), Node: &store.Node{UUID: "node", Driver: "redfish", NetworkInterface: "neutron",
+		ProvisionState: store.Available}}
 	return b
 }
 
@@ -128,15 +129,4 @@ func refused(t *testing.T, err error, kind store.Kind, text string) {
 	if store.KindOf(err) != kind || !strings.Contains(err.Error(), text) {
 		t.Errorf("got %s %v, want %s %s", store.KindOf(err), err, kind, text)
 	}
-}
-
-// changes are the requests that were not only reading.
-func (b *bench) changes() []string {
-	var all []string
-	for _, asked := range b.Asked() {
-		if !strings.HasPrefix(asked, "GET ") {
-			all = append(all, asked)
-		}
-	}
-	return all
 }

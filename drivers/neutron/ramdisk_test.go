@@ -143,7 +143,7 @@ func TestWhatARamdisksPortHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.port)
 			b.Add("security-groups", neutrontest.Object{"id": "sg"})
-			b.task.Node.InstanceUUID, b.task.Node.BootInterface = "instance", "redfish-virtual-media"
+			b.task.Node.InstanceUUID = "instance"
 			cfg := config()
 			if c.config != nil {
 				c.config(&cfg)
@@ -151,7 +151,7 @@ func TestWhatARamdisksPortHolds(t *testing.T) {
 			if err := b.separate(cfg).AddCleaningNetwork(t.Context(), b.task); err != nil {
 				t.Fatal(err)
 			}
-			if asked := strings.Join(b.changes(), "\n"); !strings.Contains(asked, c.want) {
+			if asked := strings.Join(b.Changes(), "\n"); !strings.Contains(asked, c.want) {
 				t.Errorf("asked\n%s\nwithout %s", asked, c.want)
 			}
 		})
@@ -173,7 +173,7 @@ func TestStatefulDHCPv6ReservesAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"fixed_ips":[{"ip_address":"fd00::7","subnet_id":"six"},{"subnet_id":"six"},{"subnet_id":"six"}]}`
-	if asked := b.changes(); !strings.HasSuffix(asked[len(asked)-1], want) {
+	if asked := b.Changes(); !strings.HasSuffix(asked[len(asked)-1], want) {
 		t.Errorf("asked %s, want %s", asked[len(asked)-1], want)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
@@ -250,7 +251,10 @@ type worker struct {
 	saved   int
 	power   []string
 	journal map[string][]byte
+	ports   []*store.Port
 }
+
+func (w *worker) Ports(context.Context, *drivers.Task) ([]*store.Port, error) { return w.ports, nil }
 
 func (w *worker) Save(context.Context, *drivers.Task) error { w.saved++; return nil }
 
@@ -302,6 +306,6 @@ func task(client *redfish.Client, address string) (*drivers.Task, *worker) {
 	node := &store.Node{UUID: "node-1", Driver: "redfish", DriverInfo: store.Dict{"redfish_address": address,
 		"redfish_username": user, "redfish_password": password}, Properties: store.Dict{}, InstanceInfo: store.Dict{},
 		DriverInternalInfo: store.Dict{}}
-	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{
+	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(),
 		Power: redfish.NewPower(client), Management: redfish.NewManagement(client, "uefi")}}, w
 }

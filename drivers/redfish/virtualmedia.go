@@ -223,12 +223,36 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 	if err := v.machine.Ready(ctx, t); err != nil {
 		return err
 	}
-	url, err := v.provide(ctx, t, media, isoPromise{Parameters: v.parameters(t, params), Publisher: uuid.NewString()})
+	promise, err := v.promise(ctx, t, params)
+	if err != nil {
+		return err
+	}
+	url, err := v.provide(ctx, t, media, promise)
 	if err != nil {
 		return err
 	}
 	// gofail: var isoPromised struct{}
 	return v.machine.Load(ctx, t, url, false)
+}
+
+// promise is what goes onto an ISO that is built for the node. params are the caller's own.
+func (v *VirtualMedia) promise(ctx context.Context, t *drivers.Task, params map[string]string) (isoPromise, error) {
+	mac, err := drivers.ConnectedMAC(ctx, t)
+	if err != nil {
+		return isoPromise{}, err
+	}
+	if mac != "" {
+		params["BOOTIF"] = mac
+	}
+	p := isoPromise{Parameters: v.parameters(t, params), Publisher: uuid.NewString()}
+	network, err := t.Hardware.Network.NetworkData(ctx, t)
+	if err != nil || len(network) == 0 {
+		return p, err
+	}
+	if p.Network, err = store.AppendJSON(nil, map[string]any(network)); err != nil {
+		return p, fmt.Errorf("encoding the network data: %w", err)
+	}
+	return p, nil
 }
 
 // ramdiskStates are those in which a node is on its way to a ramdisk. In every other, such as a takeover of a running node,
@@ -354,6 +378,8 @@ type isoPromise struct {
 	Secret     string `json:"secret"`
 	Parameters string `json:"parameters"`
 	Publisher  string `json:"publisher"`
+	// Network is the node's network_data.json, to the byte: the machine may be in the middle of reading.
+	Network []byte `json:"network,omitempty"`
 	// Instance tells that the ISO is an instance's and no ramdisk's, Drive is the secret part of the URL of its config drive.
 	Instance bool   `json:"instance,omitempty"`
 	Drive    string `json:"drive,omitempty"`
@@ -387,12 +413,7 @@ func (v *VirtualMedia) build(ctx context.Context, t *drivers.Task, media bootMed
 		return nil, err
 	}
 	request := bootiso.Request{Kernel: media.kernel, Ramdisk: media.ramdisk, Bootloader: media.bootloader, Mode: mode,
-		Parameters: p.Parameters, Publisher: p.Publisher}
-	if len(t.Node.NetworkData) > 0 {
-		if request.NetworkData, err = store.AppendJSON(nil, map[string]any(t.Node.NetworkData)); err != nil {
-			return nil, fmt.Errorf("encoding network_data: %w", err)
-		}
-	}
+		Parameters: p.Parameters, Publisher: p.Publisher, NetworkData: p.Network}
 	t.Worker.Report(t, drivers.Progress{Doing: "building the boot ISO"})
 	return v.isos.Build(ctx, request)
 }

@@ -30,10 +30,18 @@ type Server struct {
 
 // New starts an empty Neutron that ends with the test.
 func New(t testing.TB) *Server {
-	s := &Server{objects: map[string]map[string]Object{}}
+	s := &Server{}
+	s.Reset()
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// Reset empties it.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects, s.asked, s.made, s.refuse = map[string]map[string]Object{}, nil, 0, nil
 }
 
 // Add puts an object into a collection, with its attribute id.
@@ -68,13 +76,11 @@ func (s *Server) Ports() []Object {
 	return all
 }
 
-// Asked returns the requests so far, as "PUT /ports/x {body}", and forgets them.
-func (s *Server) Asked() []string {
+// Changes returns the requests so far that were more than questions, as "PUT /ports/x {body}".
+func (s *Server) Changes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := s.asked
-	s.asked = nil
-	return asked
+	return slices.DeleteFunc(slices.Clone(s.asked), func(asked string) bool { return strings.HasPrefix(asked, "GET ") })
 }
 
 // Refuse has requests answered with an HTTP code where f returns one. A negative code carries the request out and then breaks
@@ -95,6 +101,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path := strings.TrimPrefix(r.URL.Path, "/v2.0")
+	if strings.Trim(path, "/") == "" {
+		// Where OpenStack's SDK looks which versions there are.
+		write(w, http.StatusOK, Object{"versions": []any{Object{"id": "v2.0", "status": "CURRENT",
+			"links": []any{Object{"rel": "self", "href": s.URL + "/v2.0/"}}}}})
+		return
+	}
 	var document map[string]Object
 	_ = json.NewDecoder(r.Body).Decode(&document)
 	collection, id, _ := strings.Cut(strings.Trim(path, "/"), "/")
