@@ -29,11 +29,13 @@ type Config struct {
 	CleanStepPriorityOverride  map[string]int
 	VerifyStepPriorityOverride map[string]int
 	FastTrack                  bool
-	RequireAgentTLS            bool
-	CertificatesPath           string
-	HashPartitionExponent      int
-	HashRingAlgorithm          string
-	HashRingResetInterval      time.Duration
+	// StoreInventory keeps what inspections find in the database.
+	StoreInventory        bool
+	RequireAgentTLS       bool
+	CertificatesPath      string
+	HashPartitionExponent int
+	HashRingAlgorithm     string
+	HashRingResetInterval time.Duration
 	// NotificationLevel is debug, info, warning, error or critical; "" sends no versioned notifications.
 	NotificationLevel string
 	// NotificationDrivers are messagingv2, messaging, log and noop; without one nothing is sent.

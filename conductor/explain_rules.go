@@ -148,6 +148,12 @@ const silent = 5 * time.Minute
 
 // agentRules are about a node that waits for its agent.
 var agentRules = []rule{
+	{"ramdisk inspects", func(s *situation) bool { return s.node.ProvisionState == store.InspectWait && !s.held() },
+		func(s *situation) Reason {
+			return Reason{"", "its ramdisk to tell what it found", fmt.Sprintf("the machine was told to boot its ramdisk, and nothing was "+
+				"heard of it for %s", Span(s.sinceTurn())), "look at the machine's console: whether it boots the ramdisk, gets an address, and " +
+				"reaches ironic-api; openstack baremetal node abort " + s.node.UUID + " ends the inspection" + s.deadline()}
+		}},
 	{"agent refused", func(s *situation) bool {
 		m := s.newest(momentHeartbeat)
 		return s.waits() && m != nil && m.Failed && m.Text == "refused"

@@ -147,7 +147,7 @@ func (s *situation) sinceTurn() time.Duration {
 
 // deadline tells when the wait ends by itself.
 func (s *situation) deadline() string {
-	limit := s.cfg.DeployCallbackTimeout
+	limit, since := s.cfg.DeployCallbackTimeout, s.node.ProvisionUpdatedAt
 	switch s.node.ProvisionState {
 	case store.CleanWait:
 		limit = s.cfg.CleanCallbackTimeout
@@ -155,11 +155,13 @@ func (s *situation) deadline() string {
 		limit = s.cfg.RescueCallbackTimeout
 	case store.ServiceWait:
 		limit = s.cfg.ServiceCallbackTimeout
+	case store.InspectWait:
+		limit, since = s.cfg.InspectWaitTimeout, s.node.InspectionStartedAt
 	}
-	if limit <= 0 || s.node.ProvisionUpdatedAt.IsZero() {
+	if limit <= 0 || since.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("; the node is failed in %s if nothing is heard", Span(limit-s.now.Sub(s.node.ProvisionUpdatedAt)))
+	return fmt.Sprintf("; the node is failed in %s if nothing is heard", Span(limit-s.now.Sub(since)))
 }
 
 // ago is a time in the past as people say it.

@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -31,9 +32,11 @@ func (c *Conductor) inspectHardware(ctx context.Context, rq oslo.Context, a node
 // node is in "inspecting".
 func (t *task) inspect(ctx context.Context) {
 	t.reportFlow(ctx, flowInspect, flowStart, "")
+	t.note(store.Dict{markFound: nil})
 	// An agent that runs already is not used: inspection boots its own.
 	wipeAgent(t.Node)
 	outcome, err := t.Hardware.Inspect.InspectHardware(ctx, t.Task)
+	// gofail: var inspectDone struct{}
 	if err != nil {
 		t.inspectionFailed(ctx, err)
 		return
@@ -59,7 +62,12 @@ func (t *task) inspectionFailed(ctx context.Context, err error) {
 	if store.KindOf(err) == "" {
 		text = "Unexpected exception: " + text
 	}
-	t.Log.Error().Err(err).Msg("Inspection failed")
+	t.endInspection(ctx, text)
+}
+
+// endInspection moves a node to "inspect failed".
+func (t *task) endInspection(ctx context.Context, text string) {
+	t.Log.Error().Str("error", text).Msg("Inspection failed")
 	t.leaveInspection(ctx, text)
 	t.failEvent(ctx, "")
 	t.reportFlow(ctx, flowInspect, flowError, text)
@@ -75,7 +83,7 @@ func (t *task) leaveInspection(ctx context.Context, text string) {
 	if store.KindOf(err) == store.UnsupportedDriverExtension {
 		err = t.Hardware.Boot.CleanUpRamdisk(ctx, t.Task)
 	}
-	if err != nil {
+	if err = errors.Join(err, t.Hardware.Network.RemoveInspectionNetwork(ctx, t.Task)); err != nil {
 		t.Log.Error().Err(err).Msg("Cleaning up after a failed inspection failed")
 	}
 	wipeAgent(t.Node)

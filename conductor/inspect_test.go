@@ -37,6 +37,13 @@ func (i *scriptInspect) AbortInspection(ctx context.Context, t *drivers.Task) er
 	return i.Inspect.AbortInspection(ctx, t)
 }
 
+func (i *scriptInspect) ContinueInspection(ctx context.Context, t *drivers.Task, inventory, pluginData store.Dict) error {
+	if f := i.s.called("inspect.findings").findings; f != nil {
+		return f(inventory, pluginData)
+	}
+	return i.Inspect.ContinueInspection(ctx, t, inventory, pluginData)
+}
+
 func awaitsRamdisk(*drivers.Task) (drivers.Outcome, error) { return drivers.Waiting, nil }
 
 func ends(err error) func(*drivers.Task) (drivers.Outcome, error) {

@@ -34,7 +34,7 @@ var resumable = []string{store.Deploying, store.Cleaning, store.Deleting, store.
 	store.Rescuing, store.Unrescuing, store.Inspecting, store.Servicing}
 
 // awaiting are the states in which the node's agent is at work, or a machine boots.
-var awaiting = []string{store.DeployWait, store.CleanWait, store.RescueWait, store.ServiceWait}
+var awaiting = []string{store.DeployWait, store.CleanWait, store.RescueWait, store.ServiceWait, store.InspectWait}
 
 // resumes tells that takeOverFlows goes on with a node's flow.
 func resumes(n *store.Node) bool {
@@ -55,6 +55,9 @@ func (c *Conductor) resumeOwn(ctx context.Context) error {
 	}
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return !markedBy(n, c.cfg.Host) })
 	c.eachToResume(ctx, nodes, func(ctx context.Context, n *store.Node) error {
+		if n.ProvisionState == store.InspectWait {
+			return c.awaitAgain(ctx, n)
+		}
 		if slices.Contains(awaiting, n.ProvisionState) {
 			return errors.Join(c.serveAgain(ctx, n), c.awaitAgain(ctx, n))
 		}
@@ -175,7 +178,9 @@ func (t *task) goOn(ctx context.Context) {
 	case store.Unrescuing:
 		t.unrescue(ctx)
 	case store.Inspecting:
-		t.inspect(ctx)
+		t.goOnInspecting(ctx)
+	case store.InspectWait:
+		t.inspectAnew(ctx)
 	case store.Servicing:
 		t.goOnServicing(ctx)
 	case store.DeployWait, store.CleanWait, store.RescueWait, store.ServiceWait:
@@ -274,7 +279,11 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 func (c *Conductor) awaitAgain(ctx context.Context, n *store.Node) error {
 	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
 		func(_ context.Context, t *task) error {
-			if t.Node.ProvisionState == n.ProvisionState {
+			switch {
+			case t.Node.ProvisionState != n.ProvisionState:
+			case n.ProvisionState == store.InspectWait:
+				t.after(func(ctx context.Context, t *task) { t.inspectAnew(ctx) }, nil)
+			default:
 				t.after(func(ctx context.Context, t *task) { t.goOnWaiting(ctx, waitingKind(t.Node)) }, nil)
 			}
 			return nil

@@ -152,6 +152,7 @@ func rpcMethods() map[string]rpcMethod {
 		"do_provisioning_action": method((*Conductor).doProvisioningAction),
 		"do_node_clean":          method((*Conductor).doNodeClean),
 		"inspect_hardware":       method((*Conductor).inspectHardware),
+		"continue_inspection":    since(messaging.V22_1, method((*Conductor).continueInspection)),
 		"do_node_rescue":         method((*Conductor).doNodeRescue),
 		"do_node_unrescue":       method((*Conductor).doNodeUnrescue),
 		"do_node_service":        since(messaging.V2023_2, method((*Conductor).doNodeService)),
@@ -161,11 +162,6 @@ func rpcMethods() map[string]rpcMethod {
 	}
 }
 
-// laterMethods exist in ironic's RPC interface and are refused by name, so that a user reads why instead of waiting.
-var laterMethods = map[string]string{
-	"continue_inspection": "inspect",
-}
-
 // dispatch runs one request and returns what its caller is answered.
 func (c *Conductor) dispatch(ctx context.Context, r *oslo.Request) (any, error) {
 	if !oslo.Supports(c.cfg.Release.RPCVersion(), r.Version) || r.Namespace != "" {
@@ -173,10 +169,6 @@ func (c *Conductor) dispatch(ctx context.Context, r *oslo.Request) (any, error) 
 	}
 	m, ok := c.methods[r.Method]
 	if !ok || c.cfg.Release < m.since {
-		if what, known := laterMethods[r.Method]; known {
-			return nil, store.Errorf(store.UnsupportedDriverExtension,
-				"This conductor (ironmaster) does not support %s: %s is disabled or not implemented.", what, r.Method)
-		}
 		return nil, oslo.NoSuchMethod(r.Method)
 	}
 	if err := r.CheckArgs(m.required, m.optional); err != nil {

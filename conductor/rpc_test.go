@@ -46,8 +46,8 @@ func TestBadRequestsAreAnsweredAndChangeNothing(t *testing.T) {
 			args: map[string]any{"node_id": uuid.NewString(), "new_state": "power on"}},
 		{name: "no node", method: "heartbeat", class: "InvalidIdentity",
 			args: map[string]any{"node_id": nil, "callback_url": "http://127.0.0.1", "agent_version": "9"}},
-		{name: "what this build lacks", method: "attach_virtual_media", class: "UnsupportedDriverExtension", text: "virtual media",
-			args: map[string]any{"node_id": n.UUID}},
+		{name: "what the release lacks", method: "continue_inspection", class: "NoSuchMethod", text: "continue_inspection",
+			args: map[string]any{"node_id": n.UUID, "inventory": map[string]any{}}},
 		{name: "a node object that is none", method: "update_node", class: "InvalidParameterValue", text: "Node object",
 			args: map[string]any{"node_obj": 7}},
 	} {

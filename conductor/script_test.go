@@ -61,6 +61,7 @@ type behaviour struct {
 	inspectValidate func() error
 	inspect         func(*drivers.Task) (drivers.Outcome, error)
 	abortInspection func(*drivers.Task) error
+	findings        func(inventory, pluginData store.Dict) error
 
 	startConsole, stopConsole func() error
 	sensors                   func(n *store.Node) (drivers.SensorData, error)

@@ -18,6 +18,27 @@ func Capability(n *store.Node, name string) string {
 	return ""
 }
 
+// WithCapability returns properties.capabilities with one of them changed or added at the end. What the text holds beside is left as it
+// is.
+func WithCapability(n *store.Node, name, value string) string {
+	var items []string
+	found := false
+	for item := range strings.SplitSeq(n.Properties.String("capabilities"), ",") {
+		key, _, _ := strings.Cut(item, ":")
+		switch {
+		case item == "":
+			continue
+		case key == name:
+			item, found = name+":"+value, true
+		}
+		items = append(items, item)
+	}
+	if !found {
+		items = append(items, name+":"+value)
+	}
+	return strings.Join(items, ",")
+}
+
 // InstanceCapabilities returns what an instance asks for, from instance_info.capabilities: an object, or its JSON text, as
 // Nova sends it.
 func InstanceCapabilities(n *store.Node) (store.Dict, error) {

@@ -98,12 +98,16 @@ func nominalParts(release messaging.Release) catalog.Parts {
 	bmcs := ipmi.New(ipmi.DefaultConfig(), zerolog.Nop())
 	p := catalog.Parts{
 		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}, release), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
-		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{},
+		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{},
+		AgentInspect:      &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(bmcs)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
+	}
+	if release < messaging.V22_1 {
+		p.AgentInspect = nil
 	}
 	if release < messaging.V25_0 {
 		p.HTTP, p.HTTPIPXE = nil, nil

@@ -112,6 +112,9 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], agentCfg.APIURL, &parts); err != nil {
 		return err
 	}
+	if err := h.addInspection(s, release, agentCfg, db, &parts); err != nil {
+		return err
+	}
 	enabled, warnings, err := catalog.Enable(catalog.New(parts), wanted)
 	for _, w := range warnings {
 		h.log.Warn().Msg(w)

@@ -71,6 +71,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		Host: host, PublisherHost: d.Host, Group: strings.ToLower(c.Group), Release: release,
 		HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
 		CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify, FastTrack: s.Deploy.FastTrack,
+		StoreInventory:  storesInventory(s),
 		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath,
 		RequestPatience:       d.RPCResponseTimeout / 2,
 		HashPartitionExponent: d.HashPartitionExponent, HashRingAlgorithm: d.HashRingAlgorithm,

@@ -17,6 +17,8 @@ type Settings struct {
 	Dnsmasq       Dnsmasq       `group:"dnsmasq"`
 	Neutron       Neutron       `group:"neutron"`
 	Redfish       Redfish       `group:"redfish"`
+	Inspector     Inspector     `group:"inspector"`
+	Inventory     Inventory     `group:"inventory"`
 	Fake          Fake          `group:"fake"`
 	ILO           ILO           `group:"ilo"`
 	IRMC          IRMC          `group:"irmc"`

@@ -5,20 +5,11 @@ import (
 	"strings"
 )
 
-// The recorded conductor had interfaces that this build lacks. Where a recording names one, the replay uses the nearest that
-// there is, before and after alike.
-
-// nearest maps a hardware type, an interface type and a recorded name.
-var nearest = map[string]map[string]map[string]string{
-	"redfish": {
-		"inspect": {"redfish": "no-inspect"},
-	},
-}
+// The recorded conductor had interfaces that this build lacks.
 
 // lacking are names in lists of what is enabled, by interface type.
 var lacking = map[string][]string{
 	"console": {"ipmitool-shellinabox"},
-	"inspect": {"redfish"},
 	"storage": {"external"},
 }
 
@@ -33,30 +24,17 @@ func withoutLacking(enabled map[string]string) {
 	}
 }
 
-// adapt replaces the names of interfaces in a decoded recording or setup.
+// adapt takes the names of interfaces that this build lacks out of a decoded recording or setup.
 func adapt(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
-		driver, _ := v["driver"].(string)
-		if change, ok := v["driver"].([]any); ok && len(change) == 2 {
-			driver, _ = change[1].(string)
-		}
 		for key, inner := range v {
-			kind, isInterface := strings.CutSuffix(key, "_interface")
 			enabled, isList := strings.CutPrefix(strings.TrimSuffix(key, "_interfaces"), "enabled_")
-			list, _ := inner.([]any)
-			switch {
-			case isInterface && list != nil:
-				for i := range list {
-					list[i] = replaced(driver, kind, list[i])
-				}
-			case isInterface:
-				v[key] = replaced(driver, kind, inner)
-			case isList:
+			if list, _ := inner.([]any); isList {
 				v[key] = slices.DeleteFunc(list, func(name any) bool { return slices.Contains(lacking[enabled], name.(string)) })
-			default:
-				v[key] = adapt(inner)
+				continue
 			}
+			v[key] = adapt(inner)
 		}
 	case []any:
 		for i := range v {
@@ -64,15 +42,4 @@ func adapt(value any) any {
 		}
 	}
 	return value
-}
-
-func replaced(driver, kind string, name any) any {
-	s, ok := name.(string)
-	if !ok {
-		return name
-	}
-	if other := nearest[driver][kind][s]; other != "" {
-		return other
-	}
-	return name
 }

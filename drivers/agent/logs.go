@@ -35,14 +35,19 @@ func (d *Deploy) saveLogs(ctx context.Context, t *drivers.Task, label string) (s
 	if err != nil {
 		return "", err
 	}
-	archive, err := base64.StdEncoding.DecodeString(answer.result().String("system_logs"))
+	return d.cfg.Logs.keep(t.Node, answer.result().String("system_logs"), label)
+}
+
+// keep writes an archive of logs, which the agent sent in base64, into a file and returns its path.
+func (c LogsConfig) keep(n *store.Node, encoded, label string) (string, error) {
+	archive, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || len(archive) == 0 {
-		return "", fmt.Errorf("the agent of node %s answered with no archive", t.Node.UUID)
+		return "", fmt.Errorf("the agent of node %s answered with no archive", n.UUID)
 	}
-	if err := os.MkdirAll(d.cfg.Logs.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return "", fmt.Errorf("making the directory for ramdisk logs: %w", err)
 	}
-	path := filepath.Join(d.cfg.Logs.Dir, logName(t.Node, label, time.Now()))
+	path := filepath.Join(c.Dir, logName(n, label, time.Now()))
 	if err := os.WriteFile(path, archive, 0o640); err != nil {
 		return "", fmt.Errorf("writing ramdisk logs: %w", err)
 	}

@@ -27,7 +27,10 @@ type Parts struct {
 
 	RedfishPower      drivers.Power
 	RedfishManagement drivers.Management
-	VirtualMedia      drivers.Boot
+	RedfishInspect    drivers.Inspect
+	// AgentInspect is the inspect interface agent, which ironic has since 22.1.
+	AgentInspect drivers.Inspect
+	VirtualMedia drivers.Boot
 
 	// Vendors are the interfaces of vendors' hardware types. Such a type is in the catalog when its power interface is.
 	Vendors map[drivers.InterfaceType]map[string]drivers.Interface
@@ -80,6 +83,12 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.RedfishManagement != nil {
 		impl[drivers.TypeManagement]["redfish"] = p.RedfishManagement
+	}
+	if p.RedfishInspect != nil {
+		impl[drivers.TypeInspect]["redfish"] = p.RedfishInspect
+	}
+	if p.AgentInspect != nil {
+		impl[drivers.TypeInspect]["agent"] = p.AgentInspect
 	}
 	if p.VirtualMedia != nil {
 		impl[drivers.TypeBoot]["redfish-virtual-media"] = p.VirtualMedia

@@ -103,6 +103,15 @@ func (b *Boot) ValidateRescue(_ context.Context, t *drivers.Task) error {
 	return err
 }
 
+// ValidateInspection checks that there is a ramdisk for an inspection. A node that lacks something may be booted by somebody else.
+func (b *Boot) ValidateInspection(ctx context.Context, t *drivers.Task) error {
+	err := b.Validate(ctx, t)
+	if store.KindOf(err) == store.MissingParameterValue {
+		return store.Errorf(store.UnsupportedDriverExtension, "Insufficient information provided for managed inspection: %s", err)
+	}
+	return err
+}
+
 // ramdiskImages are those of the flow that the node is in.
 func (b *Boot) ramdiskImages(n *store.Node) (ramdiskImages, error) {
 	if drivers.RescueMode(n) {

@@ -47,6 +47,7 @@ type bmc struct {
 	mu        sync.Mutex
 	system    object
 	media     map[string]object // by path
+	parts     map[string]object // further resources, by path
 	sessions  map[string]bool
 	logins    int
 	logouts   int
@@ -191,6 +192,8 @@ func (b *bmc) serve(w http.ResponseWriter, method, path string, body object) {
 			members = append(members, link(at))
 		}
 		reply(w, 200, object{"Members": members, "Members@odata.count": len(members)})
+	case b.parts[path] != nil:
+		reply(w, 200, b.parts[path])
 	case b.media[medium] != nil:
 		b.changeMedium(w, method, b.media[medium], action, body)
 	default:

@@ -18,14 +18,20 @@ var bootModes = map[string]schemas.BootSourceOverrideMode{
 // BootMode reads BootSourceOverrideMode; "" when the BMC does not tell.
 func (m *Management) BootMode(ctx context.Context, t *drivers.Task) (mode string, err error) {
 	err = m.on(ctx, t, "", func(s *system) error {
-		for name, value := range bootModes {
-			if s.Boot.BootSourceOverrideMode == value {
-				mode = name
-			}
-		}
+		mode = s.bootMode()
 		return nil
 	})
 	return mode, err
+}
+
+// bootMode is the mode of the boot override, "" when the BMC does not tell.
+func (s *system) bootMode() string {
+	for name, value := range bootModes {
+		if s.Boot.BootSourceOverrideMode == value {
+			return name
+		}
+	}
+	return ""
 }
 
 // SetBootMode sets BootSourceOverrideMode for the next start. A BMC that refuses and does not tell the mode either cannot do

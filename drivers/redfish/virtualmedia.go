@@ -148,6 +148,12 @@ func (v *VirtualMedia) ValidateRescue(_ context.Context, t *drivers.Task) error 
 	return err
 }
 
+// ValidateInspection checks that there is a ramdisk for an inspection.
+func (v *VirtualMedia) ValidateInspection(_ context.Context, t *drivers.Task) error {
+	_, err := v.media(t.Node)
+	return err
+}
+
 // bootMedia is what a node boots its ramdisk from: a ready-made ISO, or the parts of one.
 type bootMedia struct {
 	iso                         string

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ironmaster/ironmaster/conductor/config"
+	"github.com/ironmaster/ironmaster/drivers/agent"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/inspection"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/messaging"
+)
+
+// addInspection builds the inspect interfaces that a release of ironic has.
+func (h *hardware) addInspection(s *config.Settings, release messaging.Release, agentCfg agent.Config, keep inspection.Store,
+	parts *catalog.Parts) error {
+	if s.Inventory.DataBackend == "swift" {
+		return errors.New("[inventory]data_backend: this build does not keep inventories in Swift; it has database and none")
+	}
+	cfg, err := inspectionConfig(s.Inspector)
+	if err != nil {
+		return err
+	}
+	outOfBand := redfish.InspectConfig{Texts: release < messaging.V22_1, Inventory: release >= messaging.V22_1,
+		Stored: storesInventory(s), Serial: release >= messaging.V34_0}
+	if release >= messaging.V2025_2 {
+		if outOfBand.Hooks, err = inspection.NewHooks(s.Redfish.InspectionHooks, cfg, keep); err != nil {
+			return fmt.Errorf("[redfish]inspection_hooks: %w", err)
+		}
+	}
+	parts.RedfishInspect = redfish.NewInspect(h.redfish, outOfBand, keep)
+	if release < messaging.V22_1 {
+		return nil
+	}
+	hooks, err := inspection.NewHooks(s.Inspector.Hooks, cfg, keep)
+	if err != nil {
+		return fmt.Errorf("[inspector]hooks: %w", err)
+	}
+	parts.AgentInspect = agent.NewInspect(agentCfg, agent.InspectConfig{
+		KernelParameters: kernelParameters(s.Inspector.ExtraKernelParams), RequireManagedBoot: s.Inspector.RequireManagedBoot,
+		PreCreatePorts: s.Inspector.PreCreatePorts, PowerOff: s.Inspector.PowerOff, CleansUp: release >= messaging.V34_0,
+	}, hooks, keep)
+	return nil
+}
+
+func storesInventory(s *config.Settings) bool { return s.Inventory.DataBackend == "database" }
+
+// inspectionConfig is what hooks go by.
+func inspectionConfig(i config.Inspector) (inspection.Config, error) {
+	c := inspection.Config{AddPorts: i.AddPorts, KeepPorts: i.KeepPorts, UpdatePXEEnabled: i.UpdatePXEEnabled,
+		CPUCapabilities: i.CPUCapabilities}
+	for _, text := range i.PCIDeviceAlias {
+		var alias inspection.PCIAlias
+		if err := json.Unmarshal([]byte(text), &alias); err != nil || alias.VendorID == "" || alias.ProductID == "" || alias.Name == "" {
+			return c, fmt.Errorf("[inspector]pci_device_alias: %q is no object with vendor_id, product_id and name", text)
+		}
+		c.PCIAliases = append(c.PCIAliases, alias)
+	}
+	return c, nil
+}
+
+// kernelParameters reads a command line. A parameter without a value has an empty one.
+func kernelParameters(line string) map[string]string {
+	all := map[string]string{}
+	for word := range strings.FieldsSeq(line) {
+		key, value, _ := strings.Cut(word, "=")
+		all[key] = value
+	}
+	return all
+}

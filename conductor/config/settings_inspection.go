@@ -1,0 +1,23 @@
+package config
+
+// Inspector is [inspector]: inspection by a ramdisk, and what is made of its findings.
+type Inspector struct {
+	ExtraKernelParams  string `opt:"extra_kernel_params" default:""` // KEY or KEY=VALUE, with spaces between
+	PowerOff           bool   `opt:"power_off" default:"true"`
+	RequireManagedBoot bool   `opt:"require_managed_boot" default:"true"` // of the interface agent; ironic's older ones had another default
+	PreCreatePorts     bool   `opt:"pre_create_ports" default:"true"`
+
+	AddPorts         string `opt:"add_ports" default:"pxe" choices:"all|active|pxe|disabled"`
+	KeepPorts        string `opt:"keep_ports" default:"all" choices:"all|present|added"`
+	UpdatePXEEnabled bool   `opt:"update_pxe_enabled" default:"true"`
+
+	DefaultHooks    string            `opt:"default_hooks" default:"ramdisk-error,validate-interfaces,ports,architecture"`
+	Hooks           string            `opt:"hooks" default:"$default_hooks"`
+	CPUCapabilities map[string]string `opt:"cpu_capabilities" default:"vmx:cpu_vt,svm:cpu_vt,aes:cpu_aes,pse:cpu_hugepages,pdpe1gb:cpu_hugepages_1g,smx:cpu_txt"`
+	PCIDeviceAlias  []string          `opt:"pci_device_alias" multi:"true"` // objects with vendor_id, product_id and name
+}
+
+// Inventory is [inventory]: where findings are kept.
+type Inventory struct {
+	DataBackend string `opt:"data_backend" default:"database" choices:"none|database|swift"`
+}

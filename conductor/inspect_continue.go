@@ -1,0 +1,173 @@
+package conductor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
+)
+
+type findingsArgs struct {
+	NodeID     string     `json:"node_id"`
+	Inventory  store.Dict `json:"inventory"`
+	PluginData store.Dict `json:"plugin_data,omitempty"`
+}
+
+// findings are what the ramdisk of an inspection tells.
+type findings struct{ inventory, pluginData store.Dict }
+
+// journalFindings is the key under which the worker keeps findings while it works on them: as two texts, in which numbers stay what
+// they are.
+const journalFindings = "inspection.findings"
+
+func (t *task) keepFindings(ctx context.Context, f findings) error {
+	inventory, err := store.AppendJSON(nil, f.inventory)
+	if err != nil {
+		return fmt.Errorf("encoding an inventory: %w", err)
+	}
+	pluginData, err := store.AppendJSON(nil, f.pluginData)
+	if err != nil {
+		return fmt.Errorf("encoding plugin data: %w", err)
+	}
+	return t.c.Journal(t.Task).Put(ctx, journalFindings, []string{string(inventory), string(pluginData)})
+}
+
+// keptFindings reads back what keepFindings kept, nil when there is nothing.
+func (t *task) keptFindings(ctx context.Context) (*findings, error) {
+	var texts []string
+	if found, err := t.c.Journal(t.Task).Get(ctx, journalFindings, &texts); err != nil || !found || len(texts) != 2 {
+		return nil, err
+	}
+	inventory, err := store.ParseDict([]byte(texts[0]))
+	if err != nil {
+		return nil, fmt.Errorf("reading an inventory back: %w", err)
+	}
+	pluginData, err := store.ParseDict([]byte(texts[1]))
+	if err != nil {
+		return nil, fmt.Errorf("reading plugin data back: %w", err)
+	}
+	return &findings{orEmpty(inventory), orEmpty(pluginData)}, nil
+}
+
+// continueInspection takes what a ramdisk found. Whoever sends it for a node that does not wait for that learns nothing of the node.
+//
+// Crash windows: until the row is moved, the request is in the inbox and is run again. From then on the findings are in the
+// journal, and goOnInspecting goes on with them; another worker, which has no such journal, inspects anew.
+func (c *Conductor) continueInspection(ctx context.Context, rq oslo.Context, a findingsArgs) (any, error) {
+	f := findings{orEmpty(a.Inventory), orEmpty(a.PluginData)}
+	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "continue inspection"},
+		func(ctx context.Context, t *task) error {
+			if t.Node.ProvisionState != store.InspectWait {
+				t.Log.Error().Str("state", t.Node.ProvisionState).Msg("Findings of an inspection came for a node that waits for none")
+				return store.Errorf(store.NotFound, "Resource could not be found.")
+			}
+			if err := t.keepFindings(ctx, f); err != nil {
+				return err
+			}
+			// gofail: var findingsKept struct{}
+			t.note(store.Dict{markFound: true})
+			return t.processEvent(ctx, eventResume, eventOptions{
+				background: func(ctx context.Context, t *task) { t.takeFindings(ctx, f) },
+				undo:       func() { t.note(store.Dict{markFound: nil}) },
+			})
+		})
+}
+
+func orEmpty(d store.Dict) store.Dict {
+	if d == nil {
+		return store.Dict{}
+	}
+	return d
+}
+
+// goOnInspecting goes on with an inspection that was cut short: with what the ramdisk found, when this worker has it.
+func (t *task) goOnInspecting(ctx context.Context) {
+	if mark(t.Node).Bool(markFound, false) && !t.Foreign {
+		f, err := t.keptFindings(ctx)
+		if err != nil {
+			t.Log.Error().Err(err).Msg("What the ramdisk found could not be read back; the node is inspected anew")
+		}
+		if f != nil {
+			t.takeFindings(ctx, *f)
+			return
+		}
+	}
+	t.inspect(ctx)
+}
+
+// inspectAnew boots the ramdisk of a node that waits for it anew: it may have looked in vain for what a worker that was away serves,
+// and would say nothing until its time is over.
+func (t *task) inspectAnew(ctx context.Context) {
+	if t.Node.Maintenance {
+		return
+	}
+	outcome, err := t.Hardware.Inspect.InspectHardware(ctx, t.Task)
+	switch {
+	case err != nil:
+		t.inspectionFailed(ctx, err)
+	case outcome == drivers.Done:
+		if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowInspect}); err != nil {
+			t.inspectionFailed(ctx, err)
+		}
+	default:
+		_ = t.saveOrLose(ctx)
+	}
+}
+
+// takeFindings makes of the findings what the inspect interface makes of them, and stores them. All of it may be done again. The node is
+// in "inspecting".
+func (t *task) takeFindings(ctx context.Context, f findings) {
+	if t.c.cfg.Release >= messaging.V2026_1 {
+		t.Node.DriverInternalInfo[keyAgentHeartbeat] = t.c.now().UTC().Format(isoMicro)
+		if t.saveOrLose(ctx) != nil {
+			return
+		}
+	}
+	err := t.Hardware.Inspect.ContinueInspection(ctx, t.Task, f.inventory, f.pluginData)
+	// gofail: var findingsApplied struct{}
+	var left *drivers.RamdiskLeft
+	if err == nil || errors.As(err, &left) {
+		err = t.storeFindings(ctx, f)
+	}
+	// gofail: var findingsStored struct{}
+	switch {
+	case lost(err) || err != nil && t.cutShort(ctx, err.Error()):
+	case err != nil:
+		ctx, cancel := lingering(ctx)
+		defer cancel()
+		t.endInspection(ctx, "Failed to finish inspection: "+err.Error())
+	case left != nil:
+		ctx, cancel := lingering(ctx)
+		defer cancel()
+		t.Node.LastError = left.Error()
+		t.failEvent(ctx, "")
+		t.reportFlow(ctx, flowInspect, flowError, left.Error())
+	default:
+		if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowInspect}); err != nil {
+			t.inspectionFailed(ctx, err)
+		}
+	}
+	if !store.Unstable(t.Node.ProvisionState) {
+		t.forgetFindings(ctx)
+	}
+}
+
+// storeFindings keeps the findings for users. The ramdisk's logs are not part of them: they are long, and kept as files.
+func (t *task) storeFindings(ctx context.Context, f findings) error {
+	delete(f.pluginData, "logs")
+	if !t.c.cfg.StoreInventory {
+		return nil
+	}
+	return t.c.db.SaveInventory(ctx, t.Node.ID, f.inventory, f.pluginData)
+}
+
+// forgetFindings takes the findings, which are long, out of the journal.
+func (t *task) forgetFindings(ctx context.Context) {
+	if err := t.c.Journal(t.Task).Put(ctx, journalFindings, nil); err != nil {
+		t.Log.Warn().Err(err).Msg("What an inspection found stays in the journal until the node's next inspection")
+	}
+}

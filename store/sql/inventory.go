@@ -1,0 +1,31 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ironmaster/ironmaster/store"
+)
+
+// SaveInventory replaces what is stored of a node's inspection: the inventory, and what hooks made of it. ironic-api reads it.
+func (db *DB) SaveInventory(ctx context.Context, nodeID int64, inventory, pluginData store.Dict) error {
+	var texts [2]string
+	for i, part := range []store.Dict{inventory, pluginData} {
+		if part == nil {
+			part = store.Dict{}
+		}
+		text, err := store.AppendJSON(nil, part)
+		if err != nil {
+			return fmt.Errorf("encoding the inventory of node %d: %w", nodeID, err)
+		}
+		texts[i] = string(text)
+	}
+	return db.transact(ctx, fmt.Sprintf("writing the inventory of node %d", nodeID), func(s session) error {
+		if _, err := s.exec("DELETE FROM node_inventory WHERE node_id = ?", nodeID); err != nil {
+			return err
+		}
+		_, err := s.exec("INSERT INTO node_inventory (created_at, version, node_id, inventory_data, plugin_data) VALUES (?, ?, ?, ?, ?)",
+			db.now(), db.version("NodeInventory"), nodeID, texts[0], texts[1])
+		return err
+	})
+}
