@@ -236,6 +236,7 @@ func (a *api) enrol(ctx context.Context, m room.Info, r lab.Ramdisk, own map[str
 			"redfish_address": m.Address, "redfish_username": m.Username, "redfish_password": m.Password,
 			"redfish_system_id": m.SystemID, "redfish_verify_ca": m.CAFile,
 			"deploy_kernel": r.Kernel, "deploy_ramdisk": r.Initrd, "bootloader": r.Bootloader,
+			"rescue_kernel": r.Kernel, "rescue_ramdisk": r.Initrd,
 		},
 		"properties": map[string]any{"capabilities": "boot_mode:uefi", "cpu_arch": m.CPUArch, "memory_mb": m.MemoryMB,
 			"local_gb": max(1, m.LocalGB)},

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,7 +79,7 @@ func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group 
 	id := uuidOf(t, func(host func(...string) string) bool { return host(hosts...) == hosts[0] })
 	var err error
 	own := map[string]any{"uuid": id, "name": group, "deploy_interface": cmp.Or(cell.flow.deploy, "direct"),
-		"boot_interface": cmp.Or(cell.flow.boot, "redfish-virtual-media")}
+		"boot_interface": cmp.Or(cell.flow.boot, "redfish-virtual-media"), "rescue_interface": "agent"}
 	r.node, err = c.api.enrol(t.Context(), m.Info(), c.ramdisk, own)
 	must(t, err)
 	if cell.flow.on {
@@ -277,7 +277,7 @@ func (r *crashRun) awaitEnd(ctx context.Context, meanwhile func(crashRow) error)
 		if r.flow.done(row, r.machine) {
 			return nil
 		}
-		failed := slices.Contains([]string{"deploy failed", "clean failed", "adopt failed", "error"}, row.state)
+		failed := strings.HasSuffix(row.state, " failed") || row.state == "error"
 		if failed || row.state == r.flow.from && row.lastError != "" {
 			return fmt.Errorf("the node is in %s", row)
 		}

@@ -3,9 +3,15 @@ package wholeworker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
+
+	"github.com/go-crypt/crypt/algorithm/shacrypt"
 
 	"github.com/ironmaster/ironmaster/cmd/ironmaster/room"
+	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
 // crashFlow is a flow during which the worker is killed.
@@ -31,7 +37,10 @@ type crashFlow struct {
 	check func(c *crashWorld, m *room.Machine) error
 }
 
-var crashFlows = []crashFlow{
+// servicesHere tells that the release that is tested knows servicing.
+func servicesHere() bool { return os.Getenv(lab.ReleaseVariable) != "" }
+
+var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "deploy", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
 		step: "write_image", check: (*crashWorld).checkDeployed},
 	{name: "deploy-iscsi", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
@@ -51,7 +60,17 @@ var crashFlows = []crashFlow{
 		deploy: "anaconda", info: installInfo, step: "install", check: (*crashWorld).checkDeployed},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
-}
+	{name: "rescue", from: "active", on: true, instance: true, order: map[string]any{"target": "rescue", "rescue_password": rescuePassword},
+		target: "rescue", check: (*crashWorld).checkRescued},
+	{name: "unrescue", from: "rescue", on: true, instance: true, order: map[string]any{"target": "unrescue"}, target: "active",
+		check: (*crashWorld).checkBlank},
+	{name: "service", from: "active", on: true, instance: true, order: map[string]any{"target": "service", "service_steps": []any{
+		map[string]any{"interface": "deploy", "step": "burnin_cpu"}}}, target: "active", step: "burnin_cpu",
+		check: (*crashWorld).checkBlank},
+}, func(f crashFlow) bool { return f.name == "service" && !servicesHere() })
+
+// rescuePassword is what the user of a rescued machine logs in with.
+const rescuePassword = "open sesame"
 
 // row is the SQL that puts a node where the flow begins. A group of its own keeps other workers off.
 func (f crashFlow) row(c *crashWorld, group string) (string, error) {
@@ -135,6 +154,22 @@ func (c *crashWorld) checkRamdisk(m *room.Machine) error {
 func (c *crashWorld) checkBlank(m *room.Machine) error {
 	if got := m.Snapshot(); got.Booted != room.BootFailed || got.Media != "" {
 		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
+	}
+	return nil
+}
+
+// checkRescued expects a machine that runs a ramdisk which the password opens.
+func (c *crashWorld) checkRescued(m *room.Machine) error {
+	got := m.Snapshot()
+	if got.Booted != room.BootAgent {
+		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
+	}
+	digest, err := shacrypt.Decode(got.RescuePassword)
+	if err != nil {
+		return fmt.Errorf("reading the hash of the rescue's password: %w", err)
+	}
+	if !digest.Match(rescuePassword) {
+		return errors.New("the ramdisk has another password")
 	}
 	return nil
 }

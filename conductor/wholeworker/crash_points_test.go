@@ -67,6 +67,17 @@ var crashPoints = []crashPoint{
 	{"cleanPrepared", "a cleaning is prepared: the machine, then the list of steps in the row", afterEffect, false},
 	{"cleanListed", "a cleaning is prepared: the machine, then the list of steps in the row", beforeEffect, false},
 
+	{"rescueBooted", "a rescue: its ramdisk is switched on, then the wait state in the row", afterEffect, false},
+	{"rescueBeforePassword", "a rescue: that the agent is told in the row, the password told, the move in the row", beforeEffect, false},
+	{"rescuePasswordSent", "a rescue: that the agent is told in the row, the password told, the move in the row", afterEffect, false},
+	{"rescueCleanedUp", "a rescue: its ramdisk's boot is removed, then the tenant's networks, then the move in the row", afterEffect, false},
+	{"unrescued", "the end of a rescue: the instance is switched on, then the move in the row", afterEffect, false},
+
+	{"servicePrepared", "a servicing is prepared: the machine, then the list of steps in the row", afterEffect, false},
+	{"serviceListed", "a servicing is prepared: the machine, then the list of steps in the row", beforeEffect, false},
+	{"serviceStepRan", "a step of a servicing: cursor in the row, then the step's work", afterEffect, false},
+	{"serviceTornDown", "the end of a servicing: the instance is switched on, then the move in the row", afterEffect, false},
+
 	{"writeIntended", "write_image: cursor in the row, command to the agent, wait state in the row", beforeEffect, false},
 	{"writeSent", "write_image: cursor in the row, command to the agent, wait state in the row", afterEffect, false},
 

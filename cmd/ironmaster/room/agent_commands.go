@@ -156,6 +156,13 @@ var commandKinds = map[string]map[string]commandKind{
 		"power_off":           {background: true, run: nothing, after: switchPower(powerOff)},
 		"run_image":           {background: true, run: nothing, after: switchPower(powerCycle)},
 	},
+	"service": {
+		"get_service_steps":    {run: getServiceSteps},
+		"execute_service_step": {background: true, run: executeServiceStep},
+	},
+	"rescue": {
+		"finalize_rescue": {run: finalizeRescue, after: lockdown},
+	},
 	"log": {
 		"collect_system_logs": {run: collectLogs},
 	},

@@ -30,7 +30,7 @@ var abortable = true
 // takes what write_image does.
 const installStep = "install_image"
 
-// deploySteps and cleanSteps are those of ironic-python-agent's generic hardware manager that the room can carry out, ownSteps
+// deploySteps, serviceSteps and cleanSteps are those of ironic-python-agent's generic hardware manager that the room can carry out, ownSteps
 // are another manager's.
 var (
 	ownSteps = []step{{Step: installStep, Interface: "deploy", ArgsInfo: map[string]any{
@@ -41,7 +41,9 @@ var (
 		{Step: "erase_devices_metadata", Interface: "deploy"},
 		{Step: "write_image", Interface: "deploy"},
 	}
-	cleanSteps = []step{
+	// A servicing leaves what is on the disk alone.
+	serviceSteps = []step{{Step: "burnin_cpu", Interface: "deploy", Abortable: &abortable}}
+	cleanSteps   = []step{
 		{Step: "erase_devices", Priority: 10, Interface: "deploy", Abortable: &abortable},
 		{Step: "erase_devices_metadata", Priority: 99, Interface: "deploy", Abortable: &abortable},
 		{Step: "erase_devices_express", Interface: "deploy", Abortable: &abortable},
@@ -58,6 +60,13 @@ func getDeploySteps(context.Context, *agent, params) (any, error) {
 func getCleanSteps(context.Context, *agent, params) (any, error) {
 	return map[string]any{
 		"clean_steps":              map[string]any{"GenericHardwareManager": cleanSteps},
+		"hardware_manager_version": hardwareManager,
+	}, nil
+}
+
+func getServiceSteps(context.Context, *agent, params) (any, error) {
+	return map[string]any{
+		"service_steps":            map[string]any{"GenericHardwareManager": serviceSteps},
 		"hardware_manager_version": hardwareManager,
 	}, nil
 }
@@ -135,6 +144,19 @@ func executeCleanStep(_ context.Context, a *agent, p params) (any, error) {
 			fmt.Sprintf("Error performing clean step %s: %s", request.Step, err))
 	}
 	return map[string]any{"clean_result": nil, "clean_step": p["step"]}, nil
+}
+
+func executeServiceStep(_ context.Context, a *agent, p params) (any, error) {
+	request, err := readStep(p, "service")
+	if err != nil {
+		return nil, err
+	}
+	a.m.change(func(s *state) { s.tellStep(request.Step) })
+	if request.Step != "burnin_cpu" {
+		return nil, newAgentError("ServicingError", http.StatusInternalServerError, "Service step failed",
+			fmt.Sprintf("Error performing service step %s: %s", request.Step, noSuchStep(request.Step)))
+	}
+	return map[string]any{"service_result": nil, "service_step": p["step"]}, nil
 }
 
 func noSuchStep(name string) error {

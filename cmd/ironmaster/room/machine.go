@@ -68,6 +68,8 @@ type state struct {
 
 	writes      int
 	configDrive string
+	// rescuePassword is the hash that opens the ramdisk which runs.
+	rescuePassword string
 	// begun counts the steps that agents were told to carry out, by name. unread are those since whose beginning nobody
 	// has read the agent's commands, blind how often such a one was told again.
 	begun  map[string]int
@@ -125,7 +127,10 @@ type Snapshot struct {
 	Writes int
 	// ConfigDriveSHA256 is the checksum of the last config drive as the instance would see it, decoded and unpacked.
 	ConfigDriveSHA256 string
-	// Begun counts the steps that the machine's agents were told to carry out, by name. All of them destroy data.
+	// RescuePassword is the hash of the password that opens the rescue ramdisk which runs, empty when none does.
+	RescuePassword string
+	// Begun counts the steps that the machine's agents were told to carry out, by name. All but those of a servicing
+	// destroy data.
 	Begun map[string]int
 	// Blind counts the steps that an agent was told once more although nobody had read its commands since the first time.
 	Blind int
@@ -143,6 +148,7 @@ func (m *Machine) Snapshot() Snapshot {
 		Media:             m.state.media[mediaCD].Image,
 		Writes:            m.state.writes,
 		ConfigDriveSHA256: m.state.configDrive,
+		RescuePassword:    m.state.rescuePassword,
 		Begun:             maps.Clone(m.state.begun),
 		Blind:             m.state.blind,
 	}

@@ -175,6 +175,7 @@ func (s *state) powerUp() BootPlan {
 	}
 	s.powered, s.booted, s.bootError = true, BootNothing, ""
 	s.starts++
+	s.rescuePassword = ""
 	s.secureBootCurrent = s.secureBoot
 	return plan
 }
