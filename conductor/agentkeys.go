@@ -16,6 +16,7 @@ const (
 	keyTokenPregenerated = "agent_secret_token_pregenerated"
 	keyAgentVerifyCA     = "agent_verify_ca"
 	keyAgentHeartbeat    = "agent_last_heartbeat"
+	keyAgentStarted      = "agent_start_attempted"
 )
 
 // wipeOnPowerOff forgets what does not survive an agent's end. A token made before boot, which stands on the ramdisk's
@@ -29,6 +30,7 @@ func wipeOnPowerOff(n *store.Node) {
 	delete(info, "agent_cached_deploy_steps")
 	delete(info, "agent_cached_clean_steps")
 	delete(info, keyAgentVerifyCA)
+	delete(info, keyAgentStarted)
 }
 
 // wipeAgent forgets the agent altogether.
@@ -46,7 +48,7 @@ func (t *task) wipeDeploy() {
 	info := t.Node.DriverInternalInfo
 	info["deploy_steps"] = nil
 	for _, key := range []string{"user_deploy_steps", "agent_cached_deploy_steps", "deploy_step_index",
-		"deployment_reboot", "deployment_polling", "skip_current_deploy_step", "steps_validated"} {
+		"deployment_reboot", "deployment_polling", "skip_current_deploy_step", "steps_validated", keyAgentStarted} {
 		delete(info, key)
 	}
 }
@@ -59,7 +61,7 @@ func (t *task) wipeClean() {
 	info := t.Node.DriverInternalInfo
 	info["clean_steps"] = nil
 	for _, key := range []string{"agent_cached_clean_steps", "clean_step_index", "cleaning_reboot", "cleaning_polling",
-		"cleaning_disable_ramdisk", "declarative_cleaning", "skip_current_clean_step", "steps_validated"} {
+		"cleaning_disable_ramdisk", "declarative_cleaning", "skip_current_clean_step", "steps_validated", keyAgentStarted} {
 		delete(info, key)
 	}
 }
@@ -70,7 +72,7 @@ func (t *task) wipeService() {
 	info := t.Node.DriverInternalInfo
 	info["service_steps"] = nil
 	for _, key := range []string{"agent_cached_service_steps", "service_step_index", keyServiceWithoutRamdisk, "steps_validated",
-		keyGivenUp} {
+		keyGivenUp, keyAgentStarted} {
 		delete(info, key)
 	}
 	removeStepFlags(t.Node)

@@ -47,7 +47,7 @@ func (t *task) markRequest(ctx context.Context) {
 // begunCalls are the requests that had begun a flow when the worker stopped: by their ids. It is asked before anything goes on,
 // since a flow that ends takes the mark with it.
 func (c *Conductor) begunCalls(ctx context.Context) (map[string]bool, error) {
-	nodes, err := c.db.Nodes(ctx, sql.Filter{InfoHas: markCall, Columns: []string{"uuid", "driver_internal_info"}})
+	nodes, err := c.db.Nodes(ctx, sql.Filter{InfoHas: markCall, IncludeChildren: true, Columns: []string{"uuid", "driver_internal_info"}})
 	if err != nil {
 		return nil, err
 	}

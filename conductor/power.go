@@ -67,7 +67,11 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 		return err
 	}
 	// gofail: var powerTargetSaved struct{}
-	if err := t.drivePower(ctx, requested, timeout); err != nil {
+	err = t.switchRelatives(ctx, requested, timeout)
+	if err == nil {
+		err = t.drivePower(ctx, requested, timeout)
+	}
+	if err != nil {
 		return t.powerFailed(ctx, requested, fmt.Sprintf("Failed to change power state to '%s' by '%s': %s",
 			target, requested, err), err)
 	}

@@ -48,7 +48,7 @@ var cursor = []string{"provision_state", "reservation", "driver_internal_info", 
 // resumeOwn goes on with the flows of this worker's earlier runs. What machines and agents that wait were promised is served
 // again, at the same addresses.
 func (c *Conductor) resumeOwn(ctx context.Context) error {
-	nodes, err := c.db.Nodes(ctx, sql.Filter{Reserved: pointer(false), OrderBy: "provision_updated_at",
+	nodes, err := c.db.Nodes(ctx, sql.Filter{Reserved: pointer(false), IncludeChildren: true, OrderBy: "provision_updated_at",
 		ProvisionStates: append(slices.Clone(resumable), awaiting...), Columns: append([]string{"uuid"}, cursor...)})
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *Conductor) eachToResume(ctx context.Context, nodes []*store.Node, work 
 // takeOverFlows goes on with flows that nobody runs: those of workers that are gone and whose nodes the ring maps to this one,
 // and this worker's own that were cut short.
 func (c *Conductor) takeOverFlows(ctx context.Context) error {
-	nodes, err := c.db.Nodes(ctx, sql.Filter{OrderBy: "provision_updated_at",
+	nodes, err := c.db.Nodes(ctx, sql.Filter{IncludeChildren: true, OrderBy: "provision_updated_at",
 		ProvisionStates: append(slices.Clone(resumable), awaiting...),
 		Columns:         append([]string{"uuid", "driver", "conductor_group"}, cursor...)})
 	if err != nil || len(nodes) == 0 {

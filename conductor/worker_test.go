@@ -161,7 +161,9 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 		change(&r.cfg)
 	}
 	if r.cfg.Release >= messaging.V2023_2 {
-		execAt(t, url, "ALTER TABLE nodes ADD COLUMN service_step TEXT")
+		for _, column := range []string{"service_step TEXT", "parent_node VARCHAR(36)"} {
+			execAt(t, url, "ALTER TABLE nodes ADD COLUMN "+column)
+		}
 	}
 	r.db = sqltest.OpenAt(t, url, nil)
 	return r

@@ -45,6 +45,8 @@ const (
 	NodeTraitNotFound             Kind = "NodeTraitNotFound"
 	Conflict                      Kind = "Conflict"
 	NodeLocked                    Kind = "NodeLocked"
+	ParentNodeLocked              Kind = "ParentNodeLocked"
+	ChildNodeLocked               Kind = "ChildNodeLocked"
 	NodeAssociated                Kind = "NodeAssociated"
 	InstanceAssociated            Kind = "InstanceAssociated"
 	NodeAlreadyExists             Kind = "NodeAlreadyExists"

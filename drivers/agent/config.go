@@ -43,6 +43,8 @@ type Config struct {
 	// agents that ask.
 	TokenOnReads bool
 
+	// NotesBoot keeps in driver_internal_info that an agent was about to boot, as releases after 2025.2 do.
+	NotesBoot bool
 	// ManageBoot is [agent]manage_agent_boot: false leaves the booting of the ramdisk to somebody else.
 	ManageBoot bool
 	// DownloadSource is [agent]image_download_source for nodes that do not say: http or local.

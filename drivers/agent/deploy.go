@@ -168,6 +168,12 @@ func (c Config) prepareRamdisk(ctx context.Context, t *drivers.Task) error {
 	if !c.ManageBoot {
 		return nil
 	}
+	if c.NotesBoot {
+		internalInfo(t.Node)["agent_start_attempted"] = true
+		if err := t.Worker.Save(ctx, t); err != nil {
+			return err
+		}
+	}
 	return t.Hardware.Boot.PrepareRamdisk(ctx, t, map[string]string{"ipa-api-url": c.APIURL})
 }
 

@@ -39,6 +39,8 @@ type Filter struct {
 	// ProvisionedBefore chooses nodes whose provision_updated_at is older than this; InspectionStartedBefore likewise.
 	ProvisionedBefore, InspectionStartedBefore time.Duration
 	IncludeChildren                            bool
+	// Parent chooses the children of the node with this UUID.
+	Parent string
 	// OrderBy is a column to sort by, ascending, before the id.
 	OrderBy string
 	// Columns limits what is read, for scans of a whole fleet: other fields stay zero, traits are not read, and the nodes
@@ -189,7 +191,13 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 	if f.InspectionStartedBefore > 0 {
 		c.add("inspection_started_at < ?", db.now().Add(-f.InspectionStartedBefore))
 	}
-	if !f.IncludeChildren && db.schema.HasColumn("nodes", "parent_node") {
+	if f.Parent != "" {
+		if !db.schema.HasColumn("nodes", "parent_node") {
+			c.add("1 = 0")
+		} else {
+			c.add("parent_node = ?", f.Parent)
+		}
+	} else if !f.IncludeChildren && db.schema.HasColumn("nodes", "parent_node") {
 		c.add("parent_node IS NULL")
 	}
 	if len(c.clauses) > 0 {
