@@ -131,7 +131,8 @@ func checkList(ctx context.Context, flags *osloFlags) (checks []check, done func
 			all = append(all, check{"broker", c.checkNotifications})
 		}
 	}
-	return append(all, check{"ironic-api", c.checkAPI}, check{"Glance", c.checkGlance}, check{"hardware", c.checkHardware},
+	return append(all, check{"ironic-api", c.checkAPI}, check{"Glance", c.checkGlance}, check{"Neutron", c.checkNetworks},
+		check{"hardware", c.checkHardware},
 		check{"versions", c.checkVersions}, check{"image server", c.checkImageServer}, check{"TFTP", c.checkTFTP},
 		check{"network boot", c.checkNetworkBoot},
 		check{"directories", c.checkDirectories}, check{"qemu-img", c.checkPrograms}), done
