@@ -38,6 +38,7 @@ func networkConfig(s *config.Settings, release messaging.Release,
 		StatusAttempts:        s.Agent.NeutronAgentMaxAttempts, StatusInterval: s.Agent.NeutronAgentRetryInterval,
 	}, Behaviour: neutron.Behaviour{
 		NamesOptions:       release >= messaging.V2024_1,
+		BlankTwice:         release >= messaging.V26_0,
 		ExplainsInspection: release >= messaging.V2024_2,
 		NameServers:        release >= messaging.V2024_2,
 		ChecksPowerOff:     release >= messaging.V2025_1,

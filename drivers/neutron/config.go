@@ -41,6 +41,7 @@ type Ramdisk struct {
 // Behaviour is what one release of ironic does otherwise than 21.4; the comments name the first that does.
 type Behaviour struct {
 	NamesOptions       bool // 24.1: texts name the options of ironic.conf and driver_info
+	BlankTwice         bool // 26.0: before "ports" in a text about a node that has none
 	ExplainsInspection bool // 26.1: says why a node can't be inspected on a network of its own
 	NameServers        bool // 26.1: network data names DNS servers
 	ChecksPowerOff     bool // 28.0: disable_power_off goes with neutron only when the configuration allows it

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/agents"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/mtu"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/portsbinding"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/provider"
@@ -164,18 +163,4 @@ func (s *Session) SecurityGroups(ctx context.Context, ids []string) ([]string, e
 		return nil
 	})
 	return found, err
-}
-
-// AgentAlive tells whether the first of the agents on a host is alive.
-func (s *Session) AgentAlive(ctx context.Context, host string) (alive bool, err error) {
-	err = s.try(ctx, func(ctx context.Context) error {
-		pages, err := agents.List(s.api, agents.ListOpts{Host: host}).AllPages(ctx)
-		if err != nil {
-			return err
-		}
-		all, err := agents.ExtractAgents(pages)
-		alive = len(all) > 0 && all[0].Alive
-		return err
-	})
-	return alive, err
 }
