@@ -11,9 +11,6 @@ import (
 
 const success = "success"
 
-// setUp stands for a test's name where the setting up of its class failed or was skipped.
-const setUp = "setUpClass"
-
 // name is a test's class and its name in it.
 type name struct{ class, test string }
 
