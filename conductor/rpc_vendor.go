@@ -2,6 +2,8 @@ package conductor
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,20 +37,17 @@ func (c *Conductor) vendorPassthru(ctx context.Context, rq oslo.Context, a vendo
 		if err := t.Hardware.Vendor.ValidateMethod(ctx, t.Task, a.DriverMethod, a.Info); err != nil {
 			return err
 		}
-		if err := checkVendorArgs(m, a.DriverMethod, a.Info); err != nil {
-			return err
-		}
 		var result any
 		if m.Sync {
 			acting, done := c.acting(ctx)
 			defer done()
-			if result, err = m.Run(acting, t.Task, a.Info); err != nil {
+			if result, err = runVendorMethod(acting, m, t.Task, a.Info); err != nil {
 				return vendorFailure(err)
 			}
 		} else {
 			t.after(func(ctx context.Context, t *task) {
-				if _, err := m.Run(ctx, t.Task, a.Info); err != nil {
-					t.Log.Error().Err(err).Str("method", a.DriverMethod).Msg("vendor_passthru failed")
+				if _, err := runVendorMethod(ctx, m, t.Task, a.Info); err != nil {
+					t.vendorFailed(ctx, a.DriverMethod, err)
 				}
 			}, nil)
 		}
@@ -70,14 +69,30 @@ func vendorMethod(methods map[string]drivers.VendorMethod, name, httpMethod stri
 	return m, nil
 }
 
-// checkVendorArgs refuses an argument that a method does not have, in the words in which Python does.
-func checkVendorArgs(m drivers.VendorMethod, name string, info store.Dict) error {
-	for arg := range info {
+// runVendorMethod refuses an argument that a method does not have, as Python does when the method is called: in the words of a
+// TypeError.
+func runVendorMethod(ctx context.Context, m drivers.VendorMethod, t *drivers.Task, info store.Dict) (any, error) {
+	for _, arg := range slices.Sorted(maps.Keys(info)) {
 		if m.Args != nil && !slices.Contains(m.Args, arg) {
-			return store.Errorf(store.VendorPassthruException, "%s() got an unexpected keyword argument '%s'", name, arg)
+			err := store.Errorf(store.VendorPassthruException, "%s() got an unexpected keyword argument '%s'", m.Function, arg)
+			err.Argument = fmt.Sprintf("TypeError(%q)", err.Message)
+			return nil, err
 		}
 	}
-	return nil
+	return m.Run(ctx, t, info)
+}
+
+// vendorFailed records how a method failed that nobody waits for, unless the node tells of an error already.
+func (t *task) vendorFailed(ctx context.Context, method string, err error) {
+	t.Log.Error().Err(err).Str("method", method).Msg("vendor_passthru failed")
+	// Nothing is written to a node that others may hold.
+	if t.Shared || t.Node.LastError != "" {
+		return
+	}
+	t.Node.LastError = fmt.Sprintf("Async execution of %s failed with error: %s", method, err)
+	if err := t.save(ctx); err != nil {
+		t.Log.Error().Err(err).Str("method", method).Msg("Recording how vendor_passthru failed failed")
+	}
 }
 
 // vendorFailure names an error that has no name of ironic's.
@@ -109,10 +124,7 @@ func (c *Conductor) driverVendorPassthru(ctx context.Context, rq oslo.Context, a
 	if err != nil {
 		return nil, err
 	}
-	if err := checkVendorArgs(m, a.DriverMethod, a.Info); err != nil {
-		return nil, err
-	}
-	run := func(ctx context.Context) (any, error) { return m.Run(ctx, nil, a.Info) }
+	run := func(ctx context.Context) (any, error) { return runVendorMethod(ctx, m, nil, a.Info) }
 	if m.Sync {
 		acting, done := c.acting(ctx)
 		defer done()

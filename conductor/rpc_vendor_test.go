@@ -33,7 +33,7 @@ func TestVendorPassthru(t *testing.T) {
 		{store.InvalidParameterValue, "third_method_sync", "GET", map[string]any{}, "The method third_method_sync does not support HTTP GET"},
 		{store.MissingParameterValue, "third_method_sync", "POST", map[string]any{}, "Parameter 'bar' not passed to method 'third_method_sync'."},
 		{store.VendorPassthruException, "third_method_sync", "POST", map[string]any{"bar": "a", "foo": 1},
-			"third_method_sync() got an unexpected keyword argument 'foo'"},
+			"FakeVendorB.third_method_sync() got an unexpected keyword argument 'foo'"},
 	} {
 		equal(t, c.method, w.refused(t, c.class, "vendor_passthru", args(c.method, c.verb, c.info)), c.want)
 	}

@@ -269,6 +269,8 @@ type VendorMethod struct {
 	Description string
 	// Args are the names of its arguments; another is refused. Nil takes any.
 	Args []string
+	// Function is what ironic's function is called, with its class, in failures that name it.
+	Function string
 	// Sync methods are answered with what they return, others run in the background.
 	Sync bool
 	// Shared methods do not need the node for themselves.

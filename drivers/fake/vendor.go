@@ -25,9 +25,9 @@ func (*Vendor) Properties() map[string]string {
 
 // NodeMethods compare the argument bar with a word of their own.
 func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
-	compares := func(word string, sync, shared bool) drivers.VendorMethod {
+	compares := func(name, word string, sync, shared bool) drivers.VendorMethod {
 		return drivers.VendorMethod{
-			HTTPMethods: []string{"POST"}, Description: "Test if the value of bar is " + word, Args: []string{"bar"},
+			HTTPMethods: []string{"POST"}, Description: "Test if the value of bar is " + word, Args: []string{"bar"}, Function: "FakeVendorB." + name,
 			Sync: sync, Shared: shared,
 			Run: func(ctx context.Context, _ *drivers.Task, args store.Dict) (any, error) {
 				return args["bar"] == word, v.delay.wait(ctx)
@@ -35,9 +35,9 @@ func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
 		}
 	}
 	methods := map[string]drivers.VendorMethod{
-		"second_method":             compares("kazoo", false, false),
-		"third_method_sync":         compares("meow", true, false),
-		"fourth_method_shared_lock": compares("woof", false, true),
+		"second_method":             compares("second_method", "kazoo", false, false),
+		"third_method_sync":         compares("third_method_sync", "meow", true, false),
+		"fourth_method_shared_lock": compares("fourth_method_shared_lock", "woof", false, true),
 	}
 	if v.logs {
 		methods["log_passthrough"] = drivers.VendorMethod{HTTPMethods: []string{"POST"}, Description: "Test pass-through to wait.",
@@ -75,9 +75,9 @@ func (*Vendor) DriverMethods() map[string]drivers.VendorMethod { return nil }
 
 // ValidateMethod asks for the argument bar.
 func (*Vendor) ValidateMethod(_ context.Context, _ *drivers.Task, method string, args store.Dict) error {
-	switch bar := args["bar"]; {
+	switch {
 	case method == "log_passthrough":
-	case bar == nil, bar == "", bar == false:
+	case !store.PythonTrue(args["bar"]):
 		return store.Errorf(store.MissingParameterValue, "Parameter 'bar' not passed to method '%s'.", method)
 	}
 	return nil

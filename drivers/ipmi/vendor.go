@@ -16,9 +16,9 @@ func NewVendor(c *Client) *Vendor { return &Vendor{base{client: c}} }
 // NodeMethods are send_raw and bmc_reset.
 func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
 	return map[string]drivers.VendorMethod{
-		"send_raw": {HTTPMethods: []string{"POST"}, Args: []string{"raw_bytes"}, Run: v.sendRaw,
+		"send_raw": {HTTPMethods: []string{"POST"}, Args: []string{"raw_bytes"}, Function: "VendorPassthru.send_raw", Run: v.sendRaw,
 			Description: "Send raw bytes to the BMC. Required argument: 'raw_bytes' - a string of raw bytes (e.g. '0x00 0x01')."},
-		"bmc_reset": {HTTPMethods: []string{"POST"}, Args: []string{"warm"}, Run: v.resetBMC,
+		"bmc_reset": {HTTPMethods: []string{"POST"}, Args: []string{"warm"}, Function: "VendorPassthru.bmc_reset", Run: v.resetBMC,
 			Description: "Reset the BMC. Required argument: 'warm' (Boolean) - for warm (True) or cold (False) reset."},
 	}
 }
