@@ -21,6 +21,9 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 
+	// DefaultPortgroupMode is the mode of port groups that callers without a database of their own create without one.
+	DefaultPortgroupMode string
+
 	// RequestPatience is how long a request waits for a database that is away when it comes.
 	RequestPatience time.Duration
 

@@ -73,6 +73,14 @@ type Codec interface {
 	EncodeVolumeConnector(v *store.VolumeConnector) *objects.Object
 	EncodeVolumeTarget(v *store.VolumeTarget) *objects.Object
 	EncodeAllocation(a *store.Allocation) *objects.Object
+	// What follows is for callers that have no database of their own.
+	Accepts(class, version string) error
+	Own(class, version string) string
+	Encode(class string, model any) *objects.Object
+	EncodeAt(class, version string, model any) *objects.Object
+	List(class, version string, elements []*objects.Object) *objects.Object
+	DecodeSent(object json.RawMessage) (*objects.Sent, error)
+	Backport(object json.RawMessage, version string) (map[string]json.RawMessage, error)
 }
 
 // Media makes images that users attach readable for BMCs.

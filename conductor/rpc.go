@@ -101,6 +101,10 @@ func rpcMethods() map[string]rpcMethod {
 		"get_node_with_token":        method((*Conductor).getNodeWithToken),
 		"heartbeat":                  method((*Conductor).heartbeatRPC),
 
+		"object_class_action_versions": reading(method((*Conductor).objectClassAction)),
+		"object_action":                method((*Conductor).objectAction),
+		"object_backport_versions":     reading(method((*Conductor).objectBackport)),
+
 		"create_port":  method((*Conductor).createPort),
 		"update_port":  method((*Conductor).updatePort),
 		"destroy_port": method((*Conductor).destroyPort),

@@ -40,6 +40,15 @@ const (
 	AllocationNotFound            Kind = "AllocationNotFound"
 	ConductorNotFound             Kind = "ConductorNotFound"
 	DriverNotFound                Kind = "DriverNotFound"
+	ChassisNotFound               Kind = "ChassisNotFound"
+	ChassisAlreadyExists          Kind = "ChassisAlreadyExists"
+	ChassisNotEmpty               Kind = "ChassisNotEmpty"
+	InstanceNotFound              Kind = "InstanceNotFound"
+	NodeHistoryNotFound           Kind = "NodeHistoryNotFound"
+	NodeInventoryNotFound         Kind = "NodeInventoryNotFound"
+	DeployTemplateNotFound        Kind = "DeployTemplateNotFound"
+	BIOSSettingNotFound           Kind = "BIOSSettingNotFound"
+	InvalidTargetVersion          Kind = "InvalidTargetVersion"
 	ImageNotFound                 Kind = "ImageNotFound"
 	ImageNotAuthorized            Kind = "ImageNotAuthorized"
 	NodeTraitNotFound             Kind = "NodeTraitNotFound"
@@ -132,6 +141,8 @@ type Error struct {
 	Message string
 	// Code overrides the HTTP code of the kind when not zero. InstanceDeployFailure carries its cause's code this way.
 	Code int
+	// Argument is what the exception was made of where that is not its text, "" where it is.
+	Argument string
 	// cause is what led here; it is for the log, the user is shown Message alone.
 	cause error
 }

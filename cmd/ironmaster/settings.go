@@ -69,7 +69,8 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 	}
 	return conductor.Config{
 		Host: host, PublisherHost: d.Host, Group: strings.ToLower(c.Group), Release: release,
-		HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
+		DefaultPortgroupMode: d.DefaultPortgroupMode,
+		HeartbeatInterval:    c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
 		CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify, FastTrack: s.Deploy.FastTrack,
 		StoreInventory:  storesInventory(s),
 		RequireAgentTLS: s.Agent.RequireTLS, CertificatesPath: s.Agent.CertificatesPath,

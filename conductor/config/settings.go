@@ -92,6 +92,8 @@ type Default struct {
 
 	TempDir string `opt:"tempdir" default:"/tmp"`
 
+	DefaultPortgroupMode string `opt:"default_portgroup_mode" default:"active-backup"`
+
 	ForceRawImages           bool    `opt:"force_raw_images" default:"true"`
 	RawImageGrowthFactor     float64 `opt:"raw_image_growth_factor" default:"2.0" min:"1"`
 	ImageDownloadConcurrency int     `opt:"image_download_concurrency" default:"20" min:"1"`

@@ -58,7 +58,9 @@ var introduced = map[string]map[string]int{
 	"Port": {
 		"node_uuid": 11, "description": 12, "vendor": 13, "category": 15, "available_for_dynamic_portgroup": 16,
 	},
-	"Portgroup": {"node_uuid": 5, "physical_network": 7, "category": 8, "dynamic_portgroup": 9},
+	"Conductor":   {"online": 4},
+	"NodeHistory": {"project": 2, "state": 3, "target_provision_state": 3, "duration_seconds": 3},
+	"Portgroup":   {"node_uuid": 5, "physical_network": 7, "category": 8, "dynamic_portgroup": 9},
 }
 
 // sticky fields stay on an object that is written at a version below theirs: ironic has no conversion rule for them.

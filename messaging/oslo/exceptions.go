@@ -65,7 +65,7 @@ var classNames = map[int]string{
 		IBMCError IPMIFailure IRMCOperationError IRMCSharedFileSystemNotMounted IloOperationError
 		IloOperationNotSupported ImageChecksumAlgorithmFailure ImageChecksumError ImageChecksumURLNotSupported
 		ImageConvertFailed ImageCreationFailed ImageDownloadFailed ImageRefIsARedirect ImageRefValidationFailed
-		ImageUnacceptable ImageUploadFailed IncorrectConfiguration InputFileError InstanceDeployFailure
+		ImageUnacceptable ImageUploadFailed IncorrectConfiguration IronicException InputFileError InstanceDeployFailure
 		InstanceRescueFailure InstanceUnrescueFailure InsufficientDiskSpace InsufficientMemory InvalidEndpoint
 		InvalidIPAddress InvalidIPv4Address InvalidImage KeystoneFailure KeystoneUnauthorized NetworkError
 		NoConsolePid NoDriversLoaded NodeCleaningFailure NodeTagNotFound NodeVerifyFailure NotificationPayloadError
@@ -97,6 +97,7 @@ func buildClasses() map[store.Kind]class {
 	all := map[store.Kind]class{
 		"UnsupportedObjectError":    {code: 500, module: objectsModule},
 		"IncompatibleObjectVersion": {code: 500, module: objectsModule},
+		"InvalidTargetVersion":      {code: 500, module: objectsModule},
 	}
 	for code, names := range classNames {
 		for _, name := range strings.Fields(names) {

@@ -27,23 +27,35 @@ type Failure struct {
 // ProtocolError is a failure of the RPC itself, before a handler runs: no such method, wrong version, wrong arguments.
 type ProtocolError struct {
 	module, class, message string
+	// arg is the argument of the exception where that is not its text.
+	arg string
 }
 
 func (e *ProtocolError) Error() string { return e.message }
 
 // NoSuchMethod is the failure of calling a method that the worker does not offer.
 func NoSuchMethod(method string) *ProtocolError {
-	return &ProtocolError{dispatcherModule, "NoSuchMethod", "Endpoint does not support RPC method " + method}
+	return &ProtocolError{module: dispatcherModule, class: "NoSuchMethod", message: "Endpoint does not support RPC method " + method}
 }
 
 // UnsupportedVersion is the failure of calling a method at a version that the worker does not serve.
 func UnsupportedVersion(version, method string) *ProtocolError {
-	return &ProtocolError{dispatcherModule, "UnsupportedVersion",
-		fmt.Sprintf("Endpoint does not support RPC version %s. Attempted method: %s", version, method)}
+	return &ProtocolError{module: dispatcherModule, class: "UnsupportedVersion",
+		message: fmt.Sprintf("Endpoint does not support RPC version %s. Attempted method: %s", version, method)}
 }
 
 func typeError(format string, args ...any) *ProtocolError {
-	return &ProtocolError{builtinsModule, "TypeError", fmt.Sprintf(format, args...)}
+	return Builtin("TypeError", format, args...)
+}
+
+// Builtin is the failure that Python raises as one of its own exceptions, such as TypeError.
+func Builtin(class, format string, args ...any) *ProtocolError {
+	return &ProtocolError{module: builtinsModule, class: class, message: fmt.Sprintf(format, args...)}
+}
+
+// KeyError is Python's failure of looking a key up in a dict.
+func KeyError(key string) *ProtocolError {
+	return &ProtocolError{module: builtinsModule, class: "KeyError", message: "'" + key + "'", arg: key}
 }
 
 // FailureOf turns an error into the exception that an API of the release can rebuild. A *store.Error in the chain keeps
@@ -72,6 +84,12 @@ func FailureOf(err error, release messaging.Release) *Failure {
 		qualified = f.Class
 	}
 	f.Args = []string{f.Message}
+	switch {
+	case protocol != nil && protocol.arg != "":
+		f.Args = []string{protocol.arg}
+	case protocol == nil && known != nil && known.Argument != "":
+		f.Args = []string{known.Argument}
+	}
 	f.TB = []string{tracebackMarker + qualified + ": " + f.Message + "\n"}
 	return f
 }

@@ -53,7 +53,7 @@ func TestRepliesRoundTrip(t *testing.T) {
 func rebuild(f *Failure) error {
 	switch f.Class {
 	case "NoSuchMethod", "UnsupportedVersion", "TypeError":
-		return &ProtocolError{f.Module, f.Class, f.Message}
+		return &ProtocolError{module: f.Module, class: f.Class, message: f.Message, arg: f.Args[0]}
 	case "KeyError", "DBReferenceError":
 		return errors.New(f.Message)
 	}

@@ -115,6 +115,14 @@ func (c *conditions) add(clause string, args ...any) {
 	c.clauses, c.args = append(c.clauses, clause), append(c.args, args...)
 }
 
+// where is the whole clause, empty without conditions.
+func (c *conditions) where() string {
+	if len(c.clauses) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.clauses, " AND ")
+}
+
 // null adds a test of whether a column has a value.
 func (c *conditions) null(column string, has *bool) {
 	switch {
@@ -200,9 +208,7 @@ func (db *DB) filterNodes(f Filter) (rest string, args []any, err error) {
 	} else if !f.IncludeChildren && db.schema.HasColumn("nodes", "parent_node") {
 		c.add("parent_node IS NULL")
 	}
-	if len(c.clauses) > 0 {
-		rest = " WHERE " + strings.Join(c.clauses, " AND ")
-	}
+	rest = c.where()
 	order := " ORDER BY id"
 	if f.OrderBy != "" {
 		if !db.schema.HasColumn("nodes", f.OrderBy) {

@@ -78,6 +78,7 @@ type DB struct {
 	nodeByID   *prepared
 	ports      *records[store.Port]
 	portgroups *records[store.Portgroup]
+	chassis    *records[store.Chassis]
 	conductors *rows[store.Conductor]
 
 	volumeConnectors *records[store.VolumeConnector]
@@ -123,6 +124,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	db.ports, db.portgroups = newPorts(db), newPortgroups(db)
 	db.volumeConnectors, db.volumeTargets = newVolumeConnectors(db), newVolumeTargets(db)
 	db.allocations = newAllocations(db)
+	db.chassis = newChassis(db)
 	db.conductors = newRows[store.Conductor](db, "conductors")
 	return db, nil
 }

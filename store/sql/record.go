@@ -59,8 +59,11 @@ func (r *records[T]) read(ctx context.Context, ident string) (*T, error) {
 // selectWhere reads records in the order of their ids.
 func (r *records[T]) selectWhere(ctx context.Context, where string, args ...any) ([]*T, error) {
 	var found []*T
-	statement := "SELECT " + r.columns + ", nodes.uuid FROM " + r.table + " LEFT JOIN nodes ON nodes.id = " + r.table +
-		".node_id WHERE " + where + " ORDER BY " + r.table + ".id"
+	node, join := "NULL", ""
+	if r.db.schema.HasColumn(r.table, "node_id") {
+		node, join = "nodes.uuid", " LEFT JOIN nodes ON nodes.id = "+r.table+".node_id"
+	}
+	statement := "SELECT " + r.columns + ", " + node + " FROM " + r.table + join + " WHERE " + where + " ORDER BY " + r.table + ".id"
 	err := r.db.read(ctx, "reading "+r.table, func(s session) error {
 		found = nil
 		return s.query(statement, args, func(from *sql.Rows) error {

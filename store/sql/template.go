@@ -8,6 +8,26 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
+// WithSteps fills in the steps of deploy templates that were read without.
+func (db *DB) WithSteps(ctx context.Context, templates []*store.DeployTemplate) error {
+	names := make([]string, len(templates))
+	for i, t := range templates {
+		names[i] = t.Name
+	}
+	whole, err := db.DeployTemplates(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, t := range templates {
+		for _, w := range whole {
+			if w.Name == t.Name {
+				t.Steps = w.Steps
+			}
+		}
+	}
+	return nil
+}
+
 // DeployTemplates reads the deploy templates of the names given, with their steps, ordered by name. A name without a
 // template is no error: most traits have none.
 func (db *DB) DeployTemplates(ctx context.Context, names []string) ([]store.DeployTemplate, error) {

@@ -1,0 +1,283 @@
+package conductor
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/messaging/objects"
+	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/sql"
+)
+
+// remoteClass is a class of versioned objects: what can be asked of it, and of one of its objects. An action returns the fields
+// that the object has now, which may be fewer than all.
+type remoteClass struct {
+	methods map[string]remoteMethod
+	actions map[string]func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error)
+}
+
+// remoteClasses are those that this conductor keeps for others.
+var remoteClasses = makeRemoteClasses()
+
+// kind is a class whose objects are rows of a table, read as T.
+type kind[T any] struct {
+	name, table string
+	missing     func(ident any) error
+	// fill adds what is not in the table.
+	fill func(ctx context.Context, c *Conductor, found []*T) error
+}
+
+// find reads what a selection chooses.
+func (k kind[T]) find(ctx context.Context, c *Conductor, s sql.Selection) ([]*T, error) {
+	found, err := sql.Select[T](ctx, c.db, k.table, s)
+	if err == nil && k.fill != nil && len(found) > 0 {
+		err = k.fill(ctx, c, found)
+	}
+	return found, err
+}
+
+// by reads the one object with a value in a column.
+func (k kind[T]) by(ctx context.Context, c *Conductor, column string, value any, further ...sql.Condition) (*T, error) {
+	where := append([]sql.Condition{sql.Equals(k.table+"."+column, value)}, further...)
+	if value == nil {
+		return nil, k.missing("None")
+	}
+	found, err := k.find(ctx, c, sql.Selection{Where: where, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, k.missing(value)
+	}
+	return found[0], nil
+}
+
+// lookup is a method that finds one object by the parameter's value in a column.
+func (k kind[T]) lookup(param, column string, further ...string) remoteMethod {
+	return remoteMethod{params: append([]string{param}, further...), required: 1,
+		run: func(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
+			value, err := a.scalar(param)
+			if err != nil {
+				return nil, err
+			}
+			where, err := a.ownership()
+			if err != nil {
+				return nil, err
+			}
+			one, err := k.by(ctx, c, column, value, where...)
+			if err != nil {
+				return nil, err
+			}
+			return c.codec.EncodeAt(k.name, a.version, one), nil
+		}}
+}
+
+// get is the method that takes an id or a UUID, or what the further columns hold: a name, a MAC address.
+func (k kind[T]) get(param string, further ...string) remoteMethod {
+	return remoteMethod{params: []string{param}, required: 1,
+		run: func(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
+			value, err := a.scalar(param)
+			if err != nil {
+				return nil, err
+			}
+			column, value := identColumn(value, further)
+			if column == "" {
+				return nil, store.Errorf(store.InvalidIdentity, "Expected a UUID or int but received %v.", value)
+			}
+			one, err := k.by(ctx, c, column, value)
+			if err != nil {
+				return nil, err
+			}
+			return c.codec.EncodeAt(k.name, a.version, one), nil
+		}}
+}
+
+// identColumn tells by which column an identity is looked for.
+func identColumn(value any, further []string) (column string, ident any) {
+	text, isText := value.(string)
+	if !isText {
+		if _, isNumber := value.(int64); isNumber {
+			return "id", value
+		}
+		return "", value
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return "id", n
+	}
+	if uuid.Validate(text) == nil {
+		return "uuid", text
+	}
+	for _, column := range further {
+		if _, err := net.ParseMAC(text); (err == nil) == (column == "address") {
+			return column, text
+		}
+	}
+	return "", value
+}
+
+// pageParams are the parameters of every list.
+var pageParams = []string{"limit", "marker", "sort_key", "sort_dir"}
+
+// list is a method that lists objects: all, or, with a column, those that have the parameter's value in it.
+func (k kind[T]) list(column, param string, further ...string) remoteMethod {
+	m := remoteMethod{params: append(append([]string{}, pageParams...), further...)}
+	if column != "" {
+		m.params, m.required = append([]string{param}, m.params...), 1
+	}
+	m.run = func(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
+		s, err := a.page(k.table)
+		if err != nil {
+			return nil, err
+		}
+		if column != "" {
+			value, err := a.scalar(param)
+			if err != nil {
+				return nil, err
+			}
+			s.Where = append(s.Where, sql.Equals(k.table+"."+column, value))
+		}
+		further, err := a.filters(ctx, c, k.table)
+		if err != nil {
+			return nil, err
+		}
+		s.Where = append(s.Where, further...)
+		found, err := k.find(ctx, c, s)
+		if err != nil {
+			return nil, err
+		}
+		return encodeAll(c, k.name, found), nil
+	}
+	return m
+}
+
+// encodeAll encodes the elements of a list, which go at the version of every other reply.
+func encodeAll[T any](c *Conductor, name string, found []*T) []*objects.Object {
+	all := make([]*objects.Object, len(found))
+	for i, one := range found {
+		all[i] = c.codec.Encode(name, one)
+	}
+	return all
+}
+
+// page reads limit, marker and order.
+func (a boundArgs) page(table string) (sql.Selection, error) {
+	var s sql.Selection
+	var direction string
+	for param, into := range map[string]any{"limit": &s.Limit, "sort_key": &s.SortKey, "sort_dir": &direction} {
+		if err := a.read(param, into); err != nil {
+			return s, err
+		}
+	}
+	s.Descending = direction == "desc"
+	if !a.given("marker") {
+		return s, nil
+	}
+	var marker struct {
+		Data map[string]json.RawMessage `json:"ironic_object.data"`
+	}
+	if err := a.read("marker", &marker); err != nil {
+		return s, err
+	}
+	at := boundArgs{values: marker.Data}
+	id, err := at.scalar("id")
+	if err != nil {
+		return s, err
+	}
+	number, ok := id.(int64)
+	if !ok {
+		return s, store.Errorf(store.InvalidParameterValue, "Argument marker has the wrong type")
+	}
+	s.After = &sql.Place{ID: number}
+	if s.SortKey != "" && s.SortKey != "id" {
+		s.After.Value, err = at.scalar(s.SortKey)
+	}
+	return s, err
+}
+
+// writer is a kind of objects that callers write, too.
+type writer[T any] struct {
+	kind   kind[T]
+	ident  func(*T) string
+	read   func(ctx context.Context, db *sql.DB, ident string) (*T, error)
+	create func(ctx context.Context, db *sql.DB, one *T) error
+	save   func(ctx context.Context, db *sql.DB, one *T) error
+	remove func(ctx context.Context, db *sql.DB, one *T) error
+	// fresh sets what a new object has from the configuration.
+	fresh func(c *Conductor, one *T)
+	// whole fields must have been sent for save, as ironic reads them.
+	whole []string
+}
+
+// actions are what can be asked of an object that its caller holds.
+func (w writer[T]) actions() map[string]func(context.Context, *Conductor, *objects.Sent) (map[string]any, error) {
+	return map[string]func(context.Context, *Conductor, *objects.Sent) (map[string]any, error){
+		"create": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
+			one := new(T)
+			if err := sent.Into(one); err != nil {
+				return nil, err
+			}
+			if w.fresh != nil {
+				w.fresh(c, one)
+			}
+			if err := w.create(ctx, c.db, one); err != nil {
+				return nil, err
+			}
+			return c.codec.EncodeAt(w.kind.name, "", one).Data, nil
+		},
+		"save": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
+			return w.saveChanges(ctx, c, sent)
+		},
+		"destroy": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
+			one, err := w.stored(ctx, c, sent)
+			if err != nil {
+				return nil, err
+			}
+			return map[string]any{}, w.remove(ctx, c.db, one)
+		},
+		"refresh": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
+			one, err := w.stored(ctx, c, sent)
+			if err != nil {
+				return nil, err
+			}
+			return only(c.codec.EncodeAt(w.kind.name, "", one).Data, sent.Data), nil
+		},
+	}
+}
+
+// stored reads the row of an object by the UUID that was sent.
+func (w writer[T]) stored(ctx context.Context, c *Conductor, sent *objects.Sent) (*T, error) {
+	one := new(T)
+	if err := sent.Into(one); err != nil {
+		return nil, err
+	}
+	return w.read(ctx, c.db, w.ident(one))
+}
+
+// saveChanges writes the fields that the caller changed, and no others: the rest of its object may be stale.
+func (w writer[T]) saveChanges(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
+	for _, field := range w.whole {
+		if _, given := sent.Data[field]; !given {
+			return nil, errNotSent(field)
+		}
+	}
+	changed := new(T)
+	if err := sent.Into(changed); err != nil {
+		return nil, err
+	}
+	one, err := w.read(ctx, c.db, w.ident(changed))
+	if err != nil {
+		return nil, err
+	}
+	store.CopyFields(one, changed, sent.Changes)
+	if err := w.save(ctx, c.db, one); err != nil {
+		return nil, err
+	}
+	if one, err = w.read(ctx, c.db, w.ident(one)); err != nil {
+		return nil, err
+	}
+	return c.codec.EncodeAt(w.kind.name, "", one).Data, nil
+}
