@@ -87,6 +87,7 @@ var laterClasses = map[store.Kind]class{
 	"ParentNodeLocked":           {code: 409, since: messaging.V2025_1},
 	"ChildNodeLocked":            {code: 409, since: messaging.V2025_1},
 	"RunbookNotFound":            {code: 404, since: messaging.V2024_2},
+	"NodeServicingFailure":       {code: 500, since: messaging.V2023_2},
 	"StepNotAllowed":             {code: 400, since: messaging.Newest},
 	"ImageHostRateLimitFailure":  {code: 503, since: messaging.Newest},
 }
