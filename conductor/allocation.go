@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -19,6 +21,8 @@ import (
 type searches struct {
 	mu      sync.Mutex
 	running map[string]bool
+	// gone are workers that are not there any more, with the uptime at which that was seen first.
+	gone map[string]time.Duration
 }
 
 // begin is false when the search runs already.
@@ -39,6 +43,26 @@ func (s *searches) end(allocation string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, allocation)
+}
+
+// goneSince notes that a worker is gone and returns the uptime at which that was seen first.
+func (s *searches) goneSince(host string, now time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone == nil {
+		s.gone = map[string]time.Duration{}
+	}
+	if _, known := s.gone[host]; !known {
+		s.gone[host] = now
+	}
+	return s.gone[host]
+}
+
+// back forgets workers that are there again.
+func (s *searches) back(gone map[string]store.Conductor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.gone, func(host string, _ time.Duration) bool { _, still := gone[host]; return !still })
 }
 
 // allocateLater looks for an allocation's node in the background. Without a free worker the allocation stays as it is, and
@@ -193,13 +217,18 @@ func fits(n *store.Node, a *store.Allocation) bool {
 // short or for which no background worker was free, and for those of workers that are gone.
 func (c *Conductor) resumeAllocations(ctx context.Context) error {
 	waiting, err := c.db.AllocationsIn(ctx, store.AllocationAllocating)
-	if err != nil || len(waiting) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(waiting) == 0 {
+		c.searches.back(nil)
+		return nil
 	}
 	gone, err := c.goneConductors(ctx)
 	if err != nil {
 		return err
 	}
+	c.searches.back(gone)
 	for _, a := range waiting {
 		mine, err := c.claimAllocation(ctx, a, gone)
 		if err == nil && mine {
@@ -213,12 +242,14 @@ func (c *Conductor) resumeAllocations(ctx context.Context) error {
 }
 
 // claimAllocation tells whether this worker is to look for an allocation's node, and takes it over from a worker that is gone.
+// The node that such a worker was about to give to it may be reserved still: its peers free it first, and look every
+// orphanSpacing.
 func (c *Conductor) claimAllocation(ctx context.Context, a *store.Allocation, gone map[string]store.Conductor) (mine bool, err error) {
 	if a.ConductorAffinity == nil || *a.ConductorAffinity == c.conductorID {
 		return a.ConductorAffinity != nil, nil
 	}
 	for host, other := range gone {
-		if other.ID == *a.ConductorAffinity {
+		if other.ID == *a.ConductorAffinity && c.uptime()-c.searches.goneSince(host, c.uptime()) >= 2*orphanSpacing {
 			c.log.Info().Str("allocation", a.UUID).Str("was", host).Msg("Taking over an allocation of a conductor that is gone")
 			return c.db.TakeOverAllocation(ctx, a, c.conductorID)
 		}

@@ -162,6 +162,15 @@ func TestAllocationsOfWorkersThatAreGone(t *testing.T) {
 	if err := w.resumeAllocations(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for _, a := range conductors {
+		if now, err := w.db.Allocation(t.Context(), a.UUID); err != nil || *now.ConductorAffinity != *a.ConductorAffinity {
+			t.Errorf("taken over before the nodes of its worker were freed: %+v, %v", now, err)
+		}
+	}
+	w.clock.forward(2 * orphanSpacing)
+	if err := w.resumeAllocations(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	taken := w.settledAllocation(t, conductors["gone"].UUID)
 	if taken.State != store.AllocationActive || *taken.NodeID != n.ID || *taken.ConductorAffinity != w.conductorID {
 		t.Errorf("taken over: %+v", taken)

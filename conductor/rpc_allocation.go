@@ -123,31 +123,32 @@ func anyTexts(texts []string) []any {
 
 // destroyAllocation gives up an allocation and the node that it has.
 func (c *Conductor) destroyAllocation(ctx context.Context, rq oslo.Context, args allocationArgs) (any, error) {
-	asked, _, err := c.codec.DecodeAllocation(args.Allocation)
+	a, _, err := c.codec.DecodeAllocation(args.Allocation)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		// The node may have been found since ironic-api looked.
-		a, err := c.db.Allocation(ctx, asked.UUID)
-		if err != nil {
-			return nil, err
-		}
-		if a.NodeID == nil {
-			err = c.db.DeleteAllocation(ctx, a, sql.Guard{})
-		} else {
-			err = c.withNode(ctx, rq, rowID(*a.NodeID), lockMode{purpose: "allocation deletion"},
-				func(ctx context.Context, t *task) error {
-					if err := t.mayDeallocate(a); err != nil {
-						return err
-					}
-					return c.db.DeleteAllocation(ctx, a, t.guard())
-				})
-		}
+		err := c.deallocate(ctx, rq, a)
 		if !errors.Is(err, sql.ErrAllocationChanged) {
 			return nil, err
 		}
+		// Its node was found since ironic-api looked.
+		if a, err = c.db.Allocation(ctx, a.UUID); err != nil {
+			return nil, err
+		}
 	}
+}
+
+func (c *Conductor) deallocate(ctx context.Context, rq oslo.Context, a *store.Allocation) error {
+	if a.NodeID == nil {
+		return c.db.DeleteAllocation(ctx, a, sql.Guard{})
+	}
+	return c.withNode(ctx, rq, rowID(*a.NodeID), lockMode{purpose: "allocation deletion"}, func(ctx context.Context, t *task) error {
+		if err := t.mayDeallocate(a); err != nil {
+			return err
+		}
+		return c.db.DeleteAllocation(ctx, a, t.guard())
+	})
 }
 
 // mayDeallocate tells whether an allocation can be taken from its node.

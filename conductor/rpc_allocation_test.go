@@ -34,7 +34,9 @@ var newAllocationFields = []string{"uuid", "name", "resource_class", "traits", "
 
 func (w *worker) allocationArgs(a *store.Allocation) map[string]any {
 	o := w.codec.EncodeAllocation(a)
-	delete(o.Data, "id")
+	if a.ID == 0 {
+		delete(o.Data, "id") // It is not created yet.
+	}
 	for _, list := range []string{"traits", "candidate_nodes"} {
 		if o.Data[list] == nil {
 			delete(o.Data, list)

@@ -177,10 +177,11 @@ func (w *world) run(t *testing.T, s setups, c trial) []mismatch {
 	}
 }
 
-// busy tells that the conductor holds a node.
+// busy tells that the conductor holds a node, or looks for one.
 func busy(rows map[string]any) bool {
-	for _, values := range rows {
-		if values.(row)["reservation"] == hostname {
+	for place, values := range rows {
+		searching := strings.HasPrefix(place, "allocations/") && values.(row)["state"] == "allocating"
+		if searching || values.(row)["reservation"] == hostname {
 			return true
 		}
 	}

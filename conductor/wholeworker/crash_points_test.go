@@ -135,7 +135,7 @@ var failpointComment = regexp.MustCompile(`(?m)^\s*// gofail: var (\w+) struct\{
 // TestCrashPointsAreThose holds the list and the code together.
 func TestCrashPointsAreThose(t *testing.T) {
 	var listed, found []string
-	for _, p := range crashPoints {
+	for _, p := range slices.Concat(crashPoints, allocationPoints) {
 		listed = append(listed, p.name)
 	}
 	files, err := sourceFiles()
