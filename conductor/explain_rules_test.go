@@ -109,6 +109,10 @@ func TestReasons(t *testing.T) {
 			"switched off; look at the machine's console, and whether it reaches ironic-api; the node is failed in 22 min 00 s"},
 		{"machine off", waiting(func(s *situation) { s.node.PowerState = store.PowerOff }), "the machine is off"},
 		{"agent mute", waiting(moments(local.Moment{Kind: momentLookup})), "it asked who it is 40 s ago, but sent no heartbeat"},
+		{"ramdisk inspects", waiting(func(s *situation) {
+			s.node.ProvisionState, s.node.InspectionStartedAt = store.InspectWait, before(9*time.Minute)
+			s.cfg.InspectWaitTimeout = 30 * time.Minute
+		}), "ends the inspection; the node is failed in 21 min 00 s if nothing is heard"},
 		{"agent never heard", waiting(nil), "nothing was heard of it for 8 min 00 s; look at the machine's console"},
 		// A heartbeat from before the machine was switched on is that of an agent of long ago.
 		{"agent never heard", waiting(heartbeat(11 * time.Minute)), "its agent to boot"},

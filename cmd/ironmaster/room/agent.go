@@ -36,6 +36,8 @@ type agent struct {
 	log    zerolog.Logger
 	client *http.Client
 	apis   []string
+	// tells is where the agent tells what it finds in the machine, before anything else; empty for none.
+	tells string
 	// api is the one of apis that answered the lookup, minor the newest version 1.minor that it knows.
 	api   string
 	minor int
@@ -60,7 +62,11 @@ type agent struct {
 
 // newAgent makes an agent from the parameters of its kernel command line.
 func newAgent(m *Machine, parameters map[string]string) (*agent, error) {
-	apis := strings.Split(parameters["ipa-api-url"], ",")
+	var apis []string
+	callback := parameters["ipa-inspection-callback-url"]
+	if text := parameters["ipa-api-url"]; text != "" || callback == "" {
+		apis = strings.Split(text, ",")
+	}
 	for _, api := range apis {
 		if u, err := url.Parse(api); err != nil || u.Host == "" {
 			return nil, errors.New("the kernel parameter ipa-api-url is missing or not a URL")
@@ -76,6 +82,7 @@ func newAgent(m *Machine, parameters map[string]string) (*agent, error) {
 		log:    m.log,
 		client: client,
 		apis:   apis,
+		tells:  callback,
 		token:  parameters["ipa-agent-token"],
 		due:    make(chan struct{}, 1),
 		quiet:  make(chan struct{}),
@@ -84,6 +91,13 @@ func newAgent(m *Machine, parameters map[string]string) (*agent, error) {
 
 // run is the agent's life. It returns when ctx ends, with nothing of the agent left running.
 func (a *agent) run(ctx context.Context) error {
+	if a.tells != "" && !a.inspect(ctx) {
+		return ctx.Err()
+	}
+	if len(a.apis) == 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if !a.findNode(ctx) {
 		return ctx.Err()
 	}

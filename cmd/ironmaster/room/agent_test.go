@@ -44,7 +44,8 @@ type fakeIronic struct {
 	lookups    []string
 	heartbeats []heartbeat
 	headers    []http.Header
-	refuse     int // heartbeats to answer with 409
+	refuse     int // heartbeats and findings to answer with 409
+	findings   []map[string]any
 }
 
 func newFakeIronic(t *testing.T, m *Machine) *fakeIronic {
@@ -56,6 +57,7 @@ func newFakeIronic(t *testing.T, m *Machine) *fakeIronic {
 	})
 	mux.HandleFunc("GET /v1/lookup", f.lookup)
 	mux.HandleFunc("POST /v1/heartbeat/"+testNode, f.heartbeat)
+	mux.HandleFunc("POST /v1/continue_inspection", f.continueInspection)
 	mux.HandleFunc("GET /files/{name}", func(w http.ResponseWriter, r *http.Request) {
 		f.files[r.PathValue("name")](w, r)
 	})
