@@ -21,6 +21,10 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 
+	// HistoryCleanUpInterval is how often histories are cut, 0 never; about HistoryCleanUpBatch entries at a time.
+	HistoryCleanUpInterval time.Duration
+	HistoryCleanUpBatch    int
+
 	// DefaultPortgroupMode is the mode of port groups that callers without a database of their own create without one.
 	DefaultPortgroupMode string
 
@@ -86,11 +90,15 @@ type Live struct {
 	AllowProvisioningInMaintenance bool
 	AutomaticLessee                bool
 	NodeHistory                    bool
-	RecordStepFlows                bool
-	PowerOffAfterDeployFailure     bool
-	PowerOffInCleanFail            bool
-	PowerOffInServiceFail          bool
-	LogInDBMaxSize                 int
+	// HistoryMaxEntries is how many entries of a node's history are kept; 0 keeps all.
+	HistoryMaxEntries int
+	// HistoryMinimumAge is how long every entry is kept.
+	HistoryMinimumAge          time.Duration
+	RecordStepFlows            bool
+	PowerOffAfterDeployFailure bool
+	PowerOffInCleanFail        bool
+	PowerOffInServiceFail      bool
+	LogInDBMaxSize             int
 	// ProgressInterval is the longest silence of the progress events of a step that moves bytes.
 	ProgressInterval time.Duration
 	// DrainTimeout is how long a worker that drains waits for what runs; 0 is for ever.

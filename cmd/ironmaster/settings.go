@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -69,6 +70,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 	}
 	return conductor.Config{
 		Host: host, PublisherHost: d.Host, Group: strings.ToLower(c.Group), Release: release,
+		HistoryCleanUpInterval: c.HistoryCleanUpInterval, HistoryCleanUpBatch: c.HistoryCleanUpBatch,
 		DefaultPortgroupMode: d.DefaultPortgroupMode,
 		HeartbeatInterval:    c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
 		CleanStepPriorityOverride: clean, VerifyStepPriorityOverride: verify, FastTrack: s.Deploy.FastTrack,
@@ -112,7 +114,8 @@ func liveOptions(s *config.Settings) conductor.Live {
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
-		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows,
+		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, HistoryMaxEntries: c.HistoryMaxEntries,
+		HistoryMinimumAge:          time.Duration(c.HistoryMinimumDays) * 24 * time.Hour,
 		PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure, PowerOffInCleanFail: c.PoweroffInCleanFail,
 		PowerOffInServiceFail: c.PoweroffInServiceFail, ServiceCallbackTimeout: c.ServiceCallbackTimeout,
 		LogInDBMaxSize: s.Default.LogInDBMaxSize, ProgressInterval: s.Ironmaster.ProgressInterval,

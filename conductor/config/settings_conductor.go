@@ -37,6 +37,10 @@ type Conductor struct {
 	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1" reload:"true"`
 	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout" reload:"true"`
 	NodeHistory                    bool          `opt:"node_history" default:"true" reload:"true"`
+	HistoryMaxEntries              int           `opt:"node_history_max_entries" default:"300" min:"0" reload:"true"`
+	HistoryMinimumDays             int           `opt:"node_history_minimum_days" default:"0" min:"0" reload:"true"`
+	HistoryCleanUpInterval         time.Duration `opt:"node_history_cleanup_interval" default:"86400" min:"0"`
+	HistoryCleanUpBatch            int           `opt:"node_history_cleanup_batch_count" default:"1000" min:"0"`
 	RecordStepFlows                bool          `opt:"record_step_flows_in_history" default:"false" defaultNew:"true" reload:"true"`
 	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0" reload:"true"`
 	AutomatedClean                 bool          `opt:"automated_clean" default:"true" reload:"true"`

@@ -2,8 +2,10 @@ package sql
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -13,6 +15,9 @@ import (
 
 // maxEvent is how many bytes of an event are kept: a TEXT column of MySQL, on every engine.
 const maxEvent = 65535
+
+// deleteBatch limits the length of an IN clause.
+const deleteBatch = 500
 
 // shortHistories are versions of the object NodeHistory without state and duration.
 var shortHistories = []string{"1.0", "1.1", "1.2"}
@@ -44,6 +49,53 @@ func (db *DB) AddHistory(ctx context.Context, h store.HistoryEntry) error {
 		lost = true
 		return err
 	})
+}
+
+// CutHistories deletes the oldest entries of the nodes that a worker looks after (its row number) where a node has more than keep.
+// Entries younger than age count for nothing and stay. It stops after the node with which batch entries are deleted, and tells
+// whether it did.
+func (db *DB) CutHistories(ctx context.Context, worker int64, keep int, age time.Duration, batch int) (deleted int, more bool, err error) {
+	old := map[int64][]any{}
+	var nodes []int64
+	err = db.read(ctx, "reading the histories of nodes", func(s session) error {
+		clear(old)
+		nodes = nil
+		return s.query("SELECT h.node_id, h.id FROM node_history h JOIN nodes n ON n.id = h.node_id WHERE n.conductor_affinity = ? "+
+			"AND h.created_at < ? ORDER BY h.node_id, h.created_at, h.id", []any{worker, db.now().Add(-age)}, func(from *sql.Rows) error {
+			var node, id int64
+			if err := from.Scan(&node, &id); err != nil {
+				return err
+			}
+			if _, known := old[node]; !known {
+				nodes = append(nodes, node)
+			}
+			old[node] = append(old[node], id)
+			return nil
+		})
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	for _, node := range nodes {
+		excess := max(0, len(old[node])-keep)
+		if excess == 0 {
+			continue
+		}
+		if deleted >= batch {
+			return deleted, true, nil
+		}
+		for ids := range slices.Chunk(old[node][:excess], deleteBatch) {
+			err := db.write(ctx, "cutting the history of a node", func(s session) error {
+				_, err := s.exec("DELETE FROM node_history WHERE id IN ("+marks(len(ids))+")", ids...)
+				return err
+			})
+			if err != nil {
+				return deleted, false, err
+			}
+			deleted += len(ids)
+		}
+	}
+	return deleted, false, nil
 }
 
 func nullable(text string) any {
