@@ -168,7 +168,7 @@ func (s *situation) view(id string) NodeView {
 
 // step names the step that the row says runs, with its place: "deploy.write_image (2 of 6)".
 func (s *situation) step() string {
-	for _, kind := range []drivers.StepKind{drivers.DeployStep, drivers.CleanStep} {
+	for _, kind := range []drivers.StepKind{drivers.DeployStep, drivers.CleanStep, drivers.ServiceStep} {
 		column := *stepColumn(s.node, kind)
 		if len(column) == 0 {
 			continue

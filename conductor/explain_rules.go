@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -215,6 +216,14 @@ var restRules = []rule{
 	}, func(s *situation) Reason {
 		return Reason{"", "an operator", fmt.Sprintf("it is %q: %s", s.node.ProvisionState, cmp.Or(s.node.LastError, "no error was kept")),
 			"remove the cause, and ask for what is wanted again"}
+	}},
+	{"held", func(s *situation) bool { return strings.HasSuffix(s.node.ProvisionState, " hold") }, func(s *situation) Reason {
+		return Reason{"", "an operator", fmt.Sprintf("it is %q: its step %s holds it until somebody says go on", s.node.ProvisionState,
+			s.step()), "openstack baremetal node unhold " + s.node.UUID}
+	}},
+	{"rescued", func(s *situation) bool { return s.node.ProvisionState == store.Rescue }, func(s *situation) Reason {
+		return Reason{"", "its user", "it runs its rescue ramdisk, which the password of the request opens",
+			"when the machine is in order: openstack baremetal node unrescue " + s.node.UUID}
 	}},
 	{"refused", func(s *situation) bool { return s.refused("") }, func(s *situation) Reason {
 		m := s.newest(momentRequest)

@@ -121,6 +121,10 @@ func TestReasons(t *testing.T) {
 		{"no free worker", moments(local.Moment{Kind: momentRequest, Failed: true, Result: errNoWorker().Error()}), "all workers"},
 		{"concurrency limit", moments(local.Moment{Kind: momentRequest, Failed: true,
 			Result: "The concurrent action limit for cleaning has been reached."}), "max_concurrent_deploy"},
+		{"held", func(s *situation) {
+			s.node.ProvisionState, s.node.ServiceStep = store.ServiceHold, store.Dict{"interface": "power", "step": "hold"}
+		}, `it is "service hold": its step power.hold holds it until somebody says go on`},
+		{"rescued", func(s *situation) { s.node.ProvisionState = store.Rescue }, "openstack baremetal node unrescue"},
 		{"failed", func(s *situation) { s.node.ProvisionState, s.node.LastError = store.DeployFail, "no image" },
 			`it is "deploy failed": no image`},
 		{"refused", moments(local.Moment{Kind: momentRequest, Text: "do_node_deploy", Failed: true, Result: "no kernel"}),
