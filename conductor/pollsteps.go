@@ -14,7 +14,7 @@ import (
 // (drivers.Polled).
 
 // polledStates are those in which a flow may wait for a step at a BMC.
-var polledStates = []string{store.DeployWait, store.CleanWait}
+var polledStates = []string{store.DeployWait, store.CleanWait, store.ServiceWait}
 
 // pollSteps asks the interfaces of a type about the nodes that wait for them.
 func (c *Conductor) pollSteps(typ drivers.InterfaceType) func(context.Context) error {
@@ -30,7 +30,7 @@ func (c *Conductor) pollSteps(typ drivers.InterfaceType) func(context.Context) e
 
 // discardSteps has the interfaces of a type forget the steps of flows that failed.
 func (c *Conductor) discardSteps(typ drivers.InterfaceType) func(context.Context) error {
-	failed := []string{store.CleanFail, store.DeployFail}
+	failed := []string{store.CleanFail, store.DeployFail, store.ServiceFail}
 	return func(ctx context.Context) error {
 		nodes, err := c.polledNodes(ctx, typ, sql.Filter{Reserved: pointer(false), Maintenance: pointer(true), ProvisionStates: failed})
 		if err != nil {
@@ -90,5 +90,10 @@ func (t *task) pollStep(ctx context.Context, typ drivers.InterfaceType) error {
 
 // polledStep tells that a node waits for a step at its BMC, which its heartbeats and its worker's restart do not move.
 func polledStep(n *store.Node) bool {
-	return n.DriverInternalInfo.Bool("cleaning_polling", false) || n.DriverInternalInfo.Bool("deployment_polling", false)
+	for _, terms := range termsOf {
+		if n.DriverInternalInfo.Bool(terms.polling, false) {
+			return true
+		}
+	}
+	return false
 }

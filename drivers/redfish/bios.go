@@ -210,7 +210,7 @@ func (s *system) readRegistry(at string) (map[string]*registered, error) {
 
 // Steps change settings. Each restarts the machine in its middle.
 func (b *BIOS) Steps(kind drivers.StepKind) []drivers.Step {
-	if kind != drivers.CleanStep && kind != drivers.DeployStep {
+	if kind == drivers.VerifyStep {
 		return nil
 	}
 	steps := []drivers.Step{
@@ -220,6 +220,10 @@ func (b *BIOS) Steps(kind drivers.StepKind) []drivers.Step {
 	}
 	for i := range steps {
 		steps[i].Interface, steps[i].RequiresRamdisk = drivers.TypeBIOS, true
+	}
+	if kind == drivers.ServiceStep {
+		// Nobody takes the settings away from an instance that runs with them.
+		return steps[1:]
 	}
 	return steps
 }

@@ -46,11 +46,11 @@ func (r *RAID) LogicalDiskProperties() map[string]string { return r.schema.Logic
 
 // Steps make and delete arrays.
 func (r *RAID) Steps(kind drivers.StepKind) []drivers.Step {
-	if kind != drivers.CleanStep && kind != drivers.DeployStep {
+	if kind == drivers.VerifyStep {
 		return nil
 	}
 	steps := []drivers.Step{{Name: "delete_configuration", Run: r.begin(r.deletion), Resume: r.goOn(r.deletion)}}
-	if kind == drivers.DeployStep {
+	if kind != drivers.CleanStep {
 		steps = append(steps, drivers.Step{Name: "apply_configuration", Args: raid.ApplyArgs(), Run: r.begin(r.application),
 			Resume: r.goOn(r.application)})
 	} else {
