@@ -262,6 +262,7 @@ func (t *task) leaveClean(ctx context.Context, disableRamdisk bool) {
 }
 
 func (t *task) endClean(ctx context.Context, event, flow string) {
+	t.restoreDeploy()
 	if err := t.processEvent(ctx, event, eventOptions{flow: flow}); err != nil {
 		t.Log.Error().Err(err).Msg("Ending the cleaning failed")
 	}

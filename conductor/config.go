@@ -37,12 +37,15 @@ type Config struct {
 	VerifyStepPriorityOverride map[string]int
 	FastTrack                  bool
 	// StoreInventory keeps what inspections find in the database.
-	StoreInventory        bool
-	RequireAgentTLS       bool
-	CertificatesPath      string
-	HashPartitionExponent int
-	HashRingAlgorithm     string
-	HashRingResetInterval time.Duration
+	StoreInventory bool
+	// BootRetryTimeout is after which time a machine that boots its ramdisk from the network, and was not heard of, boots again; 0 is
+	// never. BootRetryInterval is how often this is looked at.
+	BootRetryTimeout, BootRetryInterval time.Duration
+	RequireAgentTLS                     bool
+	CertificatesPath                    string
+	HashPartitionExponent               int
+	HashRingAlgorithm                   string
+	HashRingResetInterval               time.Duration
 	// NotificationLevel is debug, info, warning, error or critical; "" sends no versioned notifications.
 	NotificationLevel string
 	// NotificationDrivers are messagingv2, messaging, log and noop; without one nothing is sent.

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -36,6 +37,12 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 		return err
 	}
 	if err := t.validateDeploy(ctx, r.steps); err != nil {
+		if t.restoreDeploy() {
+			// Ironic leaves the node with an interface that nobody asked for.
+			if saving := t.save(ctx); saving != nil {
+				return saving
+			}
+		}
 		var e *store.Error
 		if errors.As(err, &e) && isInvalidParameter(e.Kind) {
 			failure := store.Errorf(store.InstanceDeployFailure,
@@ -77,22 +84,30 @@ func (t *task) prepareInstanceInfo(ctx context.Context, event string) error {
 		if t.c.images.IsGlance(t.Node.InstanceInfo.String("image_source")) {
 			delete(t.Node.InstanceInfo, "kernel")
 			delete(t.Node.InstanceInfo, "ramdisk")
+			if t.c.cfg.Release > messaging.V2026_1 {
+				delete(t.Node.InstanceInfo, "boot_iso")
+				delete(t.Node.InstanceInfo, "original_image_source")
+			}
 		}
 	} else {
 		t.setAutomaticLessee()
 	}
-	if t.inferImageKind(ctx) {
-		return t.save(ctx)
+	changed, err := t.inferImageKind(ctx)
+	if err != nil || !changed {
+		return err
 	}
-	return nil
+	return t.save(ctx)
 }
 
 // journalImageReason is the journal's key of why the node's image counts as what it does.
 const journalImageReason = "image.kind_reason"
 
 // inferImageKind updates the row's image type; it reports whether anything was written.
-func (t *task) inferImageKind(ctx context.Context) bool {
-	changed, reason := t.c.images.InferKind(ctx, t.Task)
+func (t *task) inferImageKind(ctx context.Context) (bool, error) {
+	changed, reason, err := t.c.images.InferKind(ctx, t.Task)
+	if err != nil {
+		return false, err
+	}
 	if reason != "" && !t.Shared {
 		t.imageReason = reason
 		if err := t.c.local.Put(t.Node.UUID, journalImageReason, reason); err != nil {
@@ -107,10 +122,13 @@ func (t *task) inferImageKind(ctx context.Context) bool {
 		t.Log.WithLevel(level).Str("reason", reason).Str("image_type", t.Node.InstanceInfo.String("image_type")).
 			Msg("Inferred the kind of the image")
 	}
-	return changed
+	return changed, nil
 }
 
 func (t *task) validateDeploy(ctx context.Context, steps []store.Dict) error {
+	if err := t.chooseDeploy(ctx); err != nil {
+		return err
+	}
 	if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
 		return err
 	}

@@ -296,9 +296,9 @@ type someImages struct {
 
 func (i someImages) IsGlance(string) bool { return i.glance }
 
-func (someImages) InferKind(_ context.Context, t *drivers.Task) (bool, string) {
+func (someImages) InferKind(_ context.Context, t *drivers.Task) (bool, string, error) {
 	t.Node.InstanceInfo["image_type"] = "whole-disk"
-	return true, "a test says so"
+	return true, "a test says so", nil
 }
 
 func TestAutomaticLessee(t *testing.T) {

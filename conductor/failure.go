@@ -20,7 +20,9 @@ func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	t.Log.Error().Str("error", text).Msg("Deployment failed")
-	t.record(ctx, historyDeploying, text)
+	if text != "" {
+		t.record(ctx, historyDeploying, text)
+	}
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
@@ -129,6 +131,7 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 		wipeAgent(node)
 	}
 	target := manualTarget(node)
+	t.restoreDeploy()
 	t.record(ctx, historyCleaning, f.text)
 	if stepRan && (node.MaintenanceReason == nil || *node.MaintenanceReason == "") {
 		node.MaintenanceReason = &f.text

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
 )
 
 // What a machine that installs itself says of it in its heartbeats.
@@ -31,6 +32,13 @@ func (t *task) beatInstaller(ctx context.Context, installer drivers.Installer) {
 		t.Log.Info().Str("message", message).Msg("The installation has ended")
 		t.endInstall(ctx, installer)
 	default:
+		if t.workerWasAway(drivers.DeployStep) {
+			err := t.beginAgain(ctx, drivers.DeployStep, "the worker that its installer read from was away")
+			if t.failsFlow(ctx, err, store.Deploying, store.DeployWait) {
+				t.agentDeployFailed(ctx, message+": "+err.Error(), false)
+			}
+			return
+		}
 		t.agentDeployFailed(ctx, message, false)
 	}
 }

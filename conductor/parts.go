@@ -97,7 +97,8 @@ type Images interface {
 	// IsGlance tells whether a reference names an image in Glance.
 	IsGlance(ref string) bool
 	// InferKind records whether the node's image is a whole-disk image; reason says why in a sentence.
-	InferKind(ctx context.Context, t *drivers.Task) (changed bool, reason string)
+	// A source that no service can read is an error.
+	InferKind(ctx context.Context, t *drivers.Task) (changed bool, reason string, err error)
 	// CleanUp forgets images that no deployment needs; deploying lists the UUIDs of nodes that are being deployed.
 	CleanUp(ctx context.Context, deploying func(context.Context) (map[string]bool, error)) error
 	// Served lists the UUIDs of nodes that can fetch something from this host: an image, a boot ISO.

@@ -37,6 +37,7 @@ func (c *Conductor) periodics() []periodic {
 		{"sensor data", c.sensorInterval, c.sendSensorData},
 		{"deploy callback timeouts", check, c.failSilentDeploys},
 		{"clean callback timeouts", check, c.failSilentCleans},
+		{"boot retries", c.bootRetryInterval, c.retryBoots},
 		{"inspection timeouts", check, c.failSilentInspections},
 		{"service callback timeouts", check, c.failSilentServices},
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues},

@@ -21,7 +21,9 @@ func (c *Conductor) getDriverProperties(_ context.Context, _ oslo.Context, a dri
 func (c *Conductor) validateDriverInterfaces(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
 	results := map[string]map[string]any{}
 	err := c.readNode(ctx, rq, a.NodeID, "driver interface validation", func(ctx context.Context, t *task) error {
-		t.inferImageKind(ctx)
+		if _, err := t.inferImageKind(ctx); err != nil {
+			return err
+		}
 		for _, typ := range c.interfaceTypes() {
 			if typ != drivers.TypeVendor {
 				results[string(typ)] = t.validateInterface(ctx, typ)

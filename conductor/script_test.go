@@ -124,6 +124,8 @@ func (s *script) catalog() *drivers.Catalog {
 	} {
 		c.Implementations[typ]["fake"] = impl
 	}
+	c.Implementations[drivers.TypeBoot]["retrying"] = &scriptBoot{fake.NewBoot(fake.Config{}), s}
+	c.Implementations[drivers.TypeDeploy]["choosing"] = &scriptChooser{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeDeploy]["installing"] = &scriptInstaller{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeNetwork]["noop"] = &scriptNetwork{noop.NewNetwork(), s}
 	return c
@@ -327,6 +329,22 @@ type scriptDeploy struct {
 }
 
 var _ drivers.Agent = (*scriptDeploy)(nil)
+
+// scriptBoot is a boot interface that boots machines again.
+type scriptBoot struct {
+	*fake.Boot
+	s *script
+}
+
+func (b *scriptBoot) RetryBoot(_ context.Context, t *drivers.Task) error {
+	b.s.called("boot again " + t.Node.UUID)
+	return nil
+}
+
+// scriptChooser is a deploy interface that gives way to fake.
+type scriptChooser struct{ scriptDeploy }
+
+func (*scriptChooser) Choose(context.Context, *drivers.Task) string { return "fake" }
 
 // scriptInstaller is a deploy interface whose machines install themselves.
 type scriptInstaller struct{ scriptDeploy }

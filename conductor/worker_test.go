@@ -133,9 +133,11 @@ func (noImages) IsGlance(string) bool { return false }
 func (noImages) CleanUp(context.Context, func(context.Context) (map[string]bool, error)) error {
 	return nil
 }
-func (noImages) InferKind(context.Context, *drivers.Task) (bool, string) { return false, "" }
-func (noImages) Served() []string                                        { return nil }
-func (noImages) Away() map[string]Absence                                { return nil }
+func (noImages) InferKind(context.Context, *drivers.Task) (bool, string, error) {
+	return false, "", nil
+}
+func (noImages) Served() []string         { return nil }
+func (noImages) Away() map[string]Absence { return nil }
 
 // rig is what workers of one test stand on; a worker can be stopped and another one started on the same.
 type rig struct {
@@ -226,7 +228,7 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 	enabled, _, err := catalog.Enable(r.script.catalog(), catalog.Config{
 		HardwareTypes: catalog.List{Names: []string{"fake-hardware"}, Explicit: true},
 		Interfaces: map[drivers.InterfaceType]catalog.List{
-			drivers.TypeDeploy:  {Names: []string{"fake", "installing"}},
+			drivers.TypeBoot: {Names: []string{"fake", "retrying"}}, drivers.TypeDeploy: {Names: []string{"fake", "choosing", "installing"}},
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
 			drivers.TypeRAID:    {Names: []string{"fake", "no-raid"}},
 			drivers.TypeConsole: {Names: []string{"fake", "no-console"}}, drivers.TypeVendor: {Names: []string{"fake", "no-vendor"}},

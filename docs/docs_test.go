@@ -156,7 +156,8 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 func TestReadmeNamesEveryInterface(t *testing.T) {
 	all := catalog.New(catalog.Parts{Deploys: map[string]drivers.Deploy{"direct": &agent.Deploy{}, "iscsi": &iscsi.Deploy{},
 		"custom-agent": &agent.CustomAgent{}, "ramdisk": &agent.Ramdisk{},
-		"anaconda": &agent.Anaconda{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
+		"anaconda": &agent.Anaconda{}, "bootc": &agent.Bootc{},
+		"autodetect": &agent.Autodetect{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},

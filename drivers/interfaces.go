@@ -113,6 +113,12 @@ type Boot interface {
 	CleanUpInstance(ctx context.Context, t *Task) error
 }
 
+// BootRetrier is a boot interface whose machines may miss what they are to boot.
+type BootRetrier interface {
+	// RetryBoot has a machine try once more, from what was prepared for it.
+	RetryBoot(ctx context.Context, t *Task) error
+}
+
 // Deploy puts an image onto a node and takes it away again.
 type Deploy interface {
 	Interface
@@ -152,6 +158,12 @@ type Agent interface {
 	FinalizeRescue(ctx context.Context, t *Task, onlyHashed bool) error
 	// CollectLogs saves the ramdisk's logs when the configuration asks for it; failed tells that something went wrong.
 	CollectLogs(ctx context.Context, t *Task, label string, failed bool)
+}
+
+// Chooser is implemented by deploy interfaces in whose place another one comes for the time of a deployment.
+type Chooser interface {
+	// Choose names the interface for the node's instance.
+	Choose(ctx context.Context, t *Task) string
 }
 
 // Installer is implemented by deploy interfaces whose machines install themselves: what their heartbeats say tells how far they

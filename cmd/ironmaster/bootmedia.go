@@ -14,6 +14,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/bootiso"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -24,7 +25,7 @@ type ramdisks struct {
 	publisher redfish.Publisher
 }
 
-func openRamdisks(s *config.Settings, depot *image.Depot, running func(context.Context, *drivers.Task) bool,
+func openRamdisks(s *config.Settings, release messaging.Release, depot *image.Depot, running func(context.Context, *drivers.Task) bool,
 	log zerolog.Logger) (ramdisks, error) {
 	isos, err := bootiso.Open(bootiso.Config{
 		Dir: filepath.Join(s.Deploy.ISOMasterPath, "ironmaster"), Keep: keptTemplates, GrubConfigPath: s.Default.GrubConfigPath,
@@ -44,7 +45,7 @@ func openRamdisks(s *config.Settings, depot *image.Depot, running func(context.C
 			RescueRamdisk: c.RescueRamdisk, Bootloader: firstOf(c.Bootloader, s.Default.ESPImage)},
 		ImagesByArch: byArch, KernelAppendParams: s.Redfish.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
 		DownloadSource: s.Deploy.RamdiskImageDownloadSource, CallbackURL: s.Deploy.ExternalCallbackURL, Debug: s.Log.Debug,
-		AgentRuns: running, Sources: image.NewSources(depot.Service), Downloads: depot.Service,
+		AgentRuns: running, Sources: image.NewSources(depot.Service, ramdiskFromImage(release)), Downloads: depot.Service,
 	}}, nil
 }
 

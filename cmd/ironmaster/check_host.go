@@ -97,7 +97,7 @@ func trimDefaults(built *drivers.Catalog, c *catalog.Config) (left []string) {
 func nominalParts(release messaging.Release) catalog.Parts {
 	bmcs := ipmi.New(ipmi.DefaultConfig(), zerolog.Nop())
 	p := catalog.Parts{
-		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}, release), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
+		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}, release, nil), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{},
 		AgentInspect:      &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,

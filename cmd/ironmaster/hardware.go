@@ -83,7 +83,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	agentCfg.CleanDHCP = provider.Clean
 	agentCfg.TokenOnReads, agentCfg.NotesBoot = release >= messaging.V2025_1, release > messaging.V2025_2
 	direct := agent.New(agentCfg, image.Patient{Service: h.depot.Service}, agent.NewDepot(h.depot))
-	isos, err := openRamdisks(s, h.depot, direct.Running, h.log)
+	isos, err := openRamdisks(s, release, h.depot, direct.Running, h.log)
 	if err != nil {
 		return err
 	}
@@ -92,12 +92,15 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		return err
 	}
 	wanted, err := explicitLists(s)
+	if err == nil {
+		err = checkAutodetect(s.Default)
+	}
 	if err != nil {
 		return err
 	}
 	parts := catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
-		Deploys:           deployInterfaces(direct, overISCSI, release),
+		Deploys:           deployInterfaces(direct, overISCSI, release, s.Default.AutodetectDeploy),
 		AgentPower:        agent.NewPower(agentCfg),
 		AgentRAID:         agent.NewRAID(),
 		AgentRescue:       agent.NewRescue(agentCfg),
@@ -201,12 +204,12 @@ type imageKinds struct {
 
 func (*imageKinds) IsGlance(ref string) bool { return image.IsGlance(ref) }
 
-func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, string) {
+func (k *imageKinds) InferKind(ctx context.Context, t *drivers.Task) (bool, string, error) {
 	d, err := k.depot.Kind(ctx, t.Node.InstanceInfo, image.RequesterOf(t))
 	if err != nil {
-		return false, err.Error()
+		return false, "", err
 	}
-	return d.Apply(t.Node.InstanceInfo, t.Node.DriverInternalInfo), d.Reason
+	return d.Apply(t.Node.InstanceInfo, t.Node.DriverInternalInfo), d.Reason, nil
 }
 
 // CleanUp releases what nodes hold that are no longer being deployed, then what no node needs. The holders are listed

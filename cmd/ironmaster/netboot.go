@@ -48,7 +48,7 @@ func openNetworkBoot(s *config.Settings, release messaging.Release, provider pxe
 	}
 	cfg := pxeConfig(s, release)
 	cfg.Kickstart.APIURL, cfg.Kickstart.Downloads = apiURL, images
-	interfaces, err := pxe.New(cfg, provider, pxe.NewCache(kernels), image.NewSources(images))
+	interfaces, err := pxe.New(cfg, provider, pxe.NewCache(kernels), image.NewSources(images, ramdiskFromImage(release)))
 	if err != nil {
 		kernels.Close()
 		return nil, err

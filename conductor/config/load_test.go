@@ -208,8 +208,8 @@ split_loggers = no
 pybasedir = /opt
 my_own_thing = 1
 debug = yes
-[pxe]
-boot_retry_timeout = 90
+[deploy]
+iso_cache_size = 90
 [api]
 port = 6385
 `, environ("OS_DEFAULT__USE_SYSLOG=1", "PATH=/bin"))
@@ -218,7 +218,7 @@ port = 6385
 	}
 	want := []string{
 		"option [neutron]split_loggers is set but not honoured by ironmaster",
-		"option [pxe]boot_retry_timeout is set but not honoured by ironmaster",
+		"option [deploy]iso_cache_size is set but not honoured by ironmaster",
 		"option [DEFAULT]use_syslog is set but not honoured by ironmaster",
 	}
 	if !reflect.DeepEqual(warnings, want) {

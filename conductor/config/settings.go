@@ -66,6 +66,7 @@ type Default struct {
 	EnabledBoot          []string `opt:"enabled_boot_interfaces" default:"ipxe,pxe,redfish-virtual-media"`
 	EnabledConsole       []string `opt:"enabled_console_interfaces" default:"no-console"`
 	EnabledDeploy        []string `opt:"enabled_deploy_interfaces" default:"direct,ramdisk" defaultNew:"autodetect,direct,ramdisk,bootc"`
+	AutodetectDeploy     []string `opt:"autodetect_deploy_interfaces" default:"ramdisk,bootc,direct"`
 	EnabledFirmware      []string `opt:"enabled_firmware_interfaces" default:"no-firmware"`
 	EnabledInspect       []string `opt:"enabled_inspect_interfaces" default:"no-inspect,redfish"`
 	EnabledManagement    []string `opt:"enabled_management_interfaces"` // nil: the first one of each hardware type

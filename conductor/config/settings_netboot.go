@@ -4,6 +4,9 @@ import "time"
 
 // PXE is [pxe]: the image cache, and what machines boot from the network.
 type PXE struct {
+	BootRetryTimeout  time.Duration `opt:"boot_retry_timeout" min:"60"` // 0: no retries
+	BootRetryInterval time.Duration `opt:"boot_retry_check_interval" default:"90" min:"1"`
+
 	ImagesPath             string        `opt:"images_path" default:"/var/lib/ironic/images/"`
 	InstanceMasterPath     string        `opt:"instance_master_path" default:"/var/lib/ironic/master_images"` // empty: no cache
 	ImageCacheSize         int           `opt:"image_cache_size" default:"20480"`                             // MiB

@@ -33,6 +33,8 @@ type crashFlow struct {
 	deploy string
 	// info is the node's instance_info, of a node that has no instance.
 	info func(*crashWorld) map[string]any
+	// keepsStep tells that the row may keep its step, as ironic's does after an installation.
+	keepsStep bool
 	// check looks at the machine afterwards.
 	check func(c *crashWorld, m *room.Machine) error
 }
@@ -58,7 +60,7 @@ var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "deploy-custom-agent", from: "available", order: customOrder, target: "active", step: "erase_devices_metadata",
 		deploy: "custom-agent", check: (*crashWorld).checkBlank},
 	{name: "deploy-anaconda", boot: "ipxe", from: "available", order: map[string]any{"target": "active"}, target: "active",
-		deploy: "anaconda", info: installInfo, step: "install", check: (*crashWorld).checkDeployed},
+		deploy: "anaconda", info: installInfo, step: "install", keepsStep: true, check: (*crashWorld).checkDeployed},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 	{name: "rescue", from: "active", on: true, instance: true, order: map[string]any{"target": "rescue", "rescue_password": rescuePassword},

@@ -2,6 +2,7 @@ package wholeworker
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ const gibibyte = 1 << 30
 
 // TestPartitionImages deploys images that need partitions around them, and looks at the disks with programs that are not ours.
 func TestPartitionImages(t *testing.T) {
-	w := start(t, setup{database: "sqlite", glance: true})
+	w := start(t, setup{database: "sqlite", glance: true, extra: iscsiOptions(freePort(t))})
 	img := makePartitionImage(t, w.wares, 24, 1)
 	machines := w.openRoom(t, room.Config{Seed: 1, Count: len(partitionCases), DiskSize: 4 * gibibyte}).Machines()
 	web := startWebServer(t)
@@ -63,17 +64,20 @@ type partitionCase struct {
 	instance map[string]any
 	label    string
 	kinds    []string // of the file systems on the disk, in order; the last is the image's
+	deploy   string   // the deploy interface, direct when it is empty
 }
 
 var partitionCases = []partitionCase{
 	{"glance", "uefi", fromGlance, map[string]any{"root_gb": 1, "swap_mb": 64, "ephemeral_gb": 1}, "gpt",
-		[]string{"vfat", "ext4", "swap", "iso9660", "ext4"}},
+		[]string{"vfat", "ext4", "swap", "iso9660", "ext4"}, ""},
+	{"over iSCSI", "uefi", fromHTTP, map[string]any{"root_gb": 1, "swap_mb": 64, "ephemeral_gb": 1}, "gpt",
+		[]string{"vfat", "ext4", "swap", "iso9660", "ext4"}, "iscsi"},
 	{"http", "bios", fromHTTP, map[string]any{"root_gb": "1", "swap_mb": "64", "ephemeral_gb": 1, "ephemeral_format": "ext3"}, "dos",
-		[]string{"ext3", "swap", "iso9660", "ext4"}},
+		[]string{"ext3", "swap", "iso9660", "ext4"}, ""},
 	{"http, through the worker", "bios", throughWorker, map[string]any{"root_gb": 1, "ephemeral_gb": 1,
-		"capabilities": map[string]any{"disk_label": "gpt", "boot_mode": "bios"}}, "gpt", []string{"", "ext4", "iso9660", "ext4"}},
+		"capabilities": map[string]any{"disk_label": "gpt", "boot_mode": "bios"}}, "gpt", []string{"", "ext4", "iso9660", "ext4"}, ""},
 	{"http, without a kernel", "uefi", withoutKernel, map[string]any{"root_gb": 2, "ephemeral_gb": 1}, "gpt",
-		[]string{"vfat", "ext4", "iso9660", "ext4"}},
+		[]string{"vfat", "ext4", "iso9660", "ext4"}, ""},
 }
 
 // ownName is the name of a test's node and image, which others run beside.
@@ -121,7 +125,8 @@ func (s *surgery) run(t *testing.T) {
 	ctx := t.Context()
 	var err error
 	s.node, err = s.w.api.enrol(ctx, s.machine.Info(), s.w.ramdisk, map[string]any{"automated_clean": false, "name": ownName(t),
-		"properties": map[string]any{"capabilities": "boot_mode:" + s.wanted.mode, "cpu_arch": "x86_64"}})
+		"deploy_interface": cmp.Or(s.wanted.deploy, "direct"),
+		"properties":       map[string]any{"capabilities": "boot_mode:" + s.wanted.mode, "cpu_arch": "x86_64"}})
 	must(t, err)
 	makeAvailable(t, s.w, s.node)
 	s.order(t, "active", nil)

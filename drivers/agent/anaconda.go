@@ -39,7 +39,8 @@ func (a *Anaconda) Steps(kind drivers.StepKind) []drivers.Step {
 	if kind != drivers.DeployStep {
 		return nil
 	}
-	return []drivers.Step{{Interface: drivers.TypeDeploy, Name: "deploy", Priority: 100, Run: a.install, Resume: a.resumeInstall}}
+	return []drivers.Step{{Interface: drivers.TypeDeploy, Name: "deploy", Priority: 100, Run: a.install, Resume: a.resumeInstall,
+		ReadsFromWorker: true}}
 }
 
 // CachedSteps leaves out what an agent offers for deployments, for none takes part in them.

@@ -25,12 +25,14 @@ func (d *Deploy) buildInstanceInfo(ctx context.Context, t *drivers.Task) error {
 	if err := d.DecideKind(ctx, t, info); err != nil {
 		return err
 	}
+	given := t.Node.InstanceInfo
 	t.Node.InstanceInfo = info
 	if wholeDisk(t.Node) {
 		t.Node.InstanceInfo["image_type"] = string(image.WholeDisk)
 	} else {
 		t.Node.InstanceInfo["image_type"] = string(image.Partition)
 		if err := d.layPartitions(t.Node, size); err != nil {
+			t.Node.InstanceInfo = given
 			return err
 		}
 	}

@@ -88,7 +88,7 @@ func ramdiskRig(t *testing.T) (*rig, *Ramdisk, *live) {
 	g := newRig(t, quick(), n)
 	boot := &live{boot: g.boot}
 	g.task.Hardware.Boot = boot
-	return g, NewRamdisk(g.deploy), boot
+	return g, NewRamdisk(g.deploy, false), boot
 }
 
 func TestRamdiskNeedsABootInterfaceThatCan(t *testing.T) {

@@ -90,6 +90,11 @@ func (d *Deploy) configureLocalBoot(ctx context.Context, t *drivers.Task, root s
 			return err
 		}
 	}
+	return setDiskDevice(ctx, t, mode)
+}
+
+// setDiskDevice makes a machine boot from its disk from now on.
+func setDiskDevice(ctx context.Context, t *drivers.Task, mode string) error {
 	// Lenovo's firmware puts back its copy of the boot entries when several changes are asked for at once
 	// (https://bugs.launchpad.net/ironic/+bug/2053064).
 	if mode == store.BootModeUEFI && strings.EqualFold(t.Node.Properties.String("vendor"), "lenovo") {

@@ -9,10 +9,14 @@ import (
 
 // Ramdisk is the deploy interface ramdisk: the instance is a ramdisk or an ISO that the machine boots at each start, and no disk
 // is written. Agents run for cleaning alone.
-type Ramdisk struct{ *Deploy }
+type Ramdisk struct {
+	*Deploy
+	// fromImage lets a Glance image say what is booted, as ironic does since 35.0.
+	fromImage bool
+}
 
 // NewRamdisk returns the deploy interface ramdisk. How agents clean is direct's.
-func NewRamdisk(direct *Deploy) *Ramdisk { return &Ramdisk{direct} }
+func NewRamdisk(direct *Deploy, fromImage bool) *Ramdisk { return &Ramdisk{direct, fromImage} }
 
 var (
 	_ drivers.Deploy = (*Ramdisk)(nil)
@@ -58,7 +62,10 @@ func (r *Ramdisk) Prepare(ctx context.Context, t *drivers.Task) error {
 		if err := t.Hardware.Network.Validate(ctx, t); err != nil {
 			return err
 		}
-		return t.Worker.SetPower(ctx, t, store.PowerOff)
+		if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil || !r.fromImage {
+			return err
+		}
+		return r.takeFromImage(ctx, t)
 	case store.Active, store.Unrescuing:
 		return t.Hardware.Boot.PrepareInstance(ctx, t)
 	}

@@ -21,8 +21,8 @@ func validateRootDevice(n *store.Node) error {
 	}
 	if err := checkHints(hints); err != nil {
 		return store.Errorf(store.InvalidParameterValue,
-			"Failed to validate the root device hints %v (from the node's %s) for node %s: %w",
-			map[string]any(hints), from, n.UUID, err)
+			"Failed to validate the root device hints %s (from the node's %s) for node %s: %w",
+			store.PythonRepr(hints), from, n.UUID, err)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ const fakeHardware = "fake-hardware"
 var networkBoot = []string{"ipxe", "pxe", "http-ipxe", "http"}
 
 // deploys are the deploy interfaces of every hardware type. The last one is of this build alone.
-var deploys = []string{"direct", "ramdisk", "anaconda", "custom-agent", "iscsi"}
+var deploys = []string{"autodetect", "direct", "ramdisk", "anaconda", "bootc", "custom-agent", "iscsi"}
 
 // hardwareTypes returns the hardware types with the interfaces of reference/drivers.md §2 that are in the build. Names
 // stand in order of preference.

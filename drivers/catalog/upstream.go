@@ -35,7 +35,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"ipmitool-socat": "ipmitool.IPMISocatConsole", "no-console": "noop.NoConsole"},
 	drivers.TypeDeploy: {"fake": "fake.FakeDeploy", "direct": "agent.AgentDeploy", "iscsi": "iscsi_deploy.ISCSIDeploy",
 		"custom-agent": "agent.CustomAgentDeploy", "ramdisk": "ramdisk.RamdiskDeploy",
-		"anaconda": "pxe.PXEAnacondaDeploy"},
+		"anaconda": "pxe.PXEAnacondaDeploy", "bootc": "agent.BootcAgentDeploy", "autodetect": "autodetect.AutodetectDeploy"},
 	drivers.TypeFirmware: {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect: {"agent": "inspector.agent.AgentInspect", "fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect",
 		"redfish": "redfish.inspect.RedfishInspect"},

@@ -14,10 +14,16 @@ type Shower interface {
 
 // Sources reads what is known of images: AtOnce for what a user waits for, Patiently for flows, which wait for a source that is
 // away.
-type Sources struct{ AtOnce, Patiently Shower }
+type Sources struct {
+	AtOnce, Patiently Shower
+	// RamdiskFromImage lets a Glance image say what an instance boots that is a ramdisk, as ironic does since 35.0.
+	RamdiskFromImage bool
+}
 
 // NewSources returns Sources over a Service.
-func NewSources(s *Service) Sources { return Sources{AtOnce: s, Patiently: Patient{s}} }
+func NewSources(s *Service, ramdiskFromImage bool) Sources {
+	return Sources{AtOnce: s, Patiently: Patient{s}, RamdiskFromImage: ramdiskFromImage}
+}
 
 // BootWish is an instance that boots something else than its disk.
 type BootWish struct {
@@ -35,7 +41,7 @@ type BootImages struct{ ISO, Kernel, Ramdisk string }
 // ValidateBoot checks that an instance names what it is to boot, in ironic's order and words. Errors are MissingParameterValue and
 // InvalidParameterValue.
 func (s Sources) ValidateBoot(ctx context.Context, w BootWish) error {
-	info, err := w.named()
+	info, err := w.named(s.RamdiskFromImage)
 	if err != nil {
 		return err
 	}
@@ -61,6 +67,9 @@ func (s Sources) ValidateBoot(ctx context.Context, w BootWish) error {
 		if properties, err = s.properties(ctx, href, w.Requester); err != nil {
 			return err
 		}
+		if s.RamdiskFromImage && !w.Installer && properties.String("boot_iso_id") != "" {
+			return nil
+		}
 	}
 	var missing []string
 	for _, name := range wanted {
@@ -75,8 +84,8 @@ func (s Sources) ValidateBoot(ctx context.Context, w BootWish) error {
 	return nil
 }
 
-// named are the parts of instance_info that count.
-func (w BootWish) named() (store.Dict, error) {
+// named are the parts of instance_info that count. A ramdisk may come from an image where fromImage allows that.
+func (w BootWish) named(fromImage bool) (store.Dict, error) {
 	given, info := w.Node.InstanceInfo, store.Dict{}
 	var keys []string
 	source := given.String(keyImageSource)
@@ -85,6 +94,8 @@ func (w BootWish) named() (store.Dict, error) {
 		return nil, twoSources(".")
 	case given.String("boot_iso") != "":
 		keys = []string{"boot_iso"}
+	case !w.Installer && fromImage && source != "" && given.String("kernel") == "" && given.String("ramdisk") == "":
+		keys = []string{keyImageSource}
 	case !w.Installer:
 		keys = []string{"kernel", "ramdisk"}
 	case w.Node.DriverInternalInfo.Bool(keyIsWholeDisk, false) || IsGlance(source):

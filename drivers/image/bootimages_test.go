@@ -29,6 +29,7 @@ func TestValidateBoot(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		installer, whole bool
+		fromImage        bool
 		instance         store.Dict
 		internal         store.Dict
 		image            shelf
@@ -41,6 +42,13 @@ func TestValidateBoot(t *testing.T) {
 			text: absent("'ramdisk'")},
 		{name: "ramdisk of an image", instance: store.Dict{"image_source": shelved}, kind: store.MissingParameterValue,
 			text: absent("'kernel', 'ramdisk'")},
+		{name: "ramdisk that an image names", fromImage: true, instance: store.Dict{"image_source": shelved},
+			image: shelf{properties: store.Dict{"kernel_id": "k", "ramdisk_id": "r"}}},
+		{name: "ISO that an image names", fromImage: true, instance: store.Dict{"image_source": shelved},
+			image: shelf{properties: store.Dict{"boot_iso_id": "i"}}},
+		{name: "ramdisk that an image does not name", fromImage: true, instance: store.Dict{"image_source": shelved},
+			kind: store.MissingParameterValue, text: "Image " + shelved + " is missing the following properties: kernel_id, ramdisk_id"},
+		{name: "ramdisk without anything, later", fromImage: true, kind: store.MissingParameterValue, text: absent("'kernel', 'ramdisk'")},
 		{name: "ISO", instance: store.Dict{"boot_iso": "http://iso"}},
 		{name: "ISO from nowhere", instance: store.Dict{"boot_iso": "ftp://iso"}, kind: store.InvalidParameterValue,
 			text: "Validation of image href ftp://iso failed, reason: Image download protocol ftp is not supported."},
@@ -70,7 +78,7 @@ func TestValidateBoot(t *testing.T) {
 		n := &store.Node{UUID: "n", InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}
 		maps.Copy(n.InstanceInfo, c.instance)
 		maps.Copy(n.DriverInternalInfo, c.internal)
-		err := Sources{AtOnce: c.image}.ValidateBoot(t.Context(), BootWish{Node: n, Installer: c.installer, Whole: c.whole})
+		err := Sources{AtOnce: c.image, RamdiskFromImage: c.fromImage}.ValidateBoot(t.Context(), BootWish{Node: n, Installer: c.installer, Whole: c.whole})
 		if store.KindOf(err) != c.kind || err != nil && err.Error() != c.text {
 			t.Errorf("%s: %v, want %s", c.name, err, c.text)
 		}

@@ -55,6 +55,9 @@ func (s *Service) Kind(ctx context.Context, instance store.Dict, who Requester) 
 	if IsGlance(href) {
 		return s.glanceKind(ctx, ref), nil
 	}
+	if strings.HasPrefix(href, "oci://") {
+		return Decision{Kind: WholeDisk, Reason: "an image in a registry brings its own disk"}, nil
+	}
 	if _, err := ParseOrigin(href); err != nil {
 		return Decision{}, err
 	}

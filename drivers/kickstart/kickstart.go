@@ -61,8 +61,8 @@ func Check(template []byte) error {
 		}
 	}
 	if len(missing) > 0 {
-		return invalid("Following required kickstart option variables are missing from the kickstart template: ['%s'].",
-			strings.Join(missing, "', '"))
+		return invalid("Following required kickstart option variables are missing from the kickstart template: %s.",
+			strings.Join(missing, ","))
 	}
 	return nil
 }

@@ -117,4 +117,6 @@ func (*Boot) Steps(drivers.StepKind) []drivers.Step { return nil }
 var (
 	_ drivers.Boot    = (*Boot)(nil)
 	_ drivers.Capable = (*Boot)(nil)
+
+	_ drivers.BootRetrier = (*Boot)(nil)
 )

@@ -91,6 +91,17 @@ func (b *Boot) setNetworkDevice(ctx context.Context, t *drivers.Task, persistent
 	return drivers.SetBootDevice(ctx, t, store.BootDevicePXE, persistent)
 }
 
+// RetryBoot switches the machine off, and on again to boot from the network.
+func (b *Boot) RetryBoot(ctx context.Context, t *drivers.Task) error {
+	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
+		return err
+	}
+	if err := b.setNetworkDevice(ctx, t, false); err != nil {
+		return err
+	}
+	return t.Worker.SetPower(ctx, t, store.PowerOn)
+}
+
 // Resume writes the files again that a machine may be about to read, if they are gone: the roots may be on a disk in memory.
 func (b *Boot) Resume(ctx context.Context, t *drivers.Task) error {
 	var p promise
