@@ -3,7 +3,9 @@ package conductor
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -18,8 +20,24 @@ type targetArgs struct {
 
 // onOffNode runs fn on a node whose volumes may change: it must be off, or it could be using them.
 func (c *Conductor) onOffNode(ctx context.Context, rq oslo.Context, node int64, purpose string, fn func(context.Context) error) error {
+	return c.ifUnused(ctx, rq, node, purpose, nil, fn)
+}
+
+// onOffOrIdleNode is onOffNode for deletions. Since 39.0 a node that may be deleted itself may be on.
+func (c *Conductor) onOffOrIdleNode(ctx context.Context, rq oslo.Context, node int64, purpose string,
+	fn func(context.Context) error) error {
+	var idle []string
+	if c.cfg.Release >= messaging.Newest {
+		idle = []string{store.Manageable, store.Enroll, store.AdoptFail}
+	}
+	return c.ifUnused(ctx, rq, node, purpose, idle, fn)
+}
+
+// ifUnused runs fn on a node that is off, or in one of the provision states in which it uses no volumes.
+func (c *Conductor) ifUnused(ctx context.Context, rq oslo.Context, node int64, purpose string, idle []string,
+	fn func(context.Context) error) error {
 	return c.withNode(ctx, rq, rowID(node), lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
-		if power := t.Node.PowerState; power != store.PowerOff {
+		if power := t.Node.PowerState; power != store.PowerOff && !slices.Contains(idle, t.Node.ProvisionState) {
 			return refusedIn(purpose, t.Node.UUID, orNone(power))
 		}
 		return fn(ctx)
@@ -51,7 +69,7 @@ func (c *Conductor) destroyVolumeConnector(ctx context.Context, rq oslo.Context,
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.onOffNode(ctx, rq, connector.NodeID, "volume connector deletion", func(ctx context.Context) error {
+	return nil, c.onOffOrIdleNode(ctx, rq, connector.NodeID, "volume connector deletion", func(ctx context.Context) error {
 		return c.db.DestroyVolumeConnector(ctx, connector)
 	})
 }
@@ -81,7 +99,7 @@ func (c *Conductor) destroyVolumeTarget(ctx context.Context, rq oslo.Context, a 
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.onOffNode(ctx, rq, target.NodeID, "volume target deletion", func(ctx context.Context) error {
+	return nil, c.onOffOrIdleNode(ctx, rq, target.NodeID, "volume target deletion", func(ctx context.Context) error {
 		return c.db.DestroyVolumeTarget(ctx, target)
 	})
 }

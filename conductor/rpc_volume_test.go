@@ -3,6 +3,7 @@ package conductor
 import (
 	"testing"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -96,4 +97,28 @@ func TestVolumeTargets(t *testing.T) {
 			"Volume target "+v.UUID+" could not be found.")
 	}
 	w.unlocked(t)
+}
+
+// Since 39.0 the volumes of a node that may be deleted itself can be deleted while it is on.
+func TestVolumesOfIdleNodesAreDeleted(t *testing.T) {
+	for release, kind := range map[messaging.Release]store.Kind{messaging.V2025_1: store.InvalidStateRequested, messaging.Newest: ""} {
+		t.Run(release.String(), func(t *testing.T) {
+			w := startWorker(t, func(c *Config) { c.Release = release })
+			idle := w.enroll(t, func(n *store.Node) { n.PowerState = store.PowerOn })
+			used := w.enroll(t, func(n *store.Node) { n.PowerState, n.ProvisionState = store.PowerOn, store.Available })
+			for node, want := range map[*store.Node]store.Kind{idle: kind, used: store.InvalidStateRequested} {
+				v := &store.VolumeTarget{NodeID: node.ID}
+				if err := w.db.CreateVolumeTarget(t.Context(), v); err != nil {
+					t.Fatal(err)
+				}
+				args := map[string]any{"target": patched(w.codec.EncodeVolumeTarget(v))}
+				if want == "" {
+					w.must(t, "destroy_volume_target", args)
+				} else {
+					w.refused(t, want, "destroy_volume_target", args)
+				}
+			}
+			w.unlocked(t)
+		})
+	}
 }
