@@ -1,6 +1,7 @@
 package conductor
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -49,5 +50,29 @@ func TestInstallersTellHowFarTheyAre(t *testing.T) {
 				t.Errorf("did %q", did)
 			}
 		})
+	}
+}
+
+// An installer that could not read on, because the worker that it read from went away, is started anew.
+func TestAnInstallerWhoseWorkerWentAwayBeginsAgain(t *testing.T) {
+	w := startWorker(t, nil)
+	installs := 0
+	w.script.use(behaviour{steps: map[drivers.StepKind][]drivers.Step{drivers.DeployStep: {{Interface: drivers.TypeDeploy, Name: "deploy",
+		Priority: 100, ReadsFromWorker: true, Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+			installs++
+			return drivers.Waiting, nil
+		}}}}})
+	step := map[string]any{"interface": "deploy", "step": "deploy", "priority": 100}
+	n := w.waiting(t, store.DeployWait, func(n *store.Node) {
+		n.DeployInterface, n.DeployStep = "installing", step
+		n.DriverInternalInfo["deploy_steps"], n.DriverInternalInfo["deploy_step_index"] = []any{step}, 0
+		n.DriverInternalInfo[keyEpoch] = store.Dict{markHost: w.cfg.Host, markStep: "another/1"}
+	})
+	args := beatArgs(n)
+	args["agent_status"], args["agent_status_message"] = "error", "no image"
+	w.must(t, "heartbeat", args)
+	w.unlocked(t)
+	if got := w.row(t, n.UUID); got.ProvisionState != store.DeployWait || installs != 1 {
+		t.Errorf("the node is in %s (%s), installed %d times", got.ProvisionState, got.LastError, installs)
 	}
 }
