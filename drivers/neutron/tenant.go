@@ -85,32 +85,12 @@ func (c *Client) unbind(ctx context.Context, t *drivers.Task, vif string, resetM
 	return networkError("Unable to clear binding profile for neutron port %s. Error: %w", vif, err)
 }
 
-// setAddress gives a port the machine's MAC address; its binding is taken away meanwhile and put back.
+// setAddress gives a port the machine's MAC address. Neutron refuses it for a port that is bound, maybe to another machine.
 func (c *Client) setAddress(ctx context.Context, t *drivers.Task, vif, mac string) error {
-	err := c.trySetAddress(ctx, t, vif, mac)
+	err := c.Update(ctx, t, vif, Attributes{"mac_address": mac})
 	if err == nil || context.Cause(ctx) != nil {
 		return err
 	}
 	t.Log.Error().Err(err).Str("vif", vif).Msg("The MAC address of a Neutron port could not be set")
 	return store.Errorf(store.FailedToUpdateMacOnPort, "Update MAC address on port: %s failed.", vif)
-}
-
-func (c *Client) trySetAddress(ctx context.Context, t *drivers.Task, vif, mac string) error {
-	s, err := c.AsRequester(ctx, t)
-	if err != nil {
-		return err
-	}
-	p, err := s.Port(ctx, vif)
-	if err != nil {
-		return err
-	}
-	if p.HostID != "" {
-		if err := c.unbind(ctx, t, vif, true); err != nil {
-			return err
-		}
-	}
-	if err := c.Update(ctx, t, vif, Attributes{"mac_address": mac}); err != nil || p.HostID == "" {
-		return err
-	}
-	return c.Update(ctx, t, vif, Attributes{"binding:host_id": p.HostID, "binding:profile": p.Profile})
 }

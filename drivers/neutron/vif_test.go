@@ -123,11 +123,23 @@ func TestOnAnActiveNodeAVirtualInterfaceIsPluggedAtOnce(t *testing.T) {
 	}
 }
 
-func TestNewerReleasesBindEarly(t *testing.T) {
+func TestAPortThatIsBoundElsewhereIsNotTaken(t *testing.T) {
 	b := newBench(t, wired("p1"))
 	b.tenantPort("vif")
 	p := b.Server.Port("vif")
 	p["binding:host_id"] = "elsewhere"
+	b.Add("ports", p)
+	refused(t, b.separate(config()).VIFAttach(t.Context(), b.task, drivers.VIF{ID: "vif"}), store.NetworkError, "Unable to attach VIF vif")
+	if now := b.Server.Port("vif"); now["binding:host_id"] != "elsewhere" || len(b.ports[0].InternalInfo) != 0 {
+		t.Errorf("port %v, row %v", now, b.ports[0].InternalInfo)
+	}
+}
+
+func TestNewerReleasesBindEarly(t *testing.T) {
+	b := newBench(t, wired("p1", func(p *store.Port) { p.Address = "fa:16:3e:aa:aa:aa" }))
+	b.tenantPort("vif")
+	p := b.Server.Port("vif")
+	p["binding:host_id"] = "elsewhere" // by a user who named the host, and the machine's own address
 	b.Add("ports", p)
 	cfg := config()
 	cfg.BindsEarly, cfg.UnbindsAvailable = true, true
