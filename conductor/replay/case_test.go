@@ -22,6 +22,8 @@ type recording struct {
 	Changes map[string]any `json:"db_changes"`
 	// Agent is what the agent was told, where that was recorded.
 	Agent []any
+	// Neutron is what Neutron was asked to change.
+	Neutron []string
 }
 
 // trial is a case: what is asked, with the rows that 21.4 had before it, and what should come of it.
@@ -68,6 +70,8 @@ type setup struct {
 	// Allocations that have a node need its allocation_id, too.
 	Allocations []row
 	Agent       agentScript
+	// Neutron tells that the worker has the network interfaces flat and neutron.
+	Neutron bool
 	// Reason says why the case differs from the recording's own state, where it does.
 	Reason string
 }
@@ -91,6 +95,7 @@ func (w *world) places() *strings.Replacer {
 		"http://127.0.0.1:6385", w.lab.IronicURL,
 		"http://127.0.0.1:8089", w.files.URL,
 		"http://127.0.0.1:9998", w.agent.url,
+		"http://127.0.0.1:9696", w.neutron.URL,
 		"/srv/ref/http", w.root,
 		"/var/lib/ironic", filepath.Join(w.lab.Dir, "state"),
 	)

@@ -68,16 +68,22 @@ func (c ownCases) setups() setups {
 	return s
 }
 
-func (w *world) replayOwn(t *testing.T) {
+func (w *world) replayOwn(t *testing.T) { w.replayFurther(t, "further cases", false) }
+
+// replayFurther replays the cases with or without Neutron.
+func (w *world) replayFurther(t *testing.T, what string, neutron bool) {
 	var own ownCases
 	w.readRaw(t, "own.json", &own)
+	asked := slices.DeleteFunc(slices.Sorted(maps.Keys(own.Cases)), func(name string) bool {
+		return own.Cases[name].Setup.Neutron != neutron
+	})
 	s := own.setups()
 	if w.recording() && w.release == 0 {
-		w.recordOwn(t, own, s)
+		w.recordOwn(t, own, s, asked)
 		return
 	}
 	outcomes, differences := w.ownOutcomes(t), w.differences(t)
-	tally{what: "further cases"}.run(t, slices.Sorted(maps.Keys(own.Cases)), func(name string) outcome {
+	tally{what: what}.run(t, asked, func(name string) outcome {
 		r, ok := outcomes[name]
 		if !ok {
 			t.Errorf("%s: nobody recorded what upstream does", name)
@@ -119,8 +125,8 @@ func (w *world) ownOutcomes(t *testing.T) map[string]recording {
 	return all
 }
 
-// recordOwn asks every case and writes down what happens.
-func (w *world) recordOwn(t *testing.T, own ownCases, s setups) {
+// recordOwn asks cases and writes down what happens.
+func (w *world) recordOwn(t *testing.T, own ownCases, s setups, asked []string) {
 	t.Helper()
 	file := filepath.Join("testdata", ownOutcomes)
 	lines := map[string]string{}
@@ -132,7 +138,7 @@ func (w *world) recordOwn(t *testing.T, own ownCases, s setups) {
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(own.Cases)) {
+	for _, name := range asked {
 		if selected(name) {
 			lines[name] = w.canonical(w.record(t, s, own.Cases[name].asRecording(name)))
 		}
@@ -168,6 +174,9 @@ func (w *world) record(t *testing.T, s setups, r recording) map[string]any {
 	after, seen := w.settle(t)
 	out := map[string]any{"name": r.name, "http": exchanges, "kind": r.Kind, "notifications": seen.notifications,
 		"db_changes": changes(before, after)}
+	if changed := w.neutron.Changes(); len(changed) > 0 {
+		out["neutron"] = changed
+	}
 	if len(seen.requests) > 0 {
 		first := seen.requests[0]
 		out["request"] = map[string]any{"message": map[string]any{
@@ -293,7 +302,7 @@ func (w *world) canonical(out map[string]any) string {
 		panic(err) // It came from JSON.
 	}
 	return strings.TrimRight(strings.NewReplacer(
-		w.lab.IronicURL, "http://127.0.0.1:6385", w.files.URL, "http://127.0.0.1:8089", w.agent.url, "http://127.0.0.1:9998",
+		w.lab.IronicURL, "http://127.0.0.1:6385", w.files.URL, "http://127.0.0.1:8089", w.agent.url, "http://127.0.0.1:9998", w.neutron.URL, "http://127.0.0.1:9696",
 		w.root, "/srv/ref/http", filepath.Join(w.lab.Dir, "state"), "/var/lib/ironic",
 	).Replace(text.String()), "\n")
 }

@@ -235,6 +235,9 @@ func account(r recording) map[string]any {
 	if r.Agent != nil {
 		out["agent"] = plain("", r.Agent)
 	}
+	if r.Neutron != nil {
+		out["neutron"] = anyList(r.Neutron)
+	}
 	return out
 }
 

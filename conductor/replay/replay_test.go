@@ -28,6 +28,7 @@ func TestReplay(t *testing.T) {
 	t.Run("topology", w.topology)
 	t.Run("recorded", w.replayRecorded)
 	t.Run("further", w.replayOwn)
+	t.Run("networks", w.networks)
 	t.Run("bad input", w.badInput)
 	t.Run("restarts", w.restarts)
 	t.Run("timeouts", w.timeouts)
@@ -139,6 +140,7 @@ func (w *world) begin(t *testing.T, s setups, r recording) (before map[string]an
 		t.Fatal(err)
 	}
 	w.agent.reset(own.Agent)
+	w.wire()
 	w.tap.reset()
 	return before
 }
@@ -160,6 +162,7 @@ func (w *world) run(t *testing.T, s setups, c trial) []mismatch {
 		}
 		seen, silence := w.tap.traffic()
 		found = append(answers, w.compareCase(c.want, after, rows, seen)...)
+		found = append(found, w.compareNeutron(c.want)...)
 		if len(found) == 0 && silence > quiet {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
+	"github.com/ironmaster/ironmaster/drivers/neutron/neutrontest"
 )
 
 // hostname is that of the conductor in the recordings.
@@ -26,6 +27,7 @@ type world struct {
 	db        database
 	tap       *tap
 	agent     *agent
+	neutron   *neutrontest.Server
 	files     *httptest.Server
 	// root is the folder that files serves.
 	root   string
@@ -45,7 +47,7 @@ type options = map[string]map[string]string
 // start starts a lab and the conductor; shared are options for ironic-api, too.
 func start(t *testing.T, shared options) *world {
 	t.Helper()
-	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent()}
+	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent(), neutron: neutrontest.New(t)}
 	t.Cleanup(w.agent.server.Close)
 	w.serveFiles(t)
 	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: lay(w.configuration(), shared)})
