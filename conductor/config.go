@@ -21,6 +21,8 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	HeartbeatTimeout  time.Duration
 
+	// StaleInterval is how often rows of workers that are gone are looked for, 0 never.
+	StaleInterval time.Duration
 	// HistoryCleanUpInterval is how often histories are cut, 0 never; about HistoryCleanUpBatch entries at a time.
 	HistoryCleanUpInterval time.Duration
 	HistoryCleanUpBatch    int
@@ -93,6 +95,9 @@ type Live struct {
 	AllowProvisioningInMaintenance bool
 	AutomaticLessee                bool
 	NodeHistory                    bool
+	// StaleTimeout is after how long without a sign of life a worker's row is deleted, StaleBatch how many at a time.
+	StaleTimeout time.Duration
+	StaleBatch   int
 	// HistoryMaxEntries is how many entries of a node's history are kept; 0 keeps all.
 	HistoryMaxEntries int
 	// HistoryMinimumAge is how long every entry is kept.

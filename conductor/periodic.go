@@ -32,6 +32,7 @@ func (c *Conductor) periodics() []periodic {
 		{"allocations that nobody sees to", func(o *Live) time.Duration { return min(o.CheckAllocationsInterval, orphanSpacing) },
 			c.resumeAllocations},
 		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
+		{"workers that are gone for good", func(*Live) time.Duration { return c.cfg.StaleInterval }, c.forgetStaleWorkers},
 		{"histories of nodes", func(*Live) time.Duration { return c.cfg.HistoryCleanUpInterval }, c.cutHistories},
 		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages},
 		{"sensor data", c.sensorInterval, c.sendSensorData},

@@ -70,6 +70,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 	}
 	return conductor.Config{
 		Host: host, PublisherHost: d.Host, Group: strings.ToLower(c.Group), Release: release,
+		StaleInterval:          c.StaleCleanUpInterval,
 		HistoryCleanUpInterval: c.HistoryCleanUpInterval, HistoryCleanUpBatch: c.HistoryCleanUpBatch,
 		DefaultPortgroupMode: d.DefaultPortgroupMode,
 		HeartbeatInterval:    c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout, SyncPowerStateWorkers: c.SyncPowerStateWorkers,
@@ -116,6 +117,7 @@ func liveOptions(s *config.Settings) conductor.Live {
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
 		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, HistoryMaxEntries: c.HistoryMaxEntries,
+		StaleTimeout: c.StaleCleanUpTimeout, StaleBatch: c.StaleCleanUpBatch,
 		HistoryMinimumAge:          time.Duration(c.HistoryMinimumDays) * 24 * time.Hour,
 		PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure, PowerOffInCleanFail: c.PoweroffInCleanFail,
 		PowerOffInServiceFail: c.PoweroffInServiceFail, ServiceCallbackTimeout: c.ServiceCallbackTimeout,

@@ -37,6 +37,9 @@ type Conductor struct {
 	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1" reload:"true"`
 	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout" reload:"true"`
 	NodeHistory                    bool          `opt:"node_history" default:"true" reload:"true"`
+	StaleCleanUpInterval           time.Duration `opt:"conductor_cleanup_interval" default:"86400" min:"0"`
+	StaleCleanUpTimeout            time.Duration `opt:"conductor_cleanup_timeout" default:"1209600" min:"60" reload:"true"`
+	StaleCleanUpBatch              int           `opt:"conductor_cleanup_batch_size" default:"50" min:"1" reload:"true"`
 	HistoryMaxEntries              int           `opt:"node_history_max_entries" default:"300" min:"0" reload:"true"`
 	HistoryMinimumDays             int           `opt:"node_history_minimum_days" default:"0" min:"0" reload:"true"`
 	HistoryCleanUpInterval         time.Duration `opt:"node_history_cleanup_interval" default:"86400" min:"0"`

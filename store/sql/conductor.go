@@ -219,6 +219,35 @@ func (db *DB) OfflineConductors(ctx context.Context, timeout time.Duration) ([]s
 	return db.selectConductors(ctx, "updated_at < ?", db.now().Add(-timeout))
 }
 
+// ForgetConductor deletes the row of a worker, with its interfaces, and takes it from nodes and allocations that it looked after. A
+// worker that has given a sign of life since it was read stays, and so does one that still holds nodes: others free these first.
+func (db *DB) ForgetConductor(ctx context.Context, c store.Conductor) (forgotten bool, err error) {
+	err = db.transact(ctx, "deleting conductor "+c.Hostname, func(s session) error {
+		forgotten = false
+		same, err := s.unchanged(c)
+		if err != nil || !same {
+			return err
+		}
+		holds, err := s.one("SELECT id FROM nodes WHERE reservation = ?", []any{c.Hostname}, new(int64))
+		if err != nil || holds {
+			return err
+		}
+		for _, statement := range []string{
+			"UPDATE nodes SET conductor_affinity = NULL WHERE conductor_affinity = ?",
+			"UPDATE allocations SET conductor_affinity = NULL WHERE conductor_affinity = ?",
+			"DELETE FROM conductor_hardware_interfaces WHERE conductor_id = ?",
+			"DELETE FROM conductors WHERE id = ?",
+		} {
+			if _, err := s.exec(statement, c.ID); err != nil {
+				return err
+			}
+		}
+		forgotten = true
+		return nil
+	})
+	return forgotten, err
+}
+
 func (db *DB) selectConductors(ctx context.Context, where string, args ...any) ([]store.Conductor, error) {
 	var found []store.Conductor
 	err := db.read(ctx, "reading conductors", func(s session) error {
