@@ -182,7 +182,7 @@ func (a *api) patch(ctx context.Context, uuid string, changes ...change) error {
 
 // transient are the states that a node leaves by itself.
 var transient = []string{"verifying", "cleaning", "clean wait", "deploying", "wait call-back", "deleting", "rescuing", "rescue wait",
-	"unrescuing", "servicing", "service wait"}
+	"unrescuing", "servicing", "service wait", "inspecting", "inspect wait"}
 
 // settle waits until a node is in a state that it does not leave by itself, and nobody holds it.
 func (a *api) settle(ctx context.Context, uuid string) (node, error) {

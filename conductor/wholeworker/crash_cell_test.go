@@ -278,7 +278,7 @@ func (r *crashRun) awaitEnd(ctx context.Context, meanwhile func(crashRow) error)
 			return nil
 		}
 		failed := strings.HasSuffix(row.state, " failed") || row.state == "error"
-		if failed || row.state == r.flow.from && row.lastError != "" {
+		if failed && row.state != r.flow.from || row.state == r.flow.from && row.lastError != "" {
 			return fmt.Errorf("the node is in %s", row)
 		}
 		if meanwhile != nil {

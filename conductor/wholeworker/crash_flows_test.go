@@ -61,6 +61,7 @@ var crashFlows = slices.DeleteFunc([]crashFlow{
 		deploy: "custom-agent", check: (*crashWorld).checkBlank},
 	{name: "deploy-anaconda", boot: "ipxe", from: "available", order: map[string]any{"target": "active"}, target: "active",
 		deploy: "anaconda", info: installInfo, step: "install", keepsStep: true, check: (*crashWorld).checkDeployed},
+	{name: "inspect", from: "inspect failed", order: map[string]any{"target": "inspect"}, target: "manageable"},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 	{name: "rescue", from: "active", on: true, instance: true, order: map[string]any{"target": "rescue", "rescue_password": rescuePassword},
