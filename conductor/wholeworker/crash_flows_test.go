@@ -35,6 +35,8 @@ type crashFlow struct {
 	info func(*crashWorld) map[string]any
 	// keepsStep tells that the row may keep its step, as ironic's does after an installation.
 	keepsStep bool
+	// atBMC has the node's arrays and BIOS settings changed by its BMC.
+	atBMC bool
 	// check looks at the machine afterwards.
 	check func(c *crashWorld, m *room.Machine) error
 }
@@ -53,6 +55,8 @@ var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "clean", from: "manageable", order: map[string]any{"target": "clean", "clean_steps": []any{
 		map[string]any{"interface": "deploy", "step": "erase_devices"}}}, target: "manageable", step: "erase_devices",
 		check: (*crashWorld).checkOff},
+	{name: "configure", from: "manageable", order: configureOrder, target: "manageable", step: "erase_devices", atBMC: true,
+		check: (*crashWorld).checkConfigured},
 	{name: "deploy-ipxe", boot: "ipxe", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
 		step: "write_image", check: (*crashWorld).checkDeployed},
 	{name: "deploy-ramdisk", from: "available", order: map[string]any{"target": "active"}, target: "active", deploy: "ramdisk",
@@ -99,13 +103,36 @@ func (f crashFlow) row(c *crashWorld, group string) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("UPDATE nodes SET conductor_group = '%s', provision_state = '%s', power_state = '%s', instance_info = '%s'",
-		group, f.from, power, instance), nil
+	row := fmt.Sprintf("UPDATE nodes SET conductor_group = '%s', provision_state = '%s', power_state = '%s', instance_info = '%s'",
+		group, f.from, power, instance)
+	if f.atBMC {
+		row += ", raid_interface = 'redfish', bios_interface = 'redfish', target_raid_config = '" + oneArray + "'"
+	}
+	return row, nil
 }
 
 // done tells that the flow has come to its end. A cleaning ends where it began.
 func (f crashFlow) done(n crashRow, m *room.Machine) bool {
 	return n.state == f.target && n.reservation == "" && (f.from != f.target || m.Snapshot().Begun[f.step] > 0)
+}
+
+// oneArray is what the only disk of a machine of the room is good for.
+const oneArray = `{"logical_disks": [{"raid_level": "0", "size_gb": "MAX", "controller": "1", "physical_disks": ["1"]}]}`
+
+// configureOrder changes a machine through its BMC, and has its agent do something that shows the end.
+var configureOrder = map[string]any{"target": "clean", "clean_steps": []any{
+	map[string]any{"interface": "raid", "step": "create_configuration"},
+	map[string]any{"interface": "bios", "step": "apply_configuration", "args": map[string]any{"settings": []any{
+		map[string]any{"name": "QuietBoot", "value": false}}}},
+	map[string]any{"interface": "deploy", "step": "erase_devices"}}}
+
+// checkConfigured expects what was asked for, once.
+func (c *crashWorld) checkConfigured(m *room.Machine) error {
+	got := m.Snapshot()
+	if !slices.Equal(got.Volumes, []string{"RAID0"}) || got.BIOS["QuietBoot"] != false {
+		return fmt.Errorf("the machine has the arrays %v and the settings %v", got.Volumes, got.BIOS)
+	}
+	return c.checkOff(m)
 }
 
 func (c *crashWorld) checkDeployed(m *room.Machine) error {

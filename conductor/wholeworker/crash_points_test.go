@@ -122,6 +122,12 @@ var crashPoints = []crashPoint{
 	{"instanceTornDown", "a tear-down: the machine, then the instance forgotten in the row", afterEffect, false},
 	{"instanceForgotten", "a tear-down: the machine, then the instance forgotten in the row", beforeEffect, false},
 
+	{"raidBeforeCreate", "a volume: asked of the BMC, its task in the row, the machine rebooted", beforeJournal, false},
+	{"raidCreated", "a volume: asked of the BMC, its task in the row, the machine rebooted", beforeJournal, false},
+	{"raidSubmitted", "a volume: asked of the BMC, its task in the row, the machine rebooted", beforeEffect, false},
+	{"biosChanged", "BIOS settings: noted at the BMC, which half is due in the row, the machine rebooted", beforeJournal, false},
+	{"biosNoted", "BIOS settings: noted at the BMC, which half is due in the row, the machine rebooted", beforeEffect, false},
+
 	{"verifyRead", "a verification: the BMC is read, then the result goes into the row", beforeJournal, false},
 	{"inspectDone", "an inspection: the BMC is read or a ramdisk booted, then the row is moved", afterEffect, false},
 	{"findingsKept", "findings come: kept in the journal, then the row is moved", beforeEffect, false},

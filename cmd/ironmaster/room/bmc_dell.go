@@ -9,7 +9,6 @@ import (
 const (
 	vendorDell = "dell"
 	dellOEM    = managersPath + "/{manager}/Oem/Dell"
-	dellTasks  = rootPath + "/TaskService/Tasks"
 )
 
 // dellFace is an iDRAC 9: the boot override's Cd is the machine's own drive, and the virtual one is chosen by importing a setting.
@@ -32,10 +31,6 @@ func dellFace() *face {
 
 var dellRoutes = []route{
 	{path: managersPath + "/{manager}/Actions/Oem/EID_674_Manager.ImportSystemConfiguration", vendor: vendorDell, post: dellImport},
-	{path: dellTasks + "/{task}", vendor: vendorDell, get: func(_ *bmc, r *http.Request) document {
-		return document{"@odata.id": r.URL.Path, "@odata.type": "#Task.v1_4_3.Task", "Id": r.PathValue("task"),
-			"TaskState": "Completed", "TaskStatus": "OK"}
-	}},
 	{path: dellOEM + "/DellJobService", vendor: vendorDell, get: dellService("DellJobService", "DellJobService.DeleteJobQueue")},
 	{path: dellOEM + "/DellJobService/Actions/DellJobService.DeleteJobQueue", vendor: vendorDell, post: dellDeleteJobs},
 	{path: dellOEM + "/DelliDRACCardService", vendor: vendorDell, get: dellService("DelliDRACCardService", "DelliDRACCardService.iDRACReset")},
@@ -102,7 +97,7 @@ func dellImport(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *
 		}
 		number = s.starts
 	})
-	w.Header().Set("Location", dellTasks+"/JID_"+strconv.Itoa(100000+number))
+	w.Header().Set("Location", tasksPath+"/JID_"+strconv.Itoa(100000+number))
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }

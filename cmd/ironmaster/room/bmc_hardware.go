@@ -80,6 +80,7 @@ func storage(b *bmc, r *http.Request) document {
 		"Status":             healthy(),
 		"Drives":             links(b.systemPath() + "/Storage/1/Drives/1"),
 		"Drives@odata.count": 1,
+		"Volumes":            link(b.volumesPath()),
 	}
 }
 

@@ -46,6 +46,7 @@ func serviceRoot(b *bmc, _ *http.Request) document {
 		"Managers":       link(managersPath),
 		"Chassis":        link(chassisPath),
 		"SessionService": link(sessionServicePath),
+		"Tasks":          link(rootPath + "/TaskService"),
 		"Links":          document{"Sessions": link(sessionsPath)},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -66,6 +67,11 @@ type state struct {
 	secureBoot, secureBootCurrent bool
 	bios, biosPending             map[string]any
 
+	volumes     []volume
+	volumeTasks []volumeTask
+	// changes counts the volumes that were asked for.
+	changes int
+
 	writes      int
 	configDrive string
 	// rescuePassword is the hash that opens the ramdisk which runs.
@@ -127,6 +133,9 @@ type Snapshot struct {
 	Writes int
 	// ConfigDriveSHA256 is the checksum of the last config drive as the instance would see it, decoded and unpacked.
 	ConfigDriveSHA256 string
+	// BIOS are the settings that the machine started with, Volumes the RAID types of its arrays.
+	BIOS    map[string]any
+	Volumes []string
 	// RescuePassword is the hash of the password that opens the rescue ramdisk which runs, empty when none does.
 	RescuePassword string
 	// Begun counts the steps that the machine's agents were told to carry out, by name. All but those of a servicing
@@ -149,6 +158,8 @@ func (m *Machine) Snapshot() Snapshot {
 		Writes:            m.state.writes,
 		ConfigDriveSHA256: m.state.configDrive,
 		RescuePassword:    m.state.rescuePassword,
+		BIOS:              maps.Clone(m.state.bios),
+		Volumes:           m.state.arrays(),
 		Begun:             maps.Clone(m.state.begun),
 		Blind:             m.state.blind,
 	}
@@ -207,6 +218,7 @@ func (s *state) clone() state {
 	c := *s
 	c.media, c.indicators = maps.Clone(s.media), maps.Clone(s.indicators)
 	c.bios, c.biosPending = maps.Clone(s.bios), maps.Clone(s.biosPending)
+	c.volumes, c.volumeTasks = slices.Clone(s.volumes), slices.Clone(s.volumeTasks)
 	c.begun, c.unread = maps.Clone(s.begun), maps.Clone(s.unread)
 	return c
 }

@@ -1,0 +1,126 @@
+package room
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// The controller of a machine makes volumes at the next start, one change at a time, as Dell's PERC controllers do.
+
+const (
+	tasksPath      = rootPath + "/TaskService/Tasks"
+	volumesPattern = systemPattern + "/Storage/1/Volumes"
+)
+
+// volume is an array on the machine's disk.
+type volume struct {
+	id, kind string
+	bytes    any
+	links    any
+}
+
+// volumeTask is a volume that is made at the next start, or was.
+type volumeTask struct {
+	id    string
+	makes volume
+	ended bool
+}
+
+var volumeRoutes = []route{
+	{path: rootPath + "/TaskService", get: func(_ *bmc, r *http.Request) document {
+		return document{"@odata.id": r.URL.Path, "@odata.type": "#TaskService.v1_2_0.TaskService", "Id": "TaskService",
+			"Name": "Tasks", "Tasks": link(tasksPath)}
+	}},
+	{path: tasksPath, get: func(b *bmc, _ *http.Request) document {
+		var paths []string
+		for _, t := range b.m.view().volumeTasks {
+			paths = append(paths, tasksPath+"/"+t.id)
+		}
+		return collection(tasksPath, "Task", "Tasks", paths...)
+	}},
+	{path: tasksPath + "/{task}", get: oneTask},
+	{path: volumesPattern, get: volumes, post: makeVolume},
+	{path: volumesPattern + "/{volume}", get: oneVolume},
+}
+
+// oneTask shows a change of volumes. Dell's other work has ended as soon as it is asked for.
+func oneTask(b *bmc, r *http.Request) document {
+	id := r.PathValue("task")
+	state := "Completed"
+	tasks := b.m.view().volumeTasks
+	i := slices.IndexFunc(tasks, func(t volumeTask) bool { return t.id == id })
+	switch {
+	case i >= 0 && !tasks[i].ended:
+		state = "Pending"
+	case i < 0 && b.face.vendor != vendorDell:
+		return nil
+	}
+	return document{"@odata.id": r.URL.Path, "@odata.type": "#Task.v1_4_3.Task", "Id": id, "Name": "Task", "TaskState": state, "TaskStatus": "OK"}
+}
+
+func (b *bmc) volumesPath() string { return b.systemPath() + "/Storage/1/Volumes" }
+
+func volumes(b *bmc, _ *http.Request) document {
+	var paths []string
+	for _, v := range b.m.view().volumes {
+		paths = append(paths, b.volumesPath()+"/"+v.id)
+	}
+	all := collection(b.volumesPath(), "Volume", "Volumes", paths...)
+	all["@Redfish.OperationApplyTimeSupport"] = document{"SupportedValues": []string{"OnReset"}}
+	return all
+}
+
+func oneVolume(b *bmc, r *http.Request) document {
+	for _, v := range b.m.view().volumes {
+		if v.id == r.PathValue("volume") {
+			return document{"@odata.id": r.URL.Path, "@odata.type": "#Volume.v1_5_0.Volume", "Id": v.id, "Name": "Virtual Disk " + v.id,
+				"RAIDType": v.kind, "CapacityBytes": v.bytes, "Links": v.links}
+		}
+	}
+	return nil
+}
+
+// makeVolume keeps a volume for the next start.
+func makeVolume(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
+	kind, ok := body["RAIDType"].(string)
+	if !ok {
+		return errPropertyType("RAIDType", body["RAIDType"])
+	}
+	refused := false
+	var task volumeTask
+	b.m.change(func(s *state) {
+		if refused = slices.ContainsFunc(s.volumeTasks, func(t volumeTask) bool { return !t.ended }); refused {
+			return
+		}
+		s.changes++
+		id := strconv.Itoa(s.changes)
+		task = volumeTask{id: id, makes: volume{id: id, kind: kind, bytes: body["CapacityBytes"], links: body["Links"]}}
+		s.volumeTasks = append(s.volumeTasks, task)
+	})
+	if refused {
+		return errSystemState()
+	}
+	w.Header().Set("Location", tasksPath+"/"+task.id)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// changeVolumes does what was kept for the next start.
+func (s *state) changeVolumes() {
+	for i, t := range s.volumeTasks {
+		if !t.ended {
+			s.volumes = append(s.volumes, t.makes)
+			s.volumeTasks[i].ended = true
+		}
+	}
+}
+
+// arrays are the RAID types of the volumes.
+func (s *state) arrays() []string {
+	var kinds []string
+	for _, v := range s.volumes {
+		kinds = append(kinds, v.kind)
+	}
+	return kinds
+}
