@@ -155,6 +155,10 @@ var agentRules = []rule{
 				"heard of it for %s", Span(s.sinceTurn())), "look at the machine's console: whether it boots the ramdisk, gets an address, and " +
 				"reaches ironic-api; openstack baremetal node abort " + s.node.UUID + " ends the inspection" + s.deadline()}
 		}},
+	{"BMC at work", func(s *situation) bool { return s.waits() && polledStep(s.node) }, func(s *situation) Reason {
+		return Reason{"", "its BMC to end step " + cmp.Or(s.step(), "of its own"), "the BMC changes the machine by itself, and is asked every " +
+			Span(s.cfg.RAIDStatusInterval) + " how far it is", "look at the tasks of the BMC, and at the machine's console" + s.deadline()}
+	}},
 	{"agent refused", func(s *situation) bool {
 		m := s.newest(momentHeartbeat)
 		return s.waits() && m != nil && m.Failed && m.Text == "refused"

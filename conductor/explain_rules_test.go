@@ -101,6 +101,10 @@ func TestReasons(t *testing.T) {
 			s.node.DeployInterface, s.node.DriverInternalInfo[keyInstallStatus] = "anaconda", installStarted
 			heartbeat(7 * time.Minute)(s)
 		}), "the machine said 7 min 00 s ago that it installs itself; look at the machine's console"},
+		{"BMC at work", waiting(func(s *situation) {
+			s.node.DriverInternalInfo["deployment_polling"] = true
+			s.node.DeployStep = store.Dict{"interface": "raid", "step": "apply_configuration"}
+		}), "its BMC to end step raid.apply_configuration; the BMC changes the machine by itself"},
 		{"agent at work", waiting(heartbeat(12*time.Second, local.Moment{Kind: "agent", Text: "list of commands",
 			Result: "execute_deploy_step RUNNING, 4ms"}, progress("writing the image", "3.0 MiB of 9.0 MiB", time.Second))),
 			"its agent to end its command; the agent is at it and was heard 12 s ago; writing the image: 3.0 MiB of 9.0 MiB"},

@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -158,6 +159,7 @@ func (t *task) unexpectedInService(ctx context.Context, err error) {
 // serviceGoesOn acts on how a step ended and tells whether the next one follows at once.
 func (t *task) serviceGoesOn(ctx context.Context, outcome drivers.Outcome, err error) bool {
 	info := t.Node.DriverInternalInfo
+	var told *drivers.StepFailure
 	switch {
 	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
 		return false
@@ -165,6 +167,10 @@ func (t *task) serviceGoesOn(ctx context.Context, outcome drivers.Outcome, err e
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("servicing_reboot", false):
 		info["skip_current_service_step"] = false
 		t.wait(ctx, "")
+		return false
+	case errors.As(err, &told):
+		t.flowBroke(ctx, drivers.ServiceStep, t.Node.ServiceStep.String("step"))
+		t.serviceFailed(ctx, serviceFailure{text: told.Text})
 		return false
 	case err != nil:
 		t.flowBroke(ctx, drivers.ServiceStep, t.Node.ServiceStep.String("step"))

@@ -45,7 +45,7 @@ func (r *RAID) Steps(kind drivers.StepKind) []drivers.Step {
 			inBand("delete_configuration", kind, func(*drivers.Task, store.Dict) error { return nil },
 				&drivers.Finish{Name: "_delete_configuration_final", Run: deleted}),
 		}
-	case drivers.DeployStep:
+	case drivers.DeployStep, drivers.ServiceStep:
 		return []drivers.Step{inBand("apply_configuration", kind, func(_ *drivers.Task, args store.Dict) error {
 			return r.schema.Validate(args.Dict("raid_config"))
 		}, made)}
@@ -88,10 +88,7 @@ func inBand(name string, kind drivers.StepKind, check func(*drivers.Task, store.
 
 // agentOf is who speaks to the node's agent, and the step that the node's row names.
 func agentOf(t *drivers.Task, kind drivers.StepKind) (drivers.Agent, store.Dict, error) {
-	current := t.Node.CleanStep
-	if kind == drivers.DeployStep {
-		current = t.Node.DeployStep
-	}
+	current := currentStep(t.Node, kind)
 	agent, ok := t.Hardware.Deploy.(drivers.Agent)
 	if !ok {
 		return nil, nil, store.Errorf(store.InvalidParameterValue, "The deploy interface of node %s has no agent, which the raid "+

@@ -204,16 +204,20 @@ func (d *Deploy) StepStatus(ctx context.Context, t *drivers.Task, kind drivers.S
 	if err != nil {
 		return drivers.StepStatus{}, err
 	}
-	current := t.Node.DeployStep
-	switch kind {
-	case drivers.CleanStep:
-		current = t.Node.CleanStep
-	case drivers.ServiceStep:
-		current = t.Node.ServiceStep
-	}
-	status, err := stepStatus(t.Node, kind, commands, current)
+	status, err := stepStatus(t.Node, kind, commands, currentStep(t.Node, kind))
 	status.Error = withoutSecrets(ctx, t, status.Error)
 	return status, err
+}
+
+// currentStep is the step of a kind that the node's row names.
+func currentStep(n *store.Node, kind drivers.StepKind) store.Dict {
+	switch kind {
+	case drivers.CleanStep:
+		return n.CleanStep
+	case drivers.ServiceStep:
+		return n.ServiceStep
+	}
+	return n.DeployStep
 }
 
 // withoutSecrets takes the secret parts of the URLs that an agent was given out of what it says about them.
