@@ -95,6 +95,7 @@ func (w *world) replayFurther(t *testing.T, what string, neutron bool) {
 			return same
 		}
 		c.want = w.expectation(t, r)
+		w.countUse(c.want)
 		if c.asked.Request != nil {
 			c.want.Request = c.asked.Request
 		}

@@ -29,6 +29,7 @@ func TestReplay(t *testing.T) {
 	t.Run("recorded", w.replayRecorded)
 	t.Run("further", w.replayOwn)
 	t.Run("networks", w.networks)
+	t.Run("coverage", w.coverage)
 	t.Run("bad input", w.badInput)
 	t.Run("restarts", w.restarts)
 	t.Run("timeouts", w.timeouts)
@@ -48,6 +49,7 @@ func (w *world) replayRecorded(t *testing.T) {
 			return same
 		}
 		c := trial{asked: asked[name], want: w.expectation(t, outcomes[name])}
+		w.countUse(c.want)
 		return w.replay(t, s, c, differences[name], differences["*"])
 	})
 }

@@ -35,6 +35,8 @@ type world struct {
 	// release is the place in releases, changes what each release before it and itself changed, by case.
 	release int
 	changes []map[string]any
+	// uses counts the cases of each method.
+	uses map[string]uses
 }
 
 func selected(name string) bool {
@@ -47,7 +49,8 @@ type options = map[string]map[string]string
 // start starts a lab and the conductor; shared are options for ironic-api, too.
 func start(t *testing.T, shared options) *world {
 	t.Helper()
-	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent(), neutron: neutrontest.New(t)}
+	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent(), neutron: neutrontest.New(t),
+		uses: map[string]uses{}}
 	t.Cleanup(w.agent.server.Close)
 	w.serveFiles(t)
 	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: lay(w.configuration(), shared)})
