@@ -56,11 +56,11 @@ func (w *world) coverage(t *testing.T) {
 		}
 		// Whoever sends a cast hears of no failure.
 		isCast := strings.HasPrefix(method, "continue_node_")
-		if u := w.uses[method]; u.answered == 0 || u.refused == 0 && !isCast && !unrefused[method] {
+		if u := w.uses[method]; u.answered == 0 && !answeredByHardware[method] || u.refused == 0 && !isCast {
 			t.Errorf("%s: %d cases in which it is answered, %d in which it is refused", method, u.answered, u.refused)
 		}
 	}
 }
 
-// unrefused are methods that refuse nothing that ironic-api can ask.
-var unrefused = map[string]bool{}
+// answeredByHardware are methods that only a BMC can answer, of which the replay has none (drivers/redfish tests them).
+var answeredByHardware = map[string]bool{"inject_nmi": true, "set_indicator_state": true, "driver_vendor_passthru": true}
