@@ -110,7 +110,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		Vendors: openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)).
 			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
 		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
-		Firmware: release >= messaging.V22_1,
+		Firmware: release >= messaging.V22_1, RedfishSerial: release > messaging.V2025_2,
 	}
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], agentCfg.APIURL, &parts); err != nil {
 		return err

@@ -43,6 +43,8 @@ type Parts struct {
 
 	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
 	Firmware bool
+	// RedfishSerial tells that machines with Redfish may have IPMI's serial console: after 32.0 they do.
+	RedfishSerial bool
 }
 
 // New returns the catalog of this build.
@@ -106,5 +108,9 @@ func New(p Parts) *drivers.Catalog {
 			impl[drivers.TypeBoot][name] = boot
 		}
 	}
-	return &drivers.Catalog{Types: hardwareTypes(impl), Implementations: impl}
+	types := hardwareTypes(impl)
+	if machine, ok := types["redfish"]; ok && p.RedfishSerial && impl[drivers.TypeConsole]["ipmitool-socat"] != nil {
+		machine.Supported[drivers.TypeConsole] = []string{"ipmitool-socat", "no-console"}
+	}
+	return &drivers.Catalog{Types: types, Implementations: impl}
 }
