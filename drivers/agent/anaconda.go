@@ -136,11 +136,10 @@ func (a *Anaconda) resumeInstall(ctx context.Context, t *drivers.Task, args stor
 		return drivers.Done, a.FinishInstall(ctx, t)
 	case status == statusStart && !t.Foreign:
 		return drivers.Waiting, nil
-	case t.Foreign:
-		// What the worker that is gone served is gone with it.
-		if err := a.supply(ctx, t); err != nil {
-			return drivers.Done, err
-		}
+	}
+	// What an earlier run of this worker, or a worker that is gone, served is gone with it.
+	if err := a.ensureServed(ctx, t); err != nil {
+		return drivers.Done, err
 	}
 	return a.install(ctx, t, args)
 }
