@@ -29,13 +29,7 @@ func Versions() map[string]string {
 		"Allocation": "1.1", "Conductor": "1.3", "Trait": "1.0", "NodeHistory": "1.0", "BIOSSetting": "1.1"}
 }
 
-// Open opens a fresh database, which is closed and gone when the test ends.
-func Open(t testing.TB) *sql.DB {
-	t.Helper()
-	return OpenAt(t, URL(t), nil)
-}
-
-// OpenAt opens the database of a SQLAlchemy URL for a test, impatiently; change may alter how.
+// OpenAt opens the database of a SQLAlchemy URL for a test, impatiently, until the test ends; change may alter how.
 func OpenAt(t testing.TB, url string, change func(*sql.Config)) *sql.DB {
 	t.Helper()
 	cfg := sql.Defaults()
