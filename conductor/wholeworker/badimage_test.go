@@ -68,7 +68,7 @@ func imageCases(t *testing.T, w *world, web *webServer, img diskImage) []imageCa
 		{name: "no checksum", instance: map[string]any{"image_os_hash_algo": nil, "image_os_hash_value": nil}, answer: 400,
 			want: "image_checksum"},
 		{name: "no image", instance: map[string]any{"image_source": nil}, answer: 400, want: "image_source"},
-		{name: "unknown scheme", instance: map[string]any{"image_source": "gopher://127.0.0.1/disk"}, answer: 400,
+		{name: "unknown scheme", instance: map[string]any{"image_source": "gopher://127.0.0.1/disk"}, answer: 500,
 			want: "protocol gopher is not supported"},
 	}
 }

@@ -80,6 +80,9 @@ func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group 
 	var err error
 	own := map[string]any{"uuid": id, "name": group, "deploy_interface": cmp.Or(cell.flow.deploy, "direct"),
 		"boot_interface": cmp.Or(cell.flow.boot, "redfish-virtual-media"), "rescue_interface": "agent"}
+	if cell.flow.inspect != "" {
+		own["inspect_interface"] = cell.flow.inspect
+	}
 	r.node, err = c.api.enrol(t.Context(), m.Info(), c.ramdisk, own)
 	must(t, err)
 	if cell.flow.on {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
 
@@ -31,6 +32,8 @@ type crashFlow struct {
 	step   string
 	// deploy is the node's deploy interface, direct when it is empty. Over iSCSI the instance has a config drive.
 	deploy string
+	// inspect is the node's inspect interface, the default one when it is empty.
+	inspect string
 	// info is the node's instance_info, of a node that has no instance.
 	info func(*crashWorld) map[string]any
 	// keepsStep tells that the row may keep its step, as ironic's does after an installation.
@@ -44,6 +47,15 @@ type crashFlow struct {
 // servicesHere tells that the release that is tested knows servicing, and that its ironic-api answers the lookup of an agent that
 // is to service its node: that of 29.0 does so with fast track only.
 func servicesHere() bool { return os.Getenv(lab.ReleaseVariable) == "newest" }
+
+// agentInspectsHere tells that the release that is tested has the inspect interface agent: those newer than the lab's own do.
+func agentInspectsHere() bool { return os.Getenv(lab.ReleaseVariable) != "" }
+
+// absentHere tells that the release that is tested lacks a flow, or a point of such a flow, by the beginning of its name.
+func absentHere(name string) bool {
+	return strings.HasPrefix(name, "service") && !servicesHere() ||
+		(strings.HasPrefix(name, "findings") || name == "inspect-agent") && !agentInspectsHere()
+}
 
 var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "deploy", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
@@ -66,6 +78,7 @@ var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "deploy-anaconda", boot: "ipxe", from: "available", order: map[string]any{"target": "active"}, target: "active",
 		deploy: "anaconda", info: installInfo, step: "install", keepsStep: true, check: (*crashWorld).checkDeployed},
 	{name: "inspect", from: "inspect failed", order: map[string]any{"target": "inspect"}, target: "manageable"},
+	{name: "inspect-agent", from: "inspect failed", order: map[string]any{"target": "inspect"}, target: "manageable", inspect: "agent"},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 	{name: "rescue", from: "active", on: true, instance: true, order: map[string]any{"target": "rescue", "rescue_password": rescuePassword},
@@ -75,7 +88,7 @@ var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "service", from: "active", on: true, instance: true, order: map[string]any{"target": "service", "service_steps": []any{
 		map[string]any{"interface": "deploy", "step": "burnin_cpu"}}}, target: "active", step: "burnin_cpu",
 		check: (*crashWorld).checkBlank},
-}, func(f crashFlow) bool { return f.name == "service" && !servicesHere() })
+}, func(f crashFlow) bool { return absentHere(f.name) })
 
 // rescuePassword is what the user of a rescued machine logs in with.
 const rescuePassword = "open sesame"

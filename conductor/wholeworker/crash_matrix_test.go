@@ -99,7 +99,7 @@ func (c *crashWorld) census(t *testing.T) map[string]map[string]int {
 	}
 	for _, p := range crashPoints {
 		// Some flows may have been asked for alone.
-		if len(counts) == len(crashFlows) && !(strings.HasPrefix(p.name, "service") && !servicesHere()) &&
+		if len(counts) == len(crashFlows) && !absentHere(p.name) &&
 			!slices.ContainsFunc(crashFlows, func(f crashFlow) bool { return counts[f.name][p.name] > 0 }) {
 			t.Errorf("no flow comes by %s", p.name)
 		}

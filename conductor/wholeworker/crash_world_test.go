@@ -53,9 +53,17 @@ func startCrashWorld(t *testing.T, database string) *crashWorld {
 
 // crashInterfaces are what the workers of the matrix serve.
 var crashInterfaces = options{"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media,ipxe",
-	"enabled_deploy_interfaces": "direct,iscsi,ramdisk,custom-agent,anaconda", "enabled_inspect_interfaces": "redfish,no-inspect",
+	"enabled_deploy_interfaces": "direct,iscsi,ramdisk,custom-agent,anaconda", "enabled_inspect_interfaces": inspectsHere(),
 	"enabled_raid_interfaces": "no-raid,redfish", "enabled_bios_interfaces": "no-bios,redfish"},
 	"redfish": {"raid_config_status_interval": "1"}}
+
+// inspectsHere are the inspect interfaces that the release has.
+func inspectsHere() string {
+	if agentInspectsHere() {
+		return "redfish,agent,no-inspect"
+	}
+	return "redfish,no-inspect"
+}
 
 // openDatabase connects to the lab's database as ironic-api does.
 func (w *world) openDatabase(t *testing.T) *sql.DB {
