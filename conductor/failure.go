@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -102,6 +103,14 @@ type cleanFailure struct {
 	stateIsSet bool
 }
 
+// tearDownText tells of a failed cleaning that could not be torn down either, in the words of the release.
+func (t *task) tearDownText(err error) string {
+	if t.c.cfg.Release < messaging.V2025_1 {
+		return "Also failed to tear down cleaning."
+	}
+	return fmt.Sprintf("Also Failed to tear down cleaning on node %s, reason: %s", t.Node.UUID, err)
+}
+
 // cleanFailed ends a cleaning in "clean failed", with maintenance when a step was running.
 func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 	if t.cutShort(ctx, f.text) {
@@ -118,7 +127,7 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 	if !f.keepRamdisk {
 		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
 			t.Log.Error().Err(err).Msg("Tearing down a failed cleaning failed")
-			f.text += ". Also failed to tear down cleaning."
+			f.text += ". " + t.tearDownText(err)
 		}
 	}
 	switch node.ProvisionState {

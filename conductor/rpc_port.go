@@ -113,6 +113,9 @@ func (c *Conductor) destroyPort(ctx context.Context, rq oslo.Context, a destroyP
 			// Newer releases ask the network interface what is bound, and noop binds nothing.
 			ignored := c.cfg.Release > messaging.V2025_2 && t.Node.NetworkInterface == "noop"
 			if vif, use := attachedVIF(port); vif != "" && !t.Node.Maintenance && !ignored {
+				if c.cfg.Release > messaging.V2025_2 {
+					return store.Errorf(store.InvalidState, "Cannot delete the port %s as it is bound to VIF %s for use.", port.UUID, vif)
+				}
 				return store.Errorf(store.InvalidState, "Cannot delete the port %s as it is bound to VIF %s for %s use.",
 					port.UUID, vif, use)
 			}
