@@ -106,7 +106,7 @@ func (c *Conductor) readers(ctx context.Context, before map[string]wait) (map[st
 	if len(served) == 0 {
 		return nil, nil
 	}
-	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: served, ProvisionStates: awaiting,
+	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: served, IncludeChildren: true, ProvisionStates: awaiting,
 		Columns: []string{"uuid", "provision_state", "deploy_step", "clean_step", "service_step"}})
 	if err != nil {
 		return nil, err

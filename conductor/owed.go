@@ -57,14 +57,18 @@ func (t *task) settleOwed(ctx context.Context) {
 		from: moment{State: owed.String("state"), Target: owed.String("target")}, flow: owed.String("flow")})
 }
 
+// owing are the columns by which unsettled tells.
+var owing = []string{"provision_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error",
+	"instance_info"}
+
 // settleClaimed ends what earlier runs of this worker had left to do on nodes at rest that they held: an announcement, which
 // taking the lock makes, and the tear-down of a flow that has failed.
 func (c *Conductor) settleClaimed(ctx context.Context, claimed []string) error {
 	if len(claimed) == 0 {
 		return nil
 	}
-	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), Columns: []string{"uuid",
-		"provision_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error", "instance_info"}})
+	nodes, err := c.db.Nodes(ctx, sql.Filter{UUIDs: claimed, Reserved: pointer(false), IncludeChildren: true,
+		Columns: append([]string{"uuid"}, owing...)})
 	if err != nil {
 		return err
 	}
@@ -87,13 +91,13 @@ const (
 // settleLeft announces what is owed of nodes that nobody holds: a row that says so is held for as long as its worker lives, and
 // one that was killed again, before it came to what it had claimed, does not know of it any more.
 func (c *Conductor) settleLeft(ctx context.Context) error {
-	filter := sql.Filter{Reserved: pointer(false), InfoHas: keyOwed}
+	filter := sql.Filter{Reserved: pointer(false), IncludeChildren: true, InfoHas: keyOwed}
 	began := c.uptime()
 	whole := began-c.owedLooked >= owedWholeSpacing
 	if !whole {
 		filter.ChangedWithin = 2 * owedWholeSpacing
 	}
-	nodes, err := c.owned(ctx, filter, "provision_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error", "instance_info")
+	nodes, err := c.owned(ctx, filter, owing...)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // adoptOrphans frees our nodes from the reservations of workers that are gone, announces what those owe, and fails what
-// conductors of Python had begun: takeOverFlows goes on with the flows of ours.
+// conductors of Python had begun: takeOverFlows goes on with the flows of ours. Unlike ironic it frees child nodes, too, which a
+// worker holds while it switches their parent off: nobody else would.
 func (c *Conductor) adoptOrphans(ctx context.Context) error {
 	gone, err := c.goneConductors(ctx)
 	if err != nil || len(gone) == 0 {
@@ -23,8 +24,8 @@ func (c *Conductor) adoptOrphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	nodes, err := c.ownedBy(ctx, set, sql.Filter{ReservedByAnyOf: hosts}, "reservation", "maintenance", "provision_state",
-		"target_power_state", "driver_internal_info", "deploy_step", "clean_step", "service_step", "last_error", "instance_info")
+	nodes, err := c.ownedBy(ctx, set, sql.Filter{ReservedByAnyOf: hosts, IncludeChildren: true},
+		append([]string{"reservation", "maintenance", "target_power_state"}, owing...)...)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func takeOverLocked(_ context.Context, t *task) error {
 // cleanImages forgets images that no deployment needs any more.
 func (c *Conductor) cleanImages(ctx context.Context) error {
 	return c.images.CleanUp(ctx, func(ctx context.Context) (map[string]bool, error) {
-		nodes, err := c.db.Nodes(ctx, sql.Filter{Columns: []string{"uuid"},
+		nodes, err := c.db.Nodes(ctx, sql.Filter{Columns: []string{"uuid"}, IncludeChildren: true,
 			ProvisionStates: []string{store.Deploying, store.DeployWait, store.DeployHold}})
 		busy := map[string]bool{}
 		for _, n := range nodes {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
@@ -133,6 +134,48 @@ func TestNodesOfADeadConductorAreFreed(t *testing.T) {
 		})
 	}
 	w.unlocked(t)
+}
+
+// A worker holds the children of a node that it switches off, so what it leaves of them when it dies is seen to as well.
+func TestChildrenOfANodeAreLeftInOrder(t *testing.T) {
+	w := on(t, messaging.V2025_1)
+	w.exec(t, "INSERT INTO conductors (id, hostname, online, updated_at) VALUES (99, 'worker-0', 1, ?)",
+		time.Now().UTC().Add(-time.Hour).Format(time.DateTime))
+	parent := w.enroll(t, nil)
+	child := func(change func(*store.Node)) *store.Node {
+		return w.enroll(t, func(n *store.Node) {
+			n.ParentNode = parent.UUID
+			change(n)
+		})
+	}
+	held := child(func(n *store.Node) { n.ProvisionState, n.TargetPowerState = store.Manageable, store.PowerOff })
+	if _, err := w.db.Reserve(t.Context(), held.UUID, "worker-0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.adoptOrphans(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "target power state", w.settled(t, held.UUID, store.Manageable).TargetPowerState, "")
+
+	failed := child(func(n *store.Node) {
+		n.ProvisionState, n.DeployStep = store.DeployFail, store.Dict{"interface": "deploy", "step": "deploy"}
+	})
+	if err := w.settleClaimed(t.Context(), []string{failed.UUID}); err != nil {
+		t.Fatal(err)
+	}
+	w.unlocked(t)
+	equal(t, "step", len(w.row(t, failed.UUID).DeployStep), 0)
+
+	debtor := child(func(n *store.Node) { n.ProvisionState = store.Manageable })
+	debtor.DriverInternalInfo = store.Dict{keyOwed: store.Dict{"id": "6817d0ab-bb5c-516f-b9c3-dbc072bbc98a", "event": "done"}}
+	if err := w.db.SaveNode(t.Context(), debtor, sql.Guard{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.settleLeft(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.unlocked(t)
+	equal(t, "owes", w.row(t, debtor.UUID).DriverInternalInfo.Dict(keyOwed) == nil, true)
 }
 
 func TestReservationsOfLivingConductorsStay(t *testing.T) {
