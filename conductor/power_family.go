@@ -18,17 +18,21 @@ import (
 const keyOwnPowerSupply = "has_dedicated_power_supply"
 
 // switchRelatives brings the node's relatives to where they have to be before the node itself is switched.
-func (t *task) switchRelatives(ctx context.Context, requested string, timeout time.Duration) error {
+func (t *task) switchRelatives(ctx context.Context, requested string, timeout time.Duration) (err error) {
 	if t.c.cfg.Release < messaging.V2025_1 {
 		return nil
 	}
 	switch {
 	case requested == store.PowerOn && t.Node.ParentNode != "" && !t.Node.DriverInfo.Bool(keyOwnPowerSupply, false):
-		return t.powerOnParent(ctx, timeout)
+		err = t.powerOnParent(ctx, timeout)
 	case requested == store.PowerOff:
-		return t.powerOffChildren(ctx, timeout)
+		err = t.powerOffChildren(ctx, timeout)
 	}
-	return nil
+	if lost(err) {
+		// It is the relative's reservation that is gone: the node's own is there still, and its flow has to end.
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 func (t *task) powerOnParent(ctx context.Context, timeout time.Duration) error {

@@ -1,6 +1,7 @@
 package conductor
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -83,4 +84,28 @@ func TestARelativeThatIsLockedKeepsTheNodeFromSwitching(t *testing.T) {
 		}
 	}
 	w.unlocked(t)
+}
+
+// A relative that somebody else has taken over ends the power action. The node itself is this worker's still.
+func TestARelativeThatIsLostFailsTheNode(t *testing.T) {
+	w := on(t, messaging.V2025_1)
+	parent := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.PowerState = store.Manageable, store.PowerOn })
+	child := w.enroll(t, func(n *store.Node) {
+		n.ProvisionState, n.PowerState, n.ParentNode = store.Manageable, store.PowerOn, parent.UUID
+	})
+	w.script.use(behaviour{setPower: func(context.Context, string) error {
+		w.exec(t, "UPDATE nodes SET reservation = 'another' WHERE uuid = ?", child.UUID)
+		return nil
+	}})
+	held := w.lock(t, parent.UUID, lockMode{purpose: "a test"})
+	err := held.setPower(t.Context(), store.PowerOff, 0)
+	if err == nil || lost(err) {
+		t.Errorf("switching off: %v", err)
+	}
+	if err := held.release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := w.row(t, parent.UUID)
+	equal(t, "error "+got.LastError, strings.HasPrefix(got.LastError, "Failed to change power state to 'power off'"), true)
+	equal(t, "target power state", got.TargetPowerState, "")
 }
