@@ -31,6 +31,29 @@ func (c *Conductor) managing(ctx context.Context, rq oslo.Context, node, purpose
 	})
 }
 
+// managingLater is managing for work that goes on after the answer: cut short it is done again. may, where there is one, tells
+// whether the node can have it done.
+func (c *Conductor) managingLater(ctx context.Context, rq oslo.Context, node, purpose string, may func(*task) error,
+	work func(context.Context, *task)) error {
+	return c.withNode(ctx, rq, node, lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
+		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
+			return err
+		}
+		if may != nil {
+			if err := may(t); err != nil {
+				return err
+			}
+		}
+		t.Node.LastError = ""
+		if err := t.save(ctx); err != nil {
+			return err
+		}
+		t.holdsCall = true
+		t.after(work, t.noWorker)
+		return nil
+	})
+}
+
 func (c *Conductor) getBootDevice(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {
 	var answer map[string]any
 	err := c.managing(ctx, rq, a.NodeID, "getting boot device", func(ctx context.Context, t *task) error {

@@ -22,9 +22,16 @@ type attachMediaArgs struct {
 
 // attachVirtualMedia puts an image into a virtual drive of a node, in the background. Cut short it is done again, which does no harm.
 func (c *Conductor) attachVirtualMedia(ctx context.Context, rq oslo.Context, a attachMediaArgs) (any, error) {
-	return nil, c.changeMedia(ctx, rq, a.NodeID, "attaching virtual media", func(ctx context.Context, t *task) {
-		t.attachMedia(ctx, a)
-	})
+	return nil, c.managingLater(ctx, rq, a.NodeID, "attaching virtual media", (*task).mayAttachMedia,
+		func(ctx context.Context, t *task) { t.attachMedia(ctx, a) })
+}
+
+// mayAttachMedia refuses a node whose BMC is away.
+func (t *task) mayAttachMedia() error {
+	if t.c.cfg.Release >= messaging.V2025_2 && t.Node.Maintenance && t.Node.Fault == store.FaultPower {
+		return store.Errorf(store.TemporaryFailure, "Unable to attach virtual media for node %s due to power failure state", t.Node.UUID)
+	}
+	return nil
 }
 
 type detachMediaArgs struct {
@@ -34,28 +41,8 @@ type detachMediaArgs struct {
 
 // detachVirtualMedia empties virtual drives of a node, in the background.
 func (c *Conductor) detachVirtualMedia(ctx context.Context, rq oslo.Context, a detachMediaArgs) (any, error) {
-	return nil, c.changeMedia(ctx, rq, a.NodeID, "detaching virtual media", func(ctx context.Context, t *task) {
-		t.detachMedia(ctx, a.DeviceTypes)
-	})
-}
-
-func (c *Conductor) changeMedia(ctx context.Context, rq oslo.Context, node, purpose string, work func(context.Context, *task)) error {
-	return c.withNode(ctx, rq, node, lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
-		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
-			return err
-		}
-		if strings.HasPrefix(purpose, "attaching") && c.cfg.Release >= messaging.V2025_2 && t.Node.Maintenance &&
-			t.Node.Fault == store.FaultPower {
-			return store.Errorf(store.TemporaryFailure, "Unable to attach virtual media for node %s due to power failure state", t.Node.UUID)
-		}
-		t.Node.LastError = ""
-		if err := t.save(ctx); err != nil {
-			return err
-		}
-		t.holdsCall = true
-		t.after(work, t.noWorker)
-		return nil
-	})
+	return nil, c.managingLater(ctx, rq, a.NodeID, "detaching virtual media", nil,
+		func(ctx context.Context, t *task) { t.detachMedia(ctx, a.DeviceTypes) })
 }
 
 // mediaName is what an attached image is called on the image server.
@@ -98,11 +85,7 @@ func (t *task) detachMedia(ctx context.Context, devices *[]string) {
 	if err := t.tryDetach(ctx, devices); err != nil {
 		shown := "None"
 		if devices != nil {
-			all := make([]any, len(*devices))
-			for i, device := range *devices {
-				all[i] = device
-			}
-			shown = store.PythonRepr(all)
+			shown = store.PythonRepr(anyTexts(*devices))
 		}
 		t.mediaFailed(ctx, err, fmt.Sprintf("Could not detach device(s) %s from node %s: %s", shown, t.Node.UUID, err))
 		return

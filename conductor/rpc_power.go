@@ -67,7 +67,7 @@ type bootModeArgs struct {
 }
 
 func (c *Conductor) changeNodeBootMode(ctx context.Context, rq oslo.Context, a bootModeArgs) (any, error) {
-	return nil, c.changeFirmware(ctx, rq, a.NodeID, "changing node boot mode",
+	return nil, c.managingLater(ctx, rq, a.NodeID, "changing node boot mode", nil,
 		func(ctx context.Context, t *task) { t.changeBootMode(ctx, a.NewState) })
 }
 
@@ -77,24 +77,8 @@ type secureBootArgs struct {
 }
 
 func (c *Conductor) changeNodeSecureBoot(ctx context.Context, rq oslo.Context, a secureBootArgs) (any, error) {
-	return nil, c.changeFirmware(ctx, rq, a.NodeID, "changing node secure",
+	return nil, c.managingLater(ctx, rq, a.NodeID, "changing node secure", nil,
 		func(ctx context.Context, t *task) { t.changeSecureBoot(ctx, a.NewState) })
-}
-
-func (c *Conductor) changeFirmware(ctx context.Context, rq oslo.Context, node, purpose string,
-	work func(context.Context, *task)) error {
-	return c.withNode(ctx, rq, node, lockMode{purpose: purpose}, func(ctx context.Context, t *task) error {
-		if err := t.Hardware.Management.Validate(ctx, t.Task); err != nil {
-			return err
-		}
-		t.Node.LastError = ""
-		if err := t.save(ctx); err != nil {
-			return err
-		}
-		t.holdsCall = true
-		t.after(work, t.noWorker)
-		return nil
-	})
 }
 
 func (t *task) changeBootMode(ctx context.Context, mode string) {
