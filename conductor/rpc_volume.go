@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -49,19 +50,32 @@ func (c *Conductor) updateVolumeConnector(ctx context.Context, rq oslo.Context, 
 	if err != nil {
 		return nil, err
 	}
-	err = c.onOffNode(ctx, rq, connector.NodeID, "volume connector update", func(ctx context.Context) error {
-		if err := keepUUID(changes, "Volume Connector"); err != nil {
+	return updateVolume(ctx, c, rq, connectorWriter, "Volume Connector", connector.NodeID, connector, changes)
+}
+
+func (c *Conductor) updateVolumeTarget(ctx context.Context, rq oslo.Context, a targetArgs) (any, error) {
+	target, changes, err := c.codec.DecodeVolumeTarget(a.Target)
+	if err != nil {
+		return nil, err
+	}
+	return updateVolume(ctx, c, rq, targetWriter, "Volume Target", target.NodeID, target, changes)
+}
+
+// updateVolume writes the fields of a node's volume connector or target that were changed, and returns the row as it is then.
+func updateVolume[T any](ctx context.Context, c *Conductor, rq oslo.Context, w writer[T], what string, node int64, sent *T,
+	changes []string) (*T, error) {
+	now := sent
+	err := c.onOffNode(ctx, rq, node, strings.ToLower(what)+" update", func(ctx context.Context) (err error) {
+		if err := keepUUID(changes, what); err != nil {
 			return err
 		}
-		now, err := c.db.VolumeConnector(ctx, connector.UUID)
-		if err != nil {
+		if now, err = w.read(ctx, c.db, w.ident(sent)); err != nil {
 			return err
 		}
-		store.CopyFields(now, connector, changes)
-		connector = now
-		return c.db.SaveVolumeConnector(ctx, now)
+		store.CopyFields(now, sent, changes)
+		return w.save(ctx, c.db, now)
 	})
-	return connector, err
+	return now, err
 }
 
 func (c *Conductor) destroyVolumeConnector(ctx context.Context, rq oslo.Context, a connectorArgs) (any, error) {
@@ -72,26 +86,6 @@ func (c *Conductor) destroyVolumeConnector(ctx context.Context, rq oslo.Context,
 	return nil, c.onOffOrIdleNode(ctx, rq, connector.NodeID, "volume connector deletion", func(ctx context.Context) error {
 		return c.db.DestroyVolumeConnector(ctx, connector)
 	})
-}
-
-func (c *Conductor) updateVolumeTarget(ctx context.Context, rq oslo.Context, a targetArgs) (any, error) {
-	target, changes, err := c.codec.DecodeVolumeTarget(a.Target)
-	if err != nil {
-		return nil, err
-	}
-	err = c.onOffNode(ctx, rq, target.NodeID, "volume target update", func(ctx context.Context) error {
-		if err := keepUUID(changes, "Volume Target"); err != nil {
-			return err
-		}
-		now, err := c.db.VolumeTarget(ctx, target.UUID)
-		if err != nil {
-			return err
-		}
-		store.CopyFields(now, target, changes)
-		target = now
-		return c.db.SaveVolumeTarget(ctx, now)
-	})
-	return target, err
 }
 
 func (c *Conductor) destroyVolumeTarget(ctx context.Context, rq oslo.Context, a targetArgs) (any, error) {
