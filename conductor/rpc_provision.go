@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
@@ -189,33 +190,36 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 	return asInvalidRequest(t.processEvent(ctx, action, eventOptions{background: work}), action, node)
 }
 
+// abortsLater notes that a flow is to be aborted after its running step, when that may not be cut off.
+func (t *task) abortsLater(ctx context.Context, kind drivers.StepKind) (later bool, err error) {
+	step := *stepColumn(t.Node, kind)
+	if len(step) == 0 || step.Bool("abortable", false) {
+		return false, nil
+	}
+	if step.Bool("abort_after", false) {
+		return true, nil
+	}
+	step["abort_after"] = true
+	return true, t.save(ctx)
+}
+
 // requestAbort aborts a cleaning at once when its step allows that, else after the step.
 func (t *task) requestAbort(ctx context.Context) error {
-	node := t.Node
-	if len(node.CleanStep) > 0 && !node.CleanStep.Bool("abortable", false) {
-		if node.CleanStep.Bool("abort_after", false) {
-			return nil
-		}
-		node.CleanStep["abort_after"] = true
-		return t.save(ctx)
+	if later, err := t.abortsLater(ctx, drivers.CleanStep); later {
+		return err
 	}
 	return t.processEvent(ctx, eventAbort, eventOptions{
-		target: manualTarget(node), lastError: abortedText("clean", node.CleanStep),
+		target: manualTarget(t.Node), lastError: abortedText("clean", t.Node.CleanStep),
 		background: func(ctx context.Context, t *task) { t.abortClean(ctx) },
 	})
 }
 
 // requestDeployAbort aborts a deployment at once when its step allows that, else after the step.
 func (t *task) requestDeployAbort(ctx context.Context) error {
-	node := t.Node
-	if len(node.DeployStep) > 0 && !node.DeployStep.Bool("abortable", false) {
-		if node.DeployStep.Bool("abort_after", false) {
-			return nil
-		}
-		node.DeployStep["abort_after"] = true
-		return t.save(ctx)
+	if later, err := t.abortsLater(ctx, drivers.DeployStep); later {
+		return err
 	}
-	delete(node.DriverInternalInfo, keyAgentURL)
+	delete(t.Node.DriverInternalInfo, keyAgentURL)
 	return t.processEvent(ctx, eventAbort, eventOptions{
 		background: func(ctx context.Context, t *task) { t.abortDeploy(ctx) },
 	})

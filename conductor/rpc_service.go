@@ -3,6 +3,7 @@ package conductor
 import (
 	"context"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -61,16 +62,11 @@ func (c *Conductor) continueNodeService(ctx context.Context, rq oslo.Context, a 
 // requestServiceAbort gives up a servicing whose step may be cut off, else it is given up after the step. The node ends in
 // "active".
 func (t *task) requestServiceAbort(ctx context.Context) error {
-	step := t.Node.ServiceStep
-	if len(step) > 0 && !step.Bool("abortable", false) {
-		if step.Bool("abort_after", false) {
-			return nil
-		}
-		step["abort_after"] = true
-		return t.save(ctx)
+	if later, err := t.abortsLater(ctx, drivers.ServiceStep); later {
+		return err
 	}
 	// Crash window: what the failure says tells whoever holds the node next that nobody has left it in order.
-	if err := t.processEvent(ctx, eventFail, eventOptions{lastError: abortedText("service", step)}); err != nil {
+	if err := t.processEvent(ctx, eventFail, eventOptions{lastError: abortedText("service", t.Node.ServiceStep)}); err != nil {
 		return err
 	}
 	return t.abandonService(ctx)
