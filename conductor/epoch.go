@@ -28,10 +28,10 @@ const (
 	markEnding = "ending"
 	// markStep is the run (see runName) that began the running step, markTries how often the step was begun anew because
 	// the worker that it read from had gone.
-	markStep = "step"
+	markStep  = "step"
+	markTries = "tries"
 	// markFound tells that the ramdisk of an inspection has told what it found, which the worker keeps in its journal.
 	markFound = "found"
-	markTries = "tries"
 )
 
 // privateKeys is how keys of driver_internal_info begin that only Ironmaster knows.
