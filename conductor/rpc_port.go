@@ -39,6 +39,9 @@ func (c *Conductor) createPort(ctx context.Context, rq oslo.Context, a portObjAr
 	return port, err
 }
 
+// connectivityStates are those in which connectivityFields may change: no instance uses the node's ports.
+var connectivityStates = []string{store.Enroll, store.Inspecting, store.InspectWait, store.Manageable}
+
 // connectivityFields decide where a port's traffic goes; an instance may be using them.
 var connectivityFields = []string{"local_link_connection", "physical_network", "portgroup_id", "pxe_enabled"}
 
@@ -90,13 +93,12 @@ func (t *task) mayUpdatePort(port *store.Port, changes []string) error {
 			"instance UUID assigned", port.UUID, node.UUID)
 	}
 	touched := slices.ContainsFunc(connectivityFields, func(f string) bool { return slices.Contains(changes, f) })
-	allowed := []string{store.Enroll, store.Inspecting, store.InspectWait, store.Manageable}
-	if !touched || node.Maintenance || slices.Contains(allowed, node.ProvisionState) {
+	if !touched || node.Maintenance || slices.Contains(connectivityStates, node.ProvisionState) {
 		return nil
 	}
 	return store.Errorf(store.InvalidState, "Port %s can not have any connectivity attributes (%s) updated unless node %s "+
 		"is in a %s state or in maintenance mode. The current state is %s.", port.UUID,
-		strings.Join(connectivityFields, ", "), node.UUID, strings.Join(allowed, ", "), node.ProvisionState)
+		strings.Join(connectivityFields, ", "), node.UUID, strings.Join(connectivityStates, ", "), node.ProvisionState)
 }
 
 type destroyPortArgs struct {

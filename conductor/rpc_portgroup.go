@@ -65,10 +65,9 @@ func (c *Conductor) updatePortgroup(ctx context.Context, rq oslo.Context, a port
 
 // mayTakePortgroup tells whether a port group of another node can become one of this node.
 func (t *task) mayTakePortgroup(ctx context.Context, group *store.Portgroup) error {
-	allowed := []string{store.Enroll, store.Inspecting, store.InspectWait, store.Manageable}
-	if !t.Node.Maintenance && !slices.Contains(allowed, t.Node.ProvisionState) {
+	if !t.Node.Maintenance && !slices.Contains(connectivityStates, t.Node.ProvisionState) {
 		return store.Errorf(store.InvalidState, "Portgroup %s can not be associated to node %s unless the node is in a %s "+
-			"state or in maintenance mode.%s", group.UUID, t.Node.UUID, strings.Join(allowed, ", "), t.c.currentState(t.Node))
+			"state or in maintenance mode.%s", group.UUID, t.Node.UUID, strings.Join(connectivityStates, ", "), t.c.currentState(t.Node))
 	}
 	members, err := t.c.db.PortsOfPortgroup(ctx, group.ID)
 	if err != nil {
