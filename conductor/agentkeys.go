@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"slices"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -40,17 +41,12 @@ func wipeAgent(n *store.Node) {
 	}
 }
 
-// wipeDeploy removes what a deployment kept for itself. The list of steps becomes null, not absent.
+// wipeDeploy removes what a deployment kept for itself.
 func (t *task) wipeDeploy() {
 	if !t.fastTrackAble() {
 		wipeAgent(t.Node)
 	}
-	info := t.Node.DriverInternalInfo
-	info["deploy_steps"] = nil
-	for _, key := range []string{"user_deploy_steps", "agent_cached_deploy_steps", "deploy_step_index",
-		"deployment_reboot", "deployment_polling", "skip_current_deploy_step", "steps_validated", keyAgentStarted} {
-		delete(info, key)
-	}
+	wipeSteps(t.Node, drivers.DeployStep, keyUserSteps)
 }
 
 // wipeClean removes what a cleaning kept for itself.
@@ -58,24 +54,30 @@ func (t *task) wipeClean() {
 	if !t.fastTrackAble() {
 		wipeAgent(t.Node)
 	}
-	info := t.Node.DriverInternalInfo
-	info["clean_steps"] = nil
-	for _, key := range []string{"agent_cached_clean_steps", "clean_step_index", "cleaning_reboot", "cleaning_polling",
-		"cleaning_disable_ramdisk", "declarative_cleaning", "skip_current_clean_step", "steps_validated", keyAgentStarted} {
-		delete(info, key)
-	}
+	wipeSteps(t.Node, drivers.CleanStep, keyDisableRamdisk, "declarative_cleaning")
 }
 
 // wipeService removes what a servicing kept for itself, and its agent: fast track makes no sense for it.
 func (t *task) wipeService() {
 	wipeAgent(t.Node)
-	info := t.Node.DriverInternalInfo
-	info["service_steps"] = nil
-	for _, key := range []string{"agent_cached_service_steps", "service_step_index", keyServiceWithoutRamdisk, "steps_validated",
-		keyGivenUp, keyAgentStarted} {
+	wipeSteps(t.Node, drivers.ServiceStep, keyServiceWithoutRamdisk, keyGivenUp)
+	removeStepFlags(t.Node)
+}
+
+// wipeSteps removes what a flow kept of its steps, and other keys. The list of the steps becomes null, not absent.
+func wipeSteps(n *store.Node, kind drivers.StepKind, others ...string) {
+	info := n.DriverInternalInfo
+	info[string(kind)+"_steps"] = nil
+	for _, key := range append(others, "agent_cached_"+string(kind)+"_steps", "steps_validated", keyAgentStarted) {
 		delete(info, key)
 	}
-	removeStepFlags(t.Node)
+	wipePlace(n, kind)
+}
+
+// wipePlace removes where a flow stands in its steps.
+func wipePlace(n *store.Node, kind drivers.StepKind) {
+	delete(n.DriverInternalInfo, string(kind)+"_step_index")
+	removeFlags(n, termsOf[kind])
 }
 
 // servicing are the states of a servicing.

@@ -133,10 +133,7 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 	switch node.ProvisionState {
 	case store.Cleaning, store.CleanWait, store.CleanFail:
 		node.CleanStep = store.Dict{}
-		for _, key := range []string{"clean_step_index", "cleaning_reboot", "cleaning_polling",
-			"skip_current_clean_step"} {
-			delete(node.DriverInternalInfo, key)
-		}
+		wipePlace(node, drivers.CleanStep)
 		wipeAgent(node)
 	}
 	target := manualTarget(node)

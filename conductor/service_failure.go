@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -43,7 +44,7 @@ func (t *task) serviceFailed(ctx context.Context, f serviceFailure) {
 	switch node.ProvisionState {
 	case store.Servicing, store.ServiceWait, store.ServiceFail:
 		node.ServiceStep = store.Dict{}
-		delete(node.DriverInternalInfo, "service_step_index")
+		wipePlace(node, drivers.ServiceStep)
 		removeStepFlags(node)
 		wipeAgent(node)
 	}
@@ -88,13 +89,4 @@ func leftService(n *store.Node) bool {
 		return n.DriverInternalInfo.Bool(keyGivenUp, false)
 	}
 	return false
-}
-
-// removeStepFlags takes the flags of every flow away.
-func removeStepFlags(n *store.Node) {
-	for _, terms := range termsOf {
-		for _, flag := range []string{terms.reboot, terms.polling, terms.skip} {
-			delete(n.DriverInternalInfo, flag)
-		}
-	}
 }

@@ -5,11 +5,12 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// stepTerms are the words by which ironic names the steps of a kind, the flow that they make up, and its states.
+// stepTerms are the words by which ironic names the steps of a kind, and the flow that they make up.
 type stepTerms struct {
 	// title begins a sentence about a step, doing is what the flow does.
-	title, doing     string
-	running, waiting string
+	title, doing string
+	// waiting is the state in which the flow waits for its agent.
+	waiting string
 	// reboot, polling and skip are the flags in driver_internal_info that decide how the flow goes on.
 	reboot, polling, skip string
 	// logs is the label of the logs of a step that failed in the agent.
@@ -17,11 +18,11 @@ type stepTerms struct {
 }
 
 var termsOf = map[drivers.StepKind]stepTerms{
-	drivers.DeployStep: {title: "Deploy", doing: "deployment", running: store.Deploying, waiting: store.DeployWait,
+	drivers.DeployStep: {title: "Deploy", doing: "deployment", waiting: store.DeployWait,
 		reboot: "deployment_reboot", polling: "deployment_polling", skip: "skip_current_deploy_step"},
-	drivers.CleanStep: {title: "Clean", doing: "cleaning", running: store.Cleaning, waiting: store.CleanWait,
+	drivers.CleanStep: {title: "Clean", doing: "cleaning", waiting: store.CleanWait,
 		reboot: "cleaning_reboot", polling: "cleaning_polling", skip: "skip_current_clean_step", logs: "cleaning"},
-	drivers.ServiceStep: {title: "Service", doing: "servicing", running: store.Servicing, waiting: store.ServiceWait,
+	drivers.ServiceStep: {title: "Service", doing: "servicing", waiting: store.ServiceWait,
 		reboot: "servicing_reboot", polling: "servicing_polling", skip: "skip_current_service_step"},
 }
 
@@ -54,4 +55,18 @@ func waitingKind(n *store.Node) drivers.StepKind {
 		}
 	}
 	return drivers.DeployStep
+}
+
+// removeFlags takes the flags of a flow away.
+func removeFlags(n *store.Node, terms stepTerms) {
+	for _, flag := range []string{terms.reboot, terms.polling, terms.skip} {
+		delete(n.DriverInternalInfo, flag)
+	}
+}
+
+// removeStepFlags takes the flags of every flow away.
+func removeStepFlags(n *store.Node) {
+	for _, terms := range termsOf {
+		removeFlags(n, terms)
+	}
 }
