@@ -23,7 +23,10 @@ func (c *Conductor) inspectHardware(ctx context.Context, rq oslo.Context, a node
 				return err
 			}
 			return asInvalidRequest(t.processEvent(ctx, eventInspect, eventOptions{
-				background: func(ctx context.Context, t *task) { t.inspect(ctx) },
+				background: func(ctx context.Context, t *task) {
+					t.reportFlow(ctx, flowInspect, flowStart, "")
+					t.inspect(ctx)
+				},
 			}), eventInspect, t.Node)
 		})
 }
@@ -31,7 +34,6 @@ func (c *Conductor) inspectHardware(ctx context.Context, rq oslo.Context, a node
 // inspect begins an inspection, or begins it anew after it was cut short: all that an inspection reads it may read again. The
 // node is in "inspecting".
 func (t *task) inspect(ctx context.Context) {
-	t.reportFlow(ctx, flowInspect, flowStart, "")
 	t.note(store.Dict{markFound: nil})
 	// An agent that runs already is not used: inspection boots its own.
 	wipeAgent(t.Node)
@@ -105,11 +107,16 @@ func (t *task) abortInspection(ctx context.Context) error {
 	const text = "Inspection was aborted by request."
 	t.record(ctx, historyInspection, text)
 	wipeAgent(t.Node)
-	defer t.reportFlow(ctx, flowInspect, flowError, text)
+	var err error
 	if t.Node.ProvisionState == store.InspectFail {
-		return t.save(ctx)
+		err = t.save(ctx)
+	} else {
+		err = t.processEvent(ctx, eventAbort, eventOptions{})
 	}
-	return t.processEvent(ctx, eventAbort, eventOptions{})
+	if err == nil {
+		t.reportFlow(ctx, flowInspect, flowError, text)
+	}
+	return err
 }
 
 // failSilentInspections fails inspections whose ramdisk has not told anything for inspect_wait_timeout.

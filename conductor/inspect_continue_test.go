@@ -152,6 +152,28 @@ func TestFindingsOutliveTheWorker(t *testing.T) {
 	})
 }
 
+// A flow that goes on after a restart has begun before: its beginning is not announced again, what it does next is.
+func TestAFlowWithoutStepsGoesOnUnderItsName(t *testing.T) {
+	for state, flow := range map[string]string{store.Inspecting: flowInspect, store.InspectWait: flowInspect, store.Rescuing: flowRescue} {
+		t.Run(state, func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.Release = messaging.V2025_1 })
+			r.script.use(behaviour{inspect: awaitsRamdisk, rescue: waits})
+			before := idleOn(t, r)
+			n := before.crashed(t, interrupted{node: store.Node{ProvisionState: state, TargetProvisionState: store.Manageable}}, "worker-1")
+			before.closeMemory()
+			w := r.start(t)
+			waitUntil(t, "the flow goes on", func() bool { return len(w.script.did("inspect.begin", "rescue")) == 1 })
+			w.unlocked(t)
+			running := ""
+			w.progress.with(n.UUID, func(p *flowProgress) { running = p.flow })
+			equal(t, "flow", running, flow)
+			w.must(t, "change_node_power_state", map[string]any{"node_id": n.UUID, "new_state": store.PowerOff, "timeout": nil})
+			types := w.bus.waitFor(t, func(types []string) bool { return slices.Contains(types, "baremetal.node.power_set.end") })
+			equal(t, "begins again", slices.Contains(types, "baremetal.node.deploy_progress.start"), false)
+		})
+	}
+}
+
 // A machine that waits boots its ramdisk anew, for it may have looked in vain for what a worker that was away serves.
 func TestInspectionThatWaitsBeginsAnew(t *testing.T) {
 	row := interrupted{node: store.Node{ProvisionState: store.InspectWait, TargetProvisionState: store.Manageable}}

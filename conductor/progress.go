@@ -142,6 +142,17 @@ func (t *task) rememberProgress(kind drivers.StepKind) {
 		total: len(t.flowSteps(kind))})
 }
 
+// stepless are the flows that have no steps, by the states in which they may be cut short.
+var stepless = map[string]string{store.Inspecting: flowInspect, store.InspectWait: flowInspect, store.Rescuing: flowRescue,
+	store.RescueWait: flowRescue, store.Unrescuing: flowUnrescue}
+
+// rememberStepless is rememberProgress for a flow without steps.
+func (t *task) rememberStepless() {
+	if flow := stepless[t.Node.ProvisionState]; flow != "" {
+		t.c.progress.set(t.Node.UUID, flowProgress{flow: flow})
+	}
+}
+
 func (t *task) progressPayload(flow string) ProgressPayload {
 	return newProgress(t.c.cfg.Host, t.Node, flow)
 }

@@ -162,6 +162,7 @@ func (t *task) goOn(ctx context.Context) {
 		return
 	}
 	t.c.metrics.resumes.WithLabelValues(kind).Inc()
+	t.rememberStepless()
 	switch t.Node.ProvisionState {
 	case store.Deploying:
 		t.goOnDeploying(ctx)
@@ -279,6 +280,7 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 func (c *Conductor) awaitAgain(ctx context.Context, n *store.Node) error {
 	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
 		func(_ context.Context, t *task) error {
+			t.rememberStepless()
 			switch {
 			case t.Node.ProvisionState != n.ProvisionState:
 			case n.ProvisionState == store.InspectWait:

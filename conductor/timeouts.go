@@ -50,9 +50,12 @@ func (t *task) failStuck(ctx context.Context, f failing) error {
 	}
 	if f.work == nil {
 		t.record(ctx, historyTransition, f.text)
-		defer t.reportFlow(ctx, f.flow, flowError, f.text)
 	}
-	return t.processEvent(ctx, eventFail, o)
+	err := t.processEvent(ctx, eventFail, o)
+	if err == nil && f.work == nil {
+		t.reportFlow(ctx, f.flow, flowError, f.text)
+	}
+	return err
 }
 
 func pointer[T any](v T) *T { return &v }
