@@ -30,6 +30,9 @@ func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
 	cleanupText := ""
 	if cleanUp {
 		if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
+			if lost(err) {
+				return
+			}
 			t.Log.Error().Err(err).Msg("Cleaning up after a failed deployment failed")
 			cleanupText = text + ". Also failed to clean up due to: " + err.Error()
 		}
@@ -126,6 +129,9 @@ func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
 	}
 	if !f.keepRamdisk {
 		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
+			if lost(err) {
+				return
+			}
 			t.Log.Error().Err(err).Msg("Tearing down a failed cleaning failed")
 			f.text += ". " + t.tearDownText(err)
 		}
