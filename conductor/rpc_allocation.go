@@ -23,7 +23,7 @@ type allocationArgs struct {
 // instance has already: that one is noted at once.
 //
 // Crash window: between the INSERT and the end of the inbox entry the request is run again at the next start. It finds its own
-// row, and answers with that; the search goes on as any that the worker had not ended.
+// row, and answers with that, or with the failure that it tells of; the search goes on as any that the worker had not ended.
 func (c *Conductor) createAllocation(ctx context.Context, rq oslo.Context, args allocationArgs) (any, error) {
 	a, _, err := c.codec.DecodeAllocation(args.Allocation)
 	if err != nil {
@@ -34,6 +34,9 @@ func (c *Conductor) createAllocation(ctx context.Context, rq oslo.Context, args 
 	}
 	if call := callOf(ctx); call != nil && call.again {
 		if own, err := c.db.Allocation(ctx, a.UUID); err == nil && equalPtr(own.ConductorAffinity, &c.conductorID) {
+			if a.NodeID != nil && own.State == store.AllocationError {
+				return nil, store.Errorf(store.AllocationFailed, "%s", own.LastError)
+			}
 			return own, nil
 		}
 	}
