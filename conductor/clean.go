@@ -56,7 +56,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		t.cleanFailed(ctx, cleanFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
 		return
 	}
-	if err := t.validateForClean(ctx, r.disableRamdisk); err != nil {
+	if err := t.validateForSteps(ctx, r.disableRamdisk); err != nil {
 		t.cleanFailed(ctx, cleanFailure{text: cleanValidation(t.Node, err)})
 		return
 	}
@@ -135,7 +135,8 @@ func cleanValidation(n *store.Node, err error) string {
 	return fmt.Sprintf("Validation of node %s for cleaning failed: %s", n.UUID, err)
 }
 
-func (t *task) validateForClean(ctx context.Context, disableRamdisk bool) error {
+// validateForSteps checks what a cleaning or a servicing needs of the node's settings before its steps.
+func (t *task) validateForSteps(ctx context.Context, disableRamdisk bool) error {
 	if err := t.Hardware.Power.Validate(ctx, t.Task); err != nil {
 		return err
 	}

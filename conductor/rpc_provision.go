@@ -118,7 +118,7 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 			if t.Node.Maintenance {
 				return inMaintenance("cleaning", t.Node)
 			}
-			if err := t.validateForClean(ctx, false); err != nil {
+			if err := t.validateForSteps(ctx, false); err != nil {
 				if isInvalidParameter(store.KindOf(err)) {
 					return store.Errorf(store.InvalidParameterValue, "%s", cleanValidation(t.Node, err))
 				}

@@ -21,7 +21,7 @@ func (c *Conductor) doNodeService(ctx context.Context, rq oslo.Context, a servic
 			if t.Node.Maintenance {
 				return inMaintenance("service", t.Node)
 			}
-			if err := t.validateForService(ctx, false); err != nil {
+			if err := t.validateForSteps(ctx, false); err != nil {
 				if isInvalidParameter(store.KindOf(err)) {
 					return store.Errorf(store.InvalidParameterValue, "Validation of node %s for servicing failed: %s", t.Node.UUID, err)
 				}

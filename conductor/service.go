@@ -39,13 +39,9 @@ func (t *task) storedServiceRequest() serviceRequest {
 	return r
 }
 
-func (t *task) validateForService(ctx context.Context, withoutRamdisk bool) error {
-	return t.validateForClean(ctx, withoutRamdisk)
-}
-
 // service is the flow's first part, up to the first step that waits. The node is in "servicing". All of it may run again.
 func (t *task) service(ctx context.Context, r serviceRequest) {
-	if err := t.validateForService(ctx, r.withoutRamdisk()); err != nil {
+	if err := t.validateForSteps(ctx, r.withoutRamdisk()); err != nil {
 		t.serviceFailed(ctx, serviceFailure{text: fmt.Sprintf("Validation of node %s for service failed: %s", t.Node.UUID, err)})
 		return
 	}
