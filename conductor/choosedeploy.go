@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 )
 
 // keyOriginalDeploy is where driver_internal_info holds the deploy interface that gave way to another one.
@@ -23,6 +24,21 @@ func (t *task) chooseDeploy(ctx context.Context) error {
 		return err
 	}
 	return t.loadHardware()
+}
+
+// chooseForRamdisk is chooseDeploy for a cleaning, a servicing and a tear-down, in which deploy interfaces give way since 39.0.
+func (t *task) chooseForRamdisk(ctx context.Context) error {
+	if t.c.cfg.Release < messaging.Newest {
+		return nil
+	}
+	return t.chooseDeploy(ctx)
+}
+
+// restoreAfterRamdisk is restoreDeploy at the end of a flow that chooses since 39.0.
+func (t *task) restoreAfterRamdisk() {
+	if t.c.cfg.Release >= messaging.Newest {
+		t.restoreDeploy()
+	}
 }
 
 // restoreDeploy brings the node's own deploy interface back, which the next save writes. It reports whether another one was in its

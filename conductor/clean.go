@@ -56,6 +56,13 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		t.cleanFailed(ctx, cleanFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
 		return
 	}
+	if err := t.chooseForRamdisk(ctx); err != nil {
+		if !lost(err) {
+			t.cleanFailed(ctx, cleanFailure{keepRamdisk: true,
+				text: fmt.Sprintf("Failed to select a deploy interface for cleaning node %s: %s", t.Node.UUID, err)})
+		}
+		return
+	}
 	if err := t.validateForSteps(ctx, r.disableRamdisk); err != nil {
 		t.cleanFailed(ctx, cleanFailure{text: cleanValidation(t.Node, err)})
 		return
@@ -315,6 +322,7 @@ func (t *task) abortClean(ctx context.Context) {
 	t.Node.LastError = abortedText("clean", t.Node.CleanStep)
 	t.Node.CleanStep = store.Dict{}
 	t.wipeClean()
+	t.restoreAfterRamdisk()
 	if t.saveOrLose(ctx) == nil {
 		t.reportFlow(ctx, flowClean, flowError, t.Node.LastError)
 	}

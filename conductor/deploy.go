@@ -36,9 +36,10 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 	if err := t.prepareInstanceInfo(ctx, r.event); err != nil {
 		return err
 	}
+	before := node.DeployInterface
 	if err := t.validateDeploy(ctx, r.steps); err != nil {
-		if t.restoreDeploy() {
-			// Ironic leaves the node with an interface that nobody asked for.
+		// Ironic leaves the node with an interface that nobody asked for. One that the instance was deployed with stays.
+		if node.DeployInterface != before && t.restoreDeploy() {
 			if saving := t.save(ctx); saving != nil {
 				return saving
 			}
@@ -70,6 +71,9 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 				delete(node.InstanceInfo, "configdrive")
 			}
 			delete(node.DriverInternalInfo, keyUserSteps)
+			if node.DeployInterface != before {
+				t.restoreDeploy()
+			}
 		},
 	}), r.event, node)
 }

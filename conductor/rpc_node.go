@@ -246,6 +246,11 @@ func (t *task) apply(ctx context.Context, p *patch) error {
 	if err := t.c.checkNodeValues(&changed); err != nil {
 		return err
 	}
+	if changed.DeployInterface != now.DeployInterface {
+		// What an operator sets stays: the next cleaning brings no other one back.
+		changed.DriverInternalInfo = changed.DriverInternalInfo.Clone()
+		delete(changed.DriverInternalInfo, keyOriginalDeploy)
+	}
 	t.Node = &changed
 	return t.save(ctx)
 }

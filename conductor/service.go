@@ -41,6 +41,13 @@ func (t *task) storedServiceRequest() serviceRequest {
 
 // service is the flow's first part, up to the first step that waits. The node is in "servicing". All of it may run again.
 func (t *task) service(ctx context.Context, r serviceRequest) {
+	if err := t.chooseForRamdisk(ctx); err != nil {
+		if !lost(err) {
+			t.serviceFailed(ctx, serviceFailure{keepRamdisk: true,
+				text: fmt.Sprintf("Failed to select a deploy interface for servicing node %s: %s", t.Node.UUID, err)})
+		}
+		return
+	}
 	if err := t.validateForSteps(ctx, r.withoutRamdisk()); err != nil {
 		t.serviceFailed(ctx, serviceFailure{text: fmt.Sprintf("Validation of node %s for service failed: %s", t.Node.UUID, err)})
 		return
@@ -217,6 +224,7 @@ func (t *task) leaveService(ctx context.Context, withoutRamdisk bool) {
 	}
 	// gofail: var serviceTornDown struct{}
 	t.cacheHardware(ctx)
+	t.restoreAfterRamdisk()
 	if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowService}); err != nil {
 		t.unexpectedInService(ctx, err)
 	}
@@ -258,6 +266,7 @@ func (t *task) abortService(ctx context.Context) {
 	t.Node.LastError = abortedText("service", t.Node.ServiceStep)
 	t.Node.ServiceStep = store.Dict{}
 	t.wipeService()
+	t.restoreAfterRamdisk()
 	if t.saveOrLose(ctx) == nil {
 		t.reportFlow(ctx, flowService, flowError, t.Node.LastError)
 	}

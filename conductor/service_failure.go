@@ -49,6 +49,7 @@ func (t *task) serviceFailed(ctx context.Context, f serviceFailure) {
 		wipeAgent(node)
 	}
 	delete(node.DriverInternalInfo, keyGivenUp)
+	t.restoreAfterRamdisk()
 	t.record(ctx, historyServicing, f.text)
 	if stepRan && (node.MaintenanceReason == nil || *node.MaintenanceReason == "") {
 		node.MaintenanceReason = &f.text

@@ -50,6 +50,9 @@ func (t *task) undeploy(ctx context.Context, from string) error {
 	if err := t.stopConsole(ctx); err != nil {
 		return err
 	}
+	if err := t.chooseForRamdisk(ctx); err != nil {
+		return err
+	}
 	if err := t.Hardware.Deploy.CleanUp(ctx, t.Task); err != nil {
 		return err
 	}
