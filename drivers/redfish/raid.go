@@ -175,6 +175,7 @@ func planned(t *drivers.Task, s *system, root, others bool) (raidWork, error) {
 	work := raidWork{Operation: operationCreate, Pending: map[string][]volume{}}
 	for _, v := range volumes {
 		if v.root && root || !v.root && others {
+			v.Before = v.countLike(work.Pending[v.Controller])
 			work.Pending[v.Controller] = append(work.Pending[v.Controller], v)
 		}
 	}
@@ -307,7 +308,13 @@ func (s *system) create(controllers []*controller, v volume, again bool) (monito
 	if err != nil {
 		return "", s.told(err, "")
 	}
-	if again && slices.ContainsFunc(arrays, func(a array) bool { return a.RAIDType == level.redfish && a.on(paths) }) {
+	there := 0
+	for _, a := range arrays {
+		if a.RAIDType == level.redfish && a.on(paths) {
+			there++
+		}
+	}
+	if again && there > v.Before {
 		s.task.Log.Info().Strs("disks", v.Disks).Msg("The volume is there already")
 		return "", nil
 	}

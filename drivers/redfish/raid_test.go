@@ -3,6 +3,7 @@ package redfish_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -175,6 +176,38 @@ func TestOneVolumeAfterTheOther(t *testing.T) {
 	b.Set(tasksAt, object{"Members": []any{}})
 	if done, err := r.Poll(t.Context(), x); !done || err != nil {
 		t.Errorf("a task that the BMC forgot: %v, %v", done, err)
+	}
+}
+
+// Two volumes on the same disks: that the first one is there says nothing of the second.
+func TestVolumesMayShareTheirDisks(t *testing.T) {
+	b := newRAIDBMC(t, true)
+	x, _, r := raidTask(t, b)
+	disk := func(size json.Number) map[string]any {
+		return map[string]any{"size_gb": size, "raid_level": "1", "controller": "RAID.1", "share_physical_disks": true,
+			"physical_disks": []any{"Disk.0", "Disk.1"}}
+	}
+	x.Node.TargetRAIDConfig = store.Dict{"logical_disks": []any{disk("10"), disk("20")}}
+	step := stepOf(t, r, drivers.CleanStep, "create_configuration")
+	if outcome, err := step.Run(t.Context(), x, nil); err != nil || outcome != drivers.Waiting || len(b.Changes()) != 1 {
+		t.Fatalf("%v, %v", outcome, err)
+	}
+	b.volume("RAID1", 0, 1)
+	b.Set(tasksAt+"/1", object{"TaskState": "Completed", "TaskStatus": "OK"})
+	second := fmt.Sprintf(`"CapacityBytes":%d,`, 20<<30)
+	done, err := r.Poll(t.Context(), x)
+	if sent := b.Changes(); done || err != nil || len(sent) != 1 || !strings.Contains(sent[0], second) {
+		t.Errorf("%v, %v, sent %q", done, err, sent)
+	}
+	// A worker died when the first one was made.
+	b = newRAIDBMC(t, false)
+	b.volume("RAID1", 0, 1)
+	config := x.Node.TargetRAIDConfig
+	x, _, r = raidTask(t, b)
+	x.Node.TargetRAIDConfig = config
+	outcome, err := stepOf(t, r, drivers.CleanStep, "create_configuration").Resume(t.Context(), x, nil)
+	if sent := b.Changes(); err != nil || outcome != drivers.Done || len(sent) != 1 || !strings.Contains(sent[0], second) {
+		t.Errorf("resumed: %v, %v, sent %q", outcome, err, sent)
 	}
 }
 

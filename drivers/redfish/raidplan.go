@@ -87,11 +87,24 @@ type volume struct {
 	Disks      []string `json:"physical_disks"`
 	Controller string   `json:"controller"`
 	Name       string   `json:"volume_name,omitempty"`
+	// Before is how many volumes of this level on these very disks are made before it: volumes may share disks.
+	Before int `json:"ironmaster_before,omitempty"`
 
 	root, share                bool
 	diskType, protocol         string
 	count                      int
 	disksGiven, controllerFree bool
+}
+
+// countLike is how many of the volumes have the level and the disks of this one.
+func (v volume) countLike(others []volume) int {
+	disks, n := slices.Sorted(slices.Values(v.Disks)), 0
+	for _, o := range others {
+		if o.Level == v.Level && slices.Equal(slices.Sorted(slices.Values(o.Disks)), disks) {
+			n++
+		}
+	}
+	return n
 }
 
 // planner finds disks for volumes, as ironic does (ironic/drivers/modules/redfish/raid.py, _find_configuration).
