@@ -344,16 +344,15 @@ func (s *system) create(controllers []*controller, v volume, again bool) (monito
 }
 
 func (r *RAID) submitDeletion(s *system, work raidWork) (raidWork, error) {
-	preface := fmt.Sprintf("Cannot get the list of volumes to delete for node %s. Reason: ", s.task.Node.UUID)
 	controllers, err := s.controllers()
 	if err != nil {
-		return work, s.told(err, preface)
+		return work, s.told(err, "")
 	}
 	work.More = false
 	for _, c := range controllers {
 		arrays, err := s.arrays(c)
 		if err != nil {
-			return work, s.told(err, preface)
+			return work, s.told(err, "")
 		}
 		arrays = slices.DeleteFunc(arrays, func(a array) bool { return a.RAIDType == "" })
 		for i, a := range arrays {

@@ -244,8 +244,11 @@ func TestRAIDErrors(t *testing.T) {
 	redfishtest.WantError(t, err, store.MissingParameterValue, "has no target RAID configuration")
 	b.Set(systemAt, object{"Storage": nil})
 	_, err = stepOf(t, r, drivers.CleanStep, "delete_configuration").Run(t.Context(), x, nil)
-	redfishtest.WantError(t, err, store.RedfishError, "Cannot get the list of volumes to delete for node node-1. Reason: ",
-		"The attribute Storage is missing from the resource "+systemAt)
+	redfishtest.WantError(t, err, store.RedfishError, "Redfish exception occurred. Error: ",
+		": The attribute Storage is missing from the resource "+systemAt)
+	if strings.Contains(err.Error(), "Cannot get the list") {
+		t.Errorf("ironic says what it was about in its log alone: %v", err)
+	}
 	apply := stepOf(t, r, drivers.DeployStep, "apply_configuration")
 	_, err = apply.Run(t.Context(), x, store.Dict{"raid_config": map[string]any{}})
 	redfishtest.WantError(t, err, store.InvalidParameterValue, "'logical_disks' is a required property")
