@@ -84,19 +84,8 @@ func (m *Management) AttachMedia(ctx context.Context, t *drivers.Task, device, u
 // DetachMedia empties the drives for a device.
 func (m *Management) DetachMedia(ctx context.Context, t *drivers.Task, device string) error {
 	return m.on(ctx, t, "", func(s *system) error {
-		drives, err := s.drives()
-		if err != nil {
-			return err
-		}
-		for _, d := range drives {
-			if device != "" && !d.isFor(device) || !d.occupied() {
-				continue
-			}
-			if err := d.eject(); err != nil {
-				return s.told(err, "Ejecting virtual media failed for node "+t.Node.UUID+". Error: ", d.Image)
-			}
-		}
-		return nil
+		_, err := s.ejectAllBut("", func(d *drive) bool { return device == "" || d.isFor(device) })
+		return err
 	})
 }
 

@@ -87,19 +87,8 @@ func (p *Passthru) validateEject(ctx context.Context, t *drivers.Task, args stor
 func (p *Passthru) ejectMedia(ctx context.Context, t *drivers.Task, args store.Dict) (any, error) {
 	kind, one := mediaTypes[strings.ToLower(args.String("boot_device"))]
 	return nil, p.on(ctx, t, "", func(s *system) error {
-		drives, err := s.drives()
-		if err != nil {
-			return err
-		}
-		for _, d := range drives {
-			if one && !d.takes(kind) || !d.occupied() {
-				continue
-			}
-			if err := d.eject(); err != nil {
-				return s.told(err, "Ejecting virtual media failed for node "+t.Node.UUID+". Error: ", d.Image)
-			}
-		}
-		return nil
+		_, err := s.ejectAllBut("", func(d *drive) bool { return !one || d.takes(kind) })
+		return err
 	})
 }
 
