@@ -97,7 +97,6 @@ func (s *system) send(method, path string, payload any) (monitor string, err err
 type task struct {
 	State    string `json:"TaskState"`
 	Status   string `json:"TaskStatus"`
-	Percent  int    `json:"PercentComplete"`
 	Messages []struct{ Message, MessageID string }
 	// accepted tells that the monitor says the work goes on, whatever its body.
 	accepted bool
