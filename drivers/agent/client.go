@@ -136,7 +136,7 @@ func (c client) listRetrying(ctx context.Context, n *store.Node) (commands []com
 }
 
 func addToken(query url.Values, n *store.Node) {
-	if token := n.DriverInternalInfo.String("agent_secret_token"); token != "" {
+	if token := n.DriverInternalInfo.String(drivers.KeyAgentToken); token != "" {
 		query.Set("agent_token", token)
 	}
 }

@@ -64,8 +64,8 @@ func (p *Power) Reboot(ctx context.Context, t *drivers.Task, _ time.Duration) er
 		return err
 	}
 	info := internalInfo(t.Node)
-	if !info.Bool("agent_secret_token_pregenerated", false) {
-		delete(info, "agent_secret_token")
+	if !info.Bool(drivers.KeyTokenPregenerated, false) {
+		delete(info, drivers.KeyAgentToken)
 	}
 	delete(info, "agent_url")
 	if err := t.Worker.Save(ctx, t); err != nil {

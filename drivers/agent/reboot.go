@@ -25,8 +25,8 @@ func (d *Deploy) RebootAgent(ctx context.Context, t *drivers.Task) error {
 	if rest {
 		last = store.PowerOn
 	}
-	delete(info, "agent_secret_token")
-	delete(info, "agent_secret_token_pregenerated")
+	delete(info, drivers.KeyAgentToken)
+	delete(info, drivers.KeyTokenPregenerated)
 	if running || rest {
 		// Crash window: the row without the token is saved before the machine is switched off. A heartbeat that comes when
 		// this worker is back may be of the agent that is gone by then.

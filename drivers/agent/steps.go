@@ -222,7 +222,7 @@ func currentStep(n *store.Node, kind drivers.StepKind) store.Dict {
 
 // withoutSecrets takes the secret parts of the URLs that an agent was given out of what it says about them.
 func withoutSecrets(ctx context.Context, t *drivers.Task, text string) string {
-	secrets := []string{t.Node.DriverInternalInfo.String("agent_secret_token")}
+	secrets := []string{t.Node.DriverInternalInfo.String(drivers.KeyAgentToken)}
 	var token string
 	if found, err := t.Worker.Journal(t).Get(ctx, journalImageToken, &token); err == nil && found {
 		secrets = append(secrets, token)

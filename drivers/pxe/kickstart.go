@@ -2,8 +2,6 @@ package pxe
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -166,7 +164,7 @@ func (b *Boot) writeKickstart(ctx context.Context, t *drivers.Task) error {
 	if err != nil {
 		return err
 	}
-	token, err := installerToken(ctx, t)
+	token, err := drivers.PregenerateAgentToken(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -181,25 +179,6 @@ func (b *Boot) writeKickstart(ctx context.Context, t *drivers.Task) error {
 		return err
 	}
 	return b.web.put(t.Node, ksName, string(text))
-}
-
-// The keys of driver_internal_info that tell ironic-api about an agent's token.
-const (
-	keyToken        = "agent_secret_token"
-	keyPregenerated = "agent_secret_token_pregenerated"
-)
-
-// installerToken is the secret that the installer proves itself with; one that was made for the same flow goes on being good.
-func installerToken(ctx context.Context, t *drivers.Task) (string, error) {
-	info := t.Node.DriverInternalInfo
-	token := info.String(keyToken)
-	if token == "" {
-		var raw [32]byte
-		_, _ = rand.Read(raw[:]) // crypto/rand.Read never fails
-		token = base64.RawURLEncoding.EncodeToString(raw[:])
-	}
-	info[keyToken], info[keyPregenerated] = token, true
-	return token, t.Worker.Save(ctx, t)
 }
 
 // ksvalidator is pykickstart's program. Where it is not installed nothing is asked, as in ironic.
@@ -222,7 +201,7 @@ func validateKickstart(ctx context.Context, t *drivers.Task, text []byte) error 
 	}
 	said, err := exec.CommandContext(ctx, program, file.Name()).CombinedOutput()
 	if err != nil && ctx.Err() == nil {
-		token := t.Node.DriverInternalInfo.String(keyToken)
+		token := t.Node.DriverInternalInfo.String(drivers.KeyAgentToken)
 		return store.Errorf(store.InvalidKickstartFile, "The kickstart file generated does not pass validation. The ksvalidator tool "+
 			"returned the following error: %s", strings.ReplaceAll(strings.TrimSpace(string(said)), token, "******"))
 	}

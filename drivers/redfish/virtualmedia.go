@@ -3,8 +3,6 @@ package redfish
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"maps"
@@ -219,7 +217,7 @@ func (v *VirtualMedia) PrepareRamdisk(ctx context.Context, t *drivers.Task, para
 		params = map[string]string{}
 	}
 	if media.iso == "" {
-		if params["ipa-agent-token"], err = agentToken(ctx, t); err != nil {
+		if params["ipa-agent-token"], err = drivers.PregenerateAgentToken(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -280,33 +278,6 @@ func (v *VirtualMedia) ready(ctx context.Context, t *drivers.Task) (ready bool, 
 
 func (v *VirtualMedia) agentRuns(ctx context.Context, t *drivers.Task) bool {
 	return v.cfg.AgentRuns != nil && v.cfg.AgentRuns(ctx, t)
-}
-
-// The keys of driver_internal_info that tell ironic-api about the agent's token.
-const (
-	keyAgentToken        = "agent_secret_token"
-	keyTokenPregenerated = "agent_secret_token_pregenerated"
-)
-
-// agentToken returns the secret that the agent proves itself with. It is on the ISO and in the database, nowhere else; a
-// token made earlier for the same flow goes on being good.
-func agentToken(ctx context.Context, t *drivers.Task) (string, error) {
-	info := t.Node.DriverInternalInfo
-	if info == nil {
-		info = store.Dict{}
-		t.Node.DriverInternalInfo = info
-	}
-	token := info.String(keyAgentToken)
-	if token != "" && info.Bool(keyTokenPregenerated, false) {
-		return token, nil
-	}
-	if token == "" {
-		var raw [32]byte
-		_, _ = rand.Read(raw[:]) // crypto/rand.Read never fails
-		token = base64.RawURLEncoding.EncodeToString(raw[:])
-	}
-	info[keyAgentToken], info[keyTokenPregenerated] = token, true
-	return token, t.Worker.Save(ctx, t)
 }
 
 // parameters builds the kernel command line: what the node or else the configuration appends, and then the agent's.
