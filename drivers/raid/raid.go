@@ -78,9 +78,8 @@ func Record(n *store.Node, config store.Dict, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	capabilities := ""
 	if root != nil {
-		if capabilities, err = withCapability(n.Properties.String("capabilities"), "raid_level", root.String("raid_level")); err != nil {
+		if err := checkCapabilities(n.Properties.String("capabilities")); err != nil {
 			return err
 		}
 	}
@@ -97,31 +96,22 @@ func Record(n *store.Node, config store.Dict, now time.Time) error {
 	if hint, given := root["root_device_hint"]; given {
 		properties["root_device"] = hint
 	}
-	properties["capabilities"] = capabilities
+	properties["capabilities"] = drivers.WithCapability(n, "raid_level", root.String("raid_level"))
 	n.Properties = properties
 	return nil
 }
 
-// withCapability sets one capability in a text of them.
-func withCapability(text, name, value string) (string, error) {
-	var items []string
-	found := false
-	if text != "" {
-		items = strings.Split(text, ",")
+// checkCapabilities refuses a text of capabilities one of which has no value.
+func checkCapabilities(text string) error {
+	if text == "" {
+		return nil
 	}
-	for i, item := range items {
-		key, _, ok := strings.Cut(item, ":")
-		if !ok {
-			return "", store.Errorf(store.InvalidParameterValue, "Invalid capabilities string '%s'.", text)
-		}
-		if key == name {
-			items[i], found = name+":"+value, true
+	for item := range strings.SplitSeq(text, ",") {
+		if !strings.Contains(item, ":") {
+			return store.Errorf(store.InvalidParameterValue, "Invalid capabilities string '%s'.", text)
 		}
 	}
-	if !found {
-		items = append(items, name+":"+value)
-	}
-	return strings.Join(items, ","), nil
+	return nil
 }
 
 // Filter returns the node's target configuration without the root volume or without the others, as a step's arguments ask for. Its
