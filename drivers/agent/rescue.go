@@ -56,19 +56,26 @@ func (r *Rescue) Rescue(ctx context.Context, t *drivers.Task) (drivers.Outcome, 
 	if err := powerOffUnseen(ctx, t); err != nil {
 		return drivers.Done, err
 	}
+	return r.cfg.bootBesideInstance(ctx, t, t.Hardware.Network.AddRescuingNetwork, store.PowerOn)
+}
+
+// bootBesideInstance takes a node from its instance and its tenant's networks, and boots the ramdisk on a network of its own. power is
+// what starts the machine.
+func (c Config) bootBesideInstance(ctx context.Context, t *drivers.Task, connect func(context.Context, *drivers.Task) error,
+	power string) (drivers.Outcome, error) {
 	if err := t.Hardware.Boot.CleanUpInstance(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	if err := t.Hardware.Network.AddRescuingNetwork(ctx, t); err != nil {
+	if err := connect(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	if err := r.cfg.prepareRamdisk(ctx, t); err != nil {
+	if err := c.prepareRamdisk(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	if err := t.Worker.SetPower(ctx, t, store.PowerOn); err != nil {
+	if err := t.Worker.SetPower(ctx, t, power); err != nil {
 		return drivers.Done, err
 	}
 	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})

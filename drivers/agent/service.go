@@ -16,23 +16,7 @@ func (d *Deploy) PrepareService(ctx context.Context, t *drivers.Task) (drivers.O
 			return drivers.Done, err
 		}
 	}
-	if err := t.Hardware.Boot.CleanUpInstance(ctx, t); err != nil {
-		return drivers.Done, err
-	}
-	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
-		return drivers.Done, err
-	}
-	if err := t.Hardware.Network.AddServicingNetwork(ctx, t); err != nil {
-		return drivers.Done, err
-	}
-	if err := d.cfg.prepareRamdisk(ctx, t); err != nil {
-		return drivers.Done, err
-	}
-	if err := t.Worker.SetPower(ctx, t, last); err != nil {
-		return drivers.Done, err
-	}
-	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the agent to boot", Waiting: true})
-	return drivers.Waiting, nil
+	return d.cfg.bootBesideInstance(ctx, t, t.Hardware.Network.AddServicingNetwork, last)
 }
 
 // TearDownService takes the ramdisk away and boots the instance. After a failure the node stays as it is, to be looked at.
