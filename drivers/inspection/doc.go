@@ -1,6 +1,5 @@
 // Package inspection makes of what was found in a machine what ironic makes of it: properties, ports and a stored inventory. Hooks do
-// the work, those that ironic has, in the order of [inspector]hooks. It also holds the inspect interface agent, whose ramdisk
-// finds things out.
+// the work, those that ironic has, in the order of [inspector]hooks. Who finds it out are the inspect interfaces, each with its driver.
 package inspection
 
 import (
