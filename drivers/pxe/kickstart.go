@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/image"
@@ -184,11 +185,17 @@ func (b *Boot) writeKickstart(ctx context.Context, t *drivers.Task) error {
 // ksvalidator is pykickstart's program. Where it is not installed nothing is asked, as in ironic.
 const ksvalidator = "ksvalidator"
 
+// validationPatience bounds ksvalidator, which has a text of a user's to read.
+const validationPatience = time.Minute
+
 func validateKickstart(ctx context.Context, t *drivers.Task, text []byte) error {
 	program, err := exec.LookPath(ksvalidator)
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		t.Log.Debug().Msg("ksvalidator is not installed: the kickstart file is not validated")
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for %s: %w", ksvalidator, err)
 	}
 	file, err := os.CreateTemp("", "ironmaster-*.cfg")
 	if err != nil {
@@ -199,11 +206,16 @@ func validateKickstart(ctx context.Context, t *drivers.Task, text []byte) error 
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("writing a kickstart file to be validated: %w", err)
 	}
-	said, err := exec.CommandContext(ctx, program, file.Name()).CombinedOutput()
+	limited, cancel := context.WithTimeout(ctx, validationPatience)
+	defer cancel()
+	said, err := exec.CommandContext(limited, program, file.Name()).CombinedOutput()
 	if err != nil && ctx.Err() == nil {
-		token := t.Node.DriverInternalInfo.String(drivers.KeyAgentToken)
+		reason := strings.ReplaceAll(strings.TrimSpace(string(said)), t.Node.DriverInternalInfo.String(drivers.KeyAgentToken), "******")
+		if limited.Err() != nil {
+			reason = fmt.Sprintf("it did not end within %s", validationPatience)
+		}
 		return store.Errorf(store.InvalidKickstartFile, "The kickstart file generated does not pass validation. The ksvalidator tool "+
-			"returned the following error: %s", strings.ReplaceAll(strings.TrimSpace(string(said)), token, "******"))
+			"returned the following error: %s", reason)
 	}
 	return ctx.Err()
 }

@@ -171,3 +171,24 @@ func TestAnInstallerWithoutASecondStage(t *testing.T) {
 		t.Errorf("without an HTTP server: %v", err)
 	}
 }
+
+func TestAKickstartFileThatKsvalidatorRefuses(t *testing.T) {
+	dir := t.TempDir()
+	complain := "#!/bin/sh\n/bin/cat \"$1\"\necho it is bad >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "ksvalidator"), []byte(complain), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	s := installSite(t, nil)
+	err := s.boot(t, "ipxe").PrepareInstance(t.Context(), s.task)
+	if store.KindOf(err) != store.InvalidKickstartFile || !strings.HasSuffix(err.Error(), "it is bad") ||
+		!strings.Contains(err.Error(), `"agent_token": "******"`) {
+		t.Fatalf("got %v", err)
+	}
+	if token := s.task.Node.DriverInternalInfo.String("agent_secret_token"); token == "" || strings.Contains(err.Error(), token) {
+		t.Error("the token shows in the error")
+	}
+	if _, err := os.Stat(filepath.Join(s.http, nodeUUID, "ks.cfg")); err == nil {
+		t.Error("the file is served all the same")
+	}
+}
