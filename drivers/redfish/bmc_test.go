@@ -39,6 +39,8 @@ type bmc struct {
 	power func(b *bmc, kind string)
 	// refuse answers a PATCH or POST with an error when it returns a status.
 	refuse func(path string, body object) (status int, message string)
+	// denied are the statuses that GETs of paths are refused with.
+	denied map[string]int
 	// lose makes the BMC forget its sessions before a request.
 	lose func() bool
 	// raw answers every request when set, before anything else.
@@ -111,6 +113,10 @@ func (b *bmc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !b.authorized(r) {
 		problem(w, 401, "no session")
+		return
+	}
+	if status := b.denied[path]; status != 0 && r.Method == http.MethodGet {
+		problem(w, status, "not for you")
 		return
 	}
 	if r.Method != http.MethodGet {

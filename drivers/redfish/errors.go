@@ -93,14 +93,6 @@ func statusOf(err error) int {
 	return 0
 }
 
-// unless404 is an error other than that there is nothing at a path.
-func unless404(err error) error {
-	if statusOf(single(err)) == http.StatusNotFound {
-		return nil
-	}
-	return err
-}
-
 // explain says in one line what went wrong between this worker and a BMC, without the password.
 func (s *session) explain(err error) string {
 	return withoutSecret(s.words(err), s.password)

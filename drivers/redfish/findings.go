@@ -3,6 +3,7 @@ package redfish
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"slices"
 
 	"github.com/stmcginnis/gofish/schemas"
@@ -113,12 +114,12 @@ const smallestRoot = 4 << 30
 // of the storage. The smaller of both counts.
 func (s *system) findDisks(f *findings) error {
 	simple, err := s.SimpleStorage()
-	if err := unless404(err); err != nil {
-		return single(err)
+	if err := s.unlessRefused("simple storage", err); err != nil {
+		return err
 	}
 	stores, err := s.Storage()
-	if err := unless404(err); err != nil {
-		return single(err)
+	if err := s.unlessRefused("storage", err); err != nil {
+		return err
 	}
 	var devices, volumes, drives []int64
 	for _, one := range simple {
@@ -136,8 +137,8 @@ func (s *system) findDisks(f *findings) error {
 	}
 	for _, one := range stores {
 		ofStore, err := one.Volumes()
-		if err := unless404(err); err != nil {
-			return single(err)
+		if err := s.unlessRefused("volumes", err); err != nil {
+			return err
 		}
 		for _, v := range ofStore {
 			if v.CapacityBytes != nil {
@@ -145,8 +146,8 @@ func (s *system) findDisks(f *findings) error {
 			}
 		}
 		inStore, err := one.Drives()
-		if err := unless404(err); err != nil {
-			return single(err)
+		if err := s.unlessRefused("drives", err); err != nil {
+			return err
 		}
 		slices.SortFunc(inStore, func(a, b *schemas.Drive) int { return cmp.Compare(a.ODataID, b.ODataID) })
 		for _, d := range inStore {
@@ -163,6 +164,17 @@ func (s *system) findDisks(f *findings) error {
 	if device > 0 && stored > 0 {
 		f.diskBytes = min(device, stored)
 	}
+	return nil
+}
+
+// unlessRefused is an error other than that the BMC answered and does not tell, as some do of kinds of storage that they name. Ironic goes
+// by the rest then.
+func (s *system) unlessRefused(what string, err error) error {
+	err = single(err)
+	if status := statusOf(err); status == 0 || status == http.StatusUnauthorized {
+		return err
+	}
+	s.task.Log.Warn().Str("reason", s.session.explain(err)).Msg("The BMC does not tell of the machine's " + what)
 	return nil
 }
 

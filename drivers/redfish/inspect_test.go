@@ -179,6 +179,15 @@ func TestRootDiskOfAnInspection(t *testing.T) {
 	}{
 		{"no storage", func(b *bmc) { delete(b.system, "Storage") }, "0"},
 		{"a storage that is not there", func(b *bmc) { delete(b.parts, disks) }, "0"},
+		{"a storage that the BMC fails to tell of", func(b *bmc) { b.denied = map[string]int{disks: 500} }, "0"},
+		{"volumes that it does not tell of", func(b *bmc) {
+			b.parts[disks+"/A"]["Volumes"] = link(disks + "/A/Volumes")
+			b.denied = map[string]int{disks + "/A/Volumes": 400}
+		}, "239"},
+		{"simple storage that it does not tell of", func(b *bmc) {
+			b.system["SimpleStorage"] = link(simple)
+			b.denied = map[string]int{simple: 405}
+		}, "239"},
 		{"volumes come before drives", func(b *bmc) {
 			b.parts[disks+"/A"]["Volumes"] = link(disks + "/A/Volumes")
 			b.parts[disks+"/A/Volumes"] = object{"Members": []any{link(disks + "/A/Volumes/v")}, "Members@odata.count": 1}
