@@ -27,6 +27,8 @@ type InspectConfig struct {
 	// Hooks are [redfish]inspection_hooks, which make ports and properties of the inventory since 32.0. Nil has none: the
 	// properties then hold what the BMC says, and each card that it calls enabled gets a port.
 	Hooks *inspection.Hooks
+	// SplitFailure has a failure show its text and what belongs into it apart, as before 26.1.
+	SplitFailure bool
 	// Serial includes model and UUID in what the inventory says of the system, as since 34.0.
 	Serial bool
 }
@@ -127,8 +129,14 @@ func (i *Inspect) checkEssential(t *drivers.Task, properties store.Dict) error {
 	if len(missing) == 0 {
 		return nil
 	}
+	names := strings.Join(missing, ", ")
+	if i.cfg.SplitFailure {
+		return store.Errorf(store.HardwareInspectionFailure, "Failed to inspect hardware. Reason: ('Failed to discover the following "+
+			"properties: %%(missing_keys)s on node %%(node)s', {'missing_keys': %s, 'node': %s})", store.PythonRepr(names),
+			store.PythonRepr(t.Node.UUID))
+	}
 	return store.Errorf(store.HardwareInspectionFailure, "Failed to inspect hardware. Reason: Failed to discover the following "+
-		"properties: %s on node %s", strings.Join(missing, ", "), t.Node.UUID)
+		"properties: %s on node %s", names, t.Node.UUID)
 }
 
 var _ drivers.Inspect = (*Inspect)(nil)

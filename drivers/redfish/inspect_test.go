@@ -219,20 +219,26 @@ func TestRootDiskOfAnInspection(t *testing.T) {
 func TestInspectionThatFails(t *testing.T) {
 	for _, c := range []struct {
 		name  string
+		cfg   redfish.InspectConfig
 		set   func(*bmc)
 		class store.Kind
 		text  string
 	}{
-		{"nothing known of memory and processors", func(b *bmc) { delete(b.system, "MemorySummary"); delete(b.system, "Processors") },
-			store.HardwareInspectionFailure, "Failed to inspect hardware. Reason: Failed to discover the following properties: " +
-				"cpu_arch, memory_mb, cpus on node node-1"},
-		{"cards that can't be read", func(b *bmc) { delete(b.parts, systemAt+"/EthernetInterfaces/2") }, store.RedfishError, ""},
+		{"21.4 that knows nothing of memory and processors", redfish.InspectConfig{Texts: true, SplitFailure: true},
+			func(b *bmc) { delete(b.system, "MemorySummary"); delete(b.system, "Processors") }, store.HardwareInspectionFailure,
+			"Failed to inspect hardware. Reason: ('Failed to discover the following properties: %(missing_keys)s on node %(node)s', " +
+				"{'missing_keys': 'cpu_arch, memory_mb, cpus', 'node': 'node-1'})"},
+		{"29.0 that knows nothing of memory and processors", redfish.InspectConfig{},
+			func(b *bmc) { delete(b.system, "MemorySummary"); delete(b.system, "Processors") }, store.HardwareInspectionFailure,
+			"Failed to inspect hardware. Reason: Failed to discover the following properties: cpu_arch, memory_mb on node node-1"},
+		{"cards that can't be read", redfish.InspectConfig{Texts: true},
+			func(b *bmc) { delete(b.parts, systemAt+"/EthernetInterfaces/2") }, store.RedfishError, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBMC(t)
 			furnish(b)
 			c.set(b)
-			x, f, err := inspected(t, b, redfish.InspectConfig{Texts: true}, "")
+			x, f, err := inspected(t, b, c.cfg, "")
 			if store.KindOf(err) != c.class || c.text != "" && err.Error() != c.text {
 				t.Errorf("got %v, want %s %s", err, c.class, c.text)
 			}
