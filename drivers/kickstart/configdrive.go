@@ -20,8 +20,11 @@ import (
 // seed is where cloud-init looks for a config drive that is no drive.
 const seed = "/var/lib/cloud/seed/config_drive"
 
-// maxFiles bounds the files and folders of a config drive.
-const maxFiles = 1000
+// maxFiles bounds the files and folders of a config drive, maxContent their bytes together: more would not fit into a kickstart file.
+const (
+	maxFiles   = 1000
+	maxContent = maxRendered
+)
 
 // Script returns the commands that lay the files of a config drive down on the machine that is installed, empty for none. drive
 // is an ISO. One that cannot be read is InstanceDeployFailure; contents never appear in the error.
@@ -60,11 +63,13 @@ func read(drive []byte) (files map[string][]byte, err error) {
 	return r.files, r.collect(".")
 }
 
-// reader reads an ISO's files. met counts what it came by, for folders may lead to themselves.
+// reader reads an ISO's files. met counts what it came by, for folders may lead to themselves, and size what the files say they have,
+// which need not be on the ISO: the library reads on behind its end.
 type reader struct {
 	system *iso9660.FileSystem
 	files  map[string][]byte
 	met    int
+	size   int64
 }
 
 func (r *reader) collect(dir string) error {
@@ -85,6 +90,13 @@ func (r *reader) collect(dir string) error {
 				return err
 			}
 			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if r.size += info.Size(); r.size > maxContent {
+			return fmt.Errorf("its files have more than %d bytes", maxContent)
 		}
 		content, err := r.system.ReadFile(name)
 		if err != nil {

@@ -1,6 +1,8 @@
 package kickstart
 
 import (
+	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +86,30 @@ func TestScriptLaysTheConfigDriveDown(t *testing.T) {
 	if _, err := Script([]byte(strings.Repeat("secret", 20000))); store.KindOf(err) != store.InstanceDeployFailure ||
 		strings.Contains(err.Error(), "secret") {
 		t.Errorf("a config drive that is none: %v", err)
+	}
+}
+
+// A few KiB may claim to hold GiBs.
+func TestAConfigDriveThatClaimsTooMuch(t *testing.T) {
+	data := strings.Repeat("x", 12345)
+	drive, err := image.ConfigDriveContent(t.Context(), nil, &store.Node{UUID: "11111111-2222-3333-4444-555555555555",
+		InstanceInfo: store.Dict{"configdrive": store.Dict{"user_data": data}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Script(drive); err != nil {
+		t.Fatalf("as it was made: %v", err)
+	}
+	// ECMA-119 §7.3.3: both byte orders, one after the other.
+	size := func(n uint32) []byte {
+		return binary.BigEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, n), n)
+	}
+	lying := bytes.ReplaceAll(drive, size(uint32(len(data))), size(maxContent+1))
+	if bytes.Equal(lying, drive) {
+		t.Fatal("the file is not found on the drive")
+	}
+	if _, err := Script(lying); store.KindOf(err) != store.InstanceDeployFailure || !strings.Contains(err.Error(), "more than 33554432 bytes") {
+		t.Errorf("got %v", err)
 	}
 }
 
