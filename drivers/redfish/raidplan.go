@@ -112,7 +112,13 @@ type planner struct {
 	disks []physicalDisk
 	// groups are disks that are alike, in the order in which they were found: a volume is made of one kind.
 	groups []*diskGroup
+	// tries counts the disks that were tried for a volume.
+	tries int
 }
+
+// maxTries bounds the search: volumes that share disks have so many ways to lie on them that one of which none is good would go on for
+// years, with the BMC's line held.
+const maxTries = 100_000
 
 type diskGroup struct {
 	media, protocol string
@@ -163,6 +169,7 @@ func plan(wanted []volume, disks []physicalDisk) ([]volume, error) {
 			for _, g := range p.groups {
 				g.free = append(g.free, g.reserved...)
 			}
+			p.tries = 0
 			if found, after, ok = p.assign(open, left); !ok {
 				return nil, redfishError("failed to find matching physical disks for all logical disks")
 			}
@@ -273,6 +280,9 @@ func (p *planner) assign(open []volume, left space) ([]volume, space, bool) {
 		for n := 1; n <= len(disks); n++ {
 			if !fits(level, n, len(disks)) || first.count != 0 && first.count != n {
 				continue
+			}
+			if p.tries++; p.tries > maxTries {
+				return nil, nil, false
 			}
 			v, after := first, maps.Clone(left)
 			v.Disks = nil

@@ -94,3 +94,18 @@ func TestDisksThatAVolumeHasToItselfAreLeftAlone(t *testing.T) {
 		t.Errorf("a number of disks: %+v, %v", got, err)
 	}
 }
+
+// Without a bound this would go on for years.
+func TestASearchThatFindsNothingEnds(t *testing.T) {
+	var wanted []volume
+	for range 12 {
+		v := wish("5", 1)
+		v.share = true
+		wanted = append(wanted, v)
+	}
+	wanted[11].Size = 1 << 60
+	_, err := plan(wanted, someDisks(strings.Repeat("HDD:500 ", 24)))
+	if err == nil || !strings.Contains(err.Error(), "failed to find matching physical disks for all logical disks") {
+		t.Errorf("got %v", err)
+	}
+}
