@@ -52,13 +52,16 @@ func updatePorts(ctx context.Context, w *work) error {
 
 // inOrder are the names of the cards in the order in which they were found.
 func inOrder(plugin, cards store.Dict) []string {
+	byMAC := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(cards)) {
+		mac := cards.Dict(name).String("mac_address")
+		byMAC[mac] = append(byMAC[mac], name)
+	}
 	var names []string
-	for _, mac := range plugin.List(keyMACs) {
-		for _, name := range slices.Sorted(maps.Keys(cards)) {
-			if cards.Dict(name)["mac_address"] == mac && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
+	for _, found := range plugin.List(keyMACs) {
+		mac, _ := found.(string)
+		names = append(names, byMAC[mac]...)
+		delete(byMAC, mac)
 	}
 	return names
 }
