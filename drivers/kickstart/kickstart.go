@@ -4,12 +4,12 @@ package kickstart
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/nikolalohinski/gonja/v2"
 	"github.com/nikolalohinski/gonja/v2/config"
 	"github.com/nikolalohinski/gonja/v2/exec"
 	"github.com/nikolalohinski/gonja/v2/loaders"
@@ -30,7 +30,14 @@ type Options struct {
 	ConfigDrive string
 }
 
-// Default is the template for those who bring none.
+// Template is the text of a template and whose it is.
+type Template struct {
+	Text []byte
+	// Trusted is true of the operator's own, which may use all of Jinja. See language.go for the others.
+	Trusted bool
+}
+
+// Default is the text of the template for those who bring none.
 //
 //go:embed default.cfg
 var Default []byte
@@ -44,12 +51,12 @@ const (
 // required are the options that a template has to use, in ironic's order.
 var required = []string{"liveimg_url", "agent_token", "config_drive", "heartbeat_url"}
 
-// Check refuses a template that uses what there is not, or does not use what an installation needs. Errors are
+// Check refuses one that uses what there is not, or does not use what an installation needs. Errors are
 // InvalidKickstartTemplate.
-func Check(template []byte) error {
+func (t Template) Check() error {
 	values := map[string]any{"liveimg_url": "fake_image_url", "agent_token": "fake_token", "config_drive": "",
 		"heartbeat_url": "fake_heartbeat_url"}
-	text, err := render(template, values, true)
+	text, err := t.render(values, true)
 	if err != nil {
 		return invalid("The kickstart template includes a variable that is not a valid kickstart option. Rendering the template "+
 			"returned  %w. The valid options are %s.", err, strings.Join(required, ","))
@@ -72,7 +79,7 @@ func invalid(format string, args ...any) error {
 }
 
 // Render puts the options into a template that was checked.
-func Render(template []byte, o Options) ([]byte, error) {
+func (t Template) Render(o Options) ([]byte, error) {
 	values := map[string]any{"liveimg_url": o.LiveImageURL, "agent_token": o.AgentToken, "config_drive": o.ConfigDrive,
 		"heartbeat_url": o.HeartbeatURL}
 	if o.Tree {
@@ -81,36 +88,41 @@ func Render(template []byte, o Options) ([]byte, error) {
 	if o.Insecure {
 		values["insecure_heartbeat"] = "true"
 	}
-	text, err := render(template, values, false)
+	text, err := t.render(values, false)
 	if err != nil {
 		return nil, invalid("Rendering the kickstart template: %w", err)
 	}
 	return text, nil
 }
 
-// render renders a template of a user's: it may include no file of this host, and what it becomes is bounded.
-func render(template []byte, values map[string]any, strict bool) (_ []byte, err error) {
+// render renders what no file of this host goes into; what it becomes is bounded.
+func (t Template) render(values map[string]any, strict bool) (_ []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the template engine gave up: %v", p)
 		}
 	}()
-	if len(template) > MaxTemplate {
-		return nil, fmt.Errorf("the template has %d bytes, %d are the most", len(template), MaxTemplate)
+	if len(t.Text) > MaxTemplate {
+		return nil, fmt.Errorf("the template has %d bytes, %d are the most", len(t.Text), MaxTemplate)
 	}
 	const name = "/kickstart"
-	loader, err := loaders.NewMemoryLoader(map[string]string{name: string(template)})
+	loader, err := loaders.NewMemoryLoader(map[string]string{name: string(t.Text)})
 	if err != nil {
 		return nil, err
 	}
 	cfg := config.New()
 	cfg.StrictUndefined = strict
-	environment := *gonja.DefaultEnvironment
-	// None of ironic's templates counts, and a loop over a range could go on for ever.
-	environment.Context = exec.EmptyContext()
-	parsed, err := exec.NewTemplate(name, cfg, loader, &environment)
+	available := fullEnvironment()
+	if !t.Trusted {
+		available = environment()
+		if err := checkTokens(string(t.Text), cfg); err != nil {
+			return nil, err
+		}
+	}
+	parsed, err := exec.NewTemplate(name, cfg, loader, available)
 	if err != nil {
-		return nil, err
+		// The engine's own text has all of the template, in which there may be passwords.
+		return nil, fmt.Errorf("failed to parse it: %w", cmp.Or(errors.Unwrap(err), err))
 	}
 	out := &bounded{}
 	if err := parsed.Execute(out, exec.NewContext(map[string]any{"ks_options": values})); err != nil {

@@ -22,18 +22,31 @@ func TestCheck(t *testing.T) {
 	for _, c := range []struct{ name, template, text string }{
 		{"the built-in one", string(Default), ""},
 		{"whole", whole, ""},
+		{"one with all that there is", "{% raw %}{{ + }}{% endraw %}{% if not ks_options['liveimg_url']|lower == 'X' and 1 < 2 %}y{% elif false %}" +
+			"{% else %}{{ 'n'|default('z')|upper|trim }}{% endif %}{# a + b #}" + whole, ""},
+		{"one with many words", strings.Repeat("{# a #}\n", 200) + strings.Repeat("{{ 'x' }}", 5000) + whole, ""},
 		{"one that asks", "{% if 'insecure_heartbeat' in ks_options %}-k{% endif %}" + whole, ""},
 		{"an option that there is not", whole + "{{ ks_options.nonsense }}",
 			"The kickstart template includes a variable that is not a valid kickstart option"},
 		{"without a token", "{{ ks_options.liveimg_url }} {{ ks_options.heartbeat_url }}",
 			"Following required kickstart option variables are missing from the kickstart template: agent_token."},
 		{"without anything", "text\n", "liveimg_url,agent_token,heartbeat_url."},
-		{"broken", "{% if %}", "failed to parse template"},
+		{"broken", "the host's own {% if %}", "failed to parse it: Unable to parse controlStructure \"if\""},
+		{"a call of itself", whole + "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "failed to parse it"},
+		{"a loop within itself", whole + "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}", "failed to parse it"},
+		{"itself", whole + "{% include '/kickstart' %}", "failed to parse it"},
+		{"too much memory", whole + "{{ 'x' * 1000000000000 }}", "the operator * is not available, in line 2"},
+		{"values put together", whole + "{{ ks_options.config_drive ~ ks_options.config_drive }}", "the operator ~ is not available"},
+		{"a filter that makes more", whole + "{{ 'x'|center(1000000000000) }}", "a variable that is not"},
+		{"a method that makes more", whole + "{{ 'x'.ljust(1000000000000) }}", "a variable that is not"},
+		{"a function", whole + "{{ lipsum(1000000) }}", "a variable that is not"},
+		{"too deep", whole + "{{ " + strings.Repeat("(", 100000) + "1" + strings.Repeat(")", 100000) + " }}", "what stands in line 2 is too long"},
+		{"statements too deep", whole + strings.Repeat("{% if true %}", 2000), "it has more than 1000 statements"},
 		{"a file of the host", whole + "{% include '" + secret + "' %}", "a variable that is not"},
 		{"a loop without end", whole + "{% for i in range(1000000000000) %}x{% endfor %}", "a variable that is not"},
 		{"too large", strings.Repeat("x", MaxTemplate+1), "bytes"},
 	} {
-		err := Check([]byte(c.template))
+		err := Template{Text: []byte(c.template)}.Check()
 		if (err != nil) != (c.text != "") || err != nil && (store.KindOf(err) != store.InvalidKickstartTemplate ||
 			!strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "the host's own")) {
 			t.Errorf("%s: %v", c.name, err)
@@ -42,7 +55,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestRender(t *testing.T) {
-	text, err := Render(Default, Options{LiveImageURL: "http://worker/disk", AgentToken: "TOKEN", HeartbeatURL: "http://api/v1/heartbeat/n",
+	text, err := Template{Text: Default}.Render(Options{LiveImageURL: "http://worker/disk", AgentToken: "TOKEN", HeartbeatURL: "http://api/v1/heartbeat/n",
 		ConfigDrive: "DRIVE", Insecure: true})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +66,7 @@ func TestRender(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
-	text, err = Render(Default, Options{LiveImageURL: "http://tree/", Tree: true})
+	text, err = Template{Text: Default}.Render(Options{LiveImageURL: "http://tree/", Tree: true})
 	if err != nil || !strings.Contains(string(text), "url --url http://tree/\n") || strings.Contains(string(text), "liveimg") ||
 		strings.Contains(string(text), "--insecure") {
 		t.Errorf("%v\n%s", err, text)

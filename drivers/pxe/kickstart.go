@@ -114,26 +114,28 @@ func (b *Boot) rememberInstaller(ctx context.Context, t *drivers.Task, images im
 func (b *Boot) defaultTemplate() string { return "file://" + b.cfg.Kickstart.Template }
 
 // template returns the template that the row names, and puts it where ironic does.
-func (b *Boot) template(ctx context.Context, t *drivers.Task) ([]byte, error) {
+func (b *Boot) template(ctx context.Context, t *drivers.Task) (kickstart.Template, error) {
 	href := t.Node.DriverInternalInfo.String(keyTemplate)
-	text := kickstart.Default
+	found := kickstart.Template{Text: kickstart.Default}
 	var err error
 	switch {
 	case href == b.defaultTemplate() && b.cfg.Kickstart.BuiltIn:
 	case href == b.defaultTemplate():
 		// The operator's own, which need not lie where users may read from.
-		text, err = os.ReadFile(b.cfg.Kickstart.Template)
+		found.Trusted = true
+		found.Text, err = os.ReadFile(b.cfg.Kickstart.Template)
 	default:
 		ref := image.Ref{Href: href, Requester: image.RequesterOf(t)}
 		if err := b.fetch(ctx, t, ref, b.web, templateName); err != nil {
-			return nil, err
+			return found, err
 		}
-		return readTemplate(filepath.Join(b.web.nodeDir(t.Node), templateName))
+		found.Text, err = readTemplate(filepath.Join(b.web.nodeDir(t.Node), templateName))
+		return found, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading [anaconda]default_ks_template: %w", err)
+		return found, fmt.Errorf("reading [anaconda]default_ks_template: %w", err)
 	}
-	return text, b.web.put(t.Node, templateName, string(text))
+	return found, b.web.put(t.Node, templateName, string(found.Text))
 }
 
 func readTemplate(path string) ([]byte, error) {
@@ -154,7 +156,7 @@ func (b *Boot) writeKickstart(ctx context.Context, t *drivers.Task) error {
 	if err != nil {
 		return err
 	}
-	if err := kickstart.Check(template); err != nil {
+	if err := template.Check(); err != nil {
 		return err
 	}
 	drive, err := image.ConfigDriveContent(ctx, b.cfg.Kickstart.Downloads, t.Node)
@@ -169,7 +171,7 @@ func (b *Boot) writeKickstart(ctx context.Context, t *drivers.Task) error {
 	if err != nil {
 		return err
 	}
-	text, err := kickstart.Render(template, kickstart.Options{
+	text, err := template.Render(kickstart.Options{
 		LiveImageURL: t.Node.InstanceInfo.String("image_url"), Tree: t.Node.DriverInternalInfo.Bool("is_source_a_path", false),
 		AgentToken: token, HeartbeatURL: strings.TrimRight(b.cfg.Kickstart.APIURL, "/") + "/v1/heartbeat/" + t.Node.UUID,
 		Insecure: b.cfg.Kickstart.Insecure, ConfigDrive: script})

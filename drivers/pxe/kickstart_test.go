@@ -117,8 +117,9 @@ func TestAnInstallerOfATreeNeedsNoSecondStage(t *testing.T) {
 }
 
 func TestKickstartTemplates(t *testing.T) {
+	const repeating = "{% for d in ['sda', 'sdb'] %}disk {{ d }} {% endfor %}"
 	operators := filepath.Join(t.TempDir(), "site.ks")
-	if err := os.WriteFile(operators, []byte("# the site's\n"+ownKS), 0o600); err != nil {
+	if err := os.WriteFile(operators, []byte("# the site's\n"+repeating+ownKS), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -130,7 +131,8 @@ func TestKickstartTemplates(t *testing.T) {
 	}{
 		"the image's":        {properties: store.Dict{"ks_template": "http://images/ks"}, images: ownKS, want: "http://worker/live.img\n"},
 		"the instance's":     {instance: store.Dict{"ks_template": "http://images/other-ks"}, images: "# own\n" + ownKS, want: "# own\n"},
-		"the operator's":     {template: operators, want: "# the site's\n"},
+		"the operator's":     {template: operators, want: "# the site's\ndisk sda disk sdb "},
+		"one that repeats":   {instance: store.Dict{"ks_template": "http://images/ks"}, images: repeating + ownKS, kind: store.InvalidKickstartTemplate},
 		"one that is broken": {instance: store.Dict{"ks_template": "http://images/ks"}, images: "{% if %}", kind: store.InvalidKickstartTemplate},
 		"one without a token": {instance: store.Dict{"ks_template": "http://images/ks"}, images: "install",
 			kind: store.InvalidKickstartTemplate},
