@@ -141,3 +141,24 @@ func FuzzScript(f *testing.F) {
 		}
 	})
 }
+
+// FuzzTemplate feeds what users bring as templates: whatever it is, it is refused or becomes a kickstart file in bounds.
+func FuzzTemplate(f *testing.F) {
+	f.Add(string(Default))
+	f.Add(whole)
+	for _, seed := range []string{"{{ ks_options['a']|default('b')|upper }}", "{% if not a is defined and b != 'c' %}{% elif (1) %}{% else %}{% endif %}",
+		"{% raw %}{{{% endraw %}{# #}", "{%- include '/kickstart' -%}", "{{ (((1))) if x else y.z[-1] }}"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		template := Template{Text: []byte(text)}
+		if template.Check() != nil {
+			return
+		}
+		out, err := template.Render(Options{LiveImageURL: "http://i", AgentToken: "TOKEN", HeartbeatURL: "http://h"})
+		// {{ks_options}}, which shows all options, becomes seven times as long; nothing becomes more.
+		if err == nil && len(out) > len(text)*10 {
+			t.Errorf("%d bytes became %d", len(text), len(out))
+		}
+	})
+}
