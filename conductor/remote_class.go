@@ -191,11 +191,8 @@ func (a boundArgs) page(table string) (sql.Selection, error) {
 	if !ok {
 		return s, store.Errorf(store.InvalidParameterValue, "Argument marker has the wrong type")
 	}
-	s.After = &sql.Place{ID: number}
-	if s.SortKey != "" && s.SortKey != "id" {
-		s.After.Value, err = at.scalar(s.SortKey)
-	}
-	return s, err
+	s.After = &number
+	return s, nil
 }
 
 // writer is a kind of objects that callers write, too.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/ironmaster/ironmaster/store"
@@ -18,14 +17,8 @@ type Selection struct {
 	Descending bool
 	// Limit is how many rows are read at most, 0 all.
 	Limit int
-	// After, when given, is the last row of the page before: its value of SortKey, nil for NULL, and its id.
-	After *Place
-}
-
-// Place is where a page ends.
-type Place struct {
-	Value any
-	ID    int64
+	// After, when given, is the id of the last row of the page before. When that row is gone, no row comes after it.
+	After *int64
 }
 
 // Condition is one that a row has to fulfil.
@@ -137,30 +130,25 @@ func (s Selection) key(db *DB, table string) string {
 	return table + "." + db.dialect.quote(s.SortKey)
 }
 
-// beyond asks for rows that come after a place.
+// beyond asks for rows that come after the last one of the page before. They are compared with that row itself: what callers were
+// told of it may be less exact, such as times in whole seconds.
 func (s Selection) beyond(db *DB, table string) Condition {
-	than, id := " > ?", table+".id > ?"
+	than := " > "
 	if s.Descending {
-		than, id = " < ?", table+".id < ?"
+		than = " < "
 	}
 	key := s.key(db, table)
 	if key == "" {
-		return Condition{id, []any{s.After.ID}}
+		return Condition{table + ".id" + than + "?", []any{*s.After}}
 	}
-	var beyond []string
-	var args []any
-	if s.After.Value == nil {
-		beyond, args = append(beyond, key+" IS NULL AND "+id), append(args, s.After.ID)
-		if !s.Descending {
-			beyond = append(beyond, key+" IS NOT NULL")
-		}
-	} else {
-		beyond, args = append(beyond, key+than, key+" = ? AND "+id), append(args, s.After.Value, s.After.Value, s.After.ID)
-		if s.Descending {
-			beyond = append(beyond, key+" IS NULL")
-		}
+	last := "last_row." + db.dialect.quote(s.SortKey)
+	nulls := last + " IS NULL AND " + key + " IS NOT NULL"
+	if s.Descending {
+		nulls = key + " IS NULL AND " + last + " IS NOT NULL"
 	}
-	return Condition{"(" + strings.Join(beyond, " OR ") + ")", args}
+	same := "(" + key + " = " + last + " OR " + key + " IS NULL AND " + last + " IS NULL)"
+	return Condition{"EXISTS (SELECT last_row.id FROM " + table + " last_row WHERE last_row.id = ? AND (" + key + than + last + " OR " + nulls +
+		" OR " + same + " AND " + table + ".id" + than + "last_row.id))", []any{*s.After}}
 }
 
 // SelectOfNode reads all rows of a node from a table whose rows have no id, in the order of a column.

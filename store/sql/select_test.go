@@ -33,9 +33,10 @@ func TestSelectGoesPageByPage(t *testing.T) {
 		}{
 			{"", false, []string{"c", "-", "a", "-", "b"}}, {"", true, []string{"b", "-", "a", "-", "c"}},
 			{"name", false, []string{"-", "-", "a", "b", "c"}}, {"name", true, []string{"c", "b", "a", "-", "-"}},
+			{"created_at", false, []string{"c", "-", "a", "-", "b"}}, {"created_at", true, []string{"b", "-", "a", "-", "c"}},
 		} {
 			var got []string
-			var last *sql.Place
+			var last *int64
 			seen := map[int64]bool{}
 			for range 6 {
 				page, err := sql.Select[store.Node](t.Context(), db, "nodes",
@@ -48,16 +49,17 @@ func TestSelectGoesPageByPage(t *testing.T) {
 				}
 				n := page[0]
 				got, seen[n.ID] = append(got, label(n)), true
-				last = &sql.Place{ID: n.ID}
-				if c.key == "name" && n.Name != nil {
-					last.Value = *n.Name
-				}
+				last = &n.ID
 			}
 			if !slices.Equal(got, c.want) || len(seen) != 5 {
 				t.Errorf("by %q, descending %v: %v, want %v", c.key, c.descending, got, c.want)
 			}
 		}
-		_, err := sql.Select[store.Node](t.Context(), db, "nodes", sql.Selection{SortKey: "frob"})
+		page, err := sql.Select[store.Node](t.Context(), db, "nodes", sql.Selection{SortKey: "name", After: new(int64(-1))})
+		if err != nil || len(page) != 0 {
+			t.Errorf("after a row that is gone: %v, %v", page, err)
+		}
+		_, err = sql.Select[store.Node](t.Context(), db, "nodes", sql.Selection{SortKey: "frob"})
 		wantKind(t, err, store.InvalidParameterValue, `The sort_key value "frob" is an invalid field for sorting`)
 	})
 }
@@ -84,7 +86,8 @@ func TestSelectConditions(t *testing.T) {
 			{"one of nothing", sql.OneOf("nodes.name", nil), nil},
 			{"a text", sql.Contains("nodes.description", "cell"), []int64{other.ID}},
 			{"a project", sql.OfProject("o"), []int64{owned.ID, leased.ID}},
-			{"a time", sql.Before("nodes.created_at", owned.CreatedAt.Add(-time.Hour)), nil},
+			{"an earlier time", sql.Before("nodes.created_at", owned.CreatedAt.Add(-time.Hour)), nil},
+			{"a later time", sql.Before("nodes.created_at", owned.CreatedAt.Add(time.Hour)), []int64{owned.ID, leased.ID, other.ID}},
 		} {
 			found, err := sql.Select[store.Node](t.Context(), db, "nodes", sql.Selection{Where: []sql.Condition{c.where}})
 			if err != nil {
