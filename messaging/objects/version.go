@@ -40,15 +40,15 @@ var history = map[string][]step{
 	"VolumeTarget":     {{messaging.Yoga, 0}, {messaging.V2025_2, 1}},
 }
 
-// unpinned objects are not in ironic's mapping of releases, for they are nothing but lists of others.
-var unpinned = map[string][]step{"BIOSSettingList": {{messaging.Yoga, 0}, {messaging.V2025_2, 1}}}
+// lists are objects that ironic's mapping of releases does not have, for they are nothing but lists of others.
+var lists = map[string][]step{"BIOSSettingList": {{messaging.Yoga, 0}, {messaging.V2025_2, 1}}}
 
 // stepsOf returns the versions of an object, none when no release has it.
 func stepsOf(object string) []step {
 	if steps, ok := history[object]; ok {
 		return steps
 	}
-	return unpinned[object]
+	return lists[object]
 }
 
 // minorOf returns the minor version of an object in a release, -1 when the release does not have it.
