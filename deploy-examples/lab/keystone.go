@@ -58,7 +58,8 @@ func (l *Lab) launchKeystone() error {
 
 func keystoneConf(dir, database string) ini {
 	return ini{
-		"database":        {"connection": "sqlite:///" + database},
+		// One writer waits for another longer than sqlite3's 5 s: tests make several users at a time, on busy machines.
+		"database":        {"connection": "sqlite:///" + database + "?timeout=60"},
 		"fernet_tokens":   {"key_repository": filepath.Join(dir, "fernet")},
 		"fernet_receipts": {"key_repository": filepath.Join(dir, "fernet")},
 		"credential":      {"key_repository": filepath.Join(dir, "credential")},
