@@ -98,9 +98,9 @@ func nominalParts(release messaging.Release) catalog.Parts {
 	bmcs := ipmi.New(ipmi.DefaultConfig(), zerolog.Nop())
 	p := catalog.Parts{
 		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}, release, nil), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
-		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{},
-		AgentInspect:      &agent.Inspect{},
+		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
+		RedfishSerial: release > messaging.V2025_2,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(bmcs)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},

@@ -59,7 +59,8 @@ func TestNothingOfTheBuildIsMissingInTheCheck(t *testing.T) {
 	parts := reflect.ValueOf(nominalParts(messaging.Newest))
 	for i := range parts.NumField() {
 		field := parts.Type().Field(i)
-		if field.Type.Kind() == reflect.Interface && field.Name != "BIOSSettings" && parts.Field(i).IsNil() {
+		kind := field.Type.Kind()
+		if (kind == reflect.Interface || kind == reflect.Bool) && field.Name != "BIOSSettings" && parts.Field(i).IsZero() {
 			t.Errorf("%s is part of the build and not of the check", field.Name)
 		}
 	}
@@ -84,6 +85,8 @@ func TestVendorsTypesFollowTheRelease(t *testing.T) {
 		{messaging.V2023_1, "irmc", drivers.TypeConsole, "ipmitool-socat no-console"},
 		{messaging.V2023_1, "irmc", drivers.TypePower, "irmc ipmitool"},
 		{messaging.Newest, "irmc", drivers.TypePower, ""},
+		{messaging.V2025_2, "redfish", drivers.TypeConsole, "no-console"},
+		{messaging.Newest, "redfish", drivers.TypeConsole, "ipmitool-socat no-console"},
 	} {
 		built := catalog.New(nominalParts(c.release))
 		if got := strings.Join(built.Types[c.hardware].Supported[c.typ], " "); got != c.want {
