@@ -52,7 +52,7 @@ lint: ## gofmt, go vet, staticcheck
 unit: ## tests that need nothing but Go and a C compiler, under the race detector
 	go test -race -timeout 5m $(UNIT_PACKAGES)
 
-services: build packages ## tests against RabbitMQ, databases, ironic-api and Glance, each package by itself
+services: build packages ## tests against RabbitMQ, databases, ironic-api, Glance, Keystone and Neutron, each package by itself
 	go test -p 1 -timeout 30m -skip '^TestMixed' $(SERVICE_PACKAGES)
 	@# The replay tells how many of the recorded cases came out the same, which go test shows only with -v.
 	go test -v -timeout 15m ./conductor/replay
