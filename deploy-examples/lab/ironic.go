@@ -31,16 +31,6 @@ func (s system) createSchema(ctx context.Context, dir, url string) error {
 	}))
 }
 
-// StartIronicAPI writes the configuration files and starts ironic-api. The broker and the database must have been
-// started; when Glance is wanted, it too. The API answers GET /v1 from then on, and everything that needs a conductor
-// with 503 or "no valid host" until a conductor has registered.
-func (l *Lab) StartIronicAPI() error {
-	if err := l.prepareIronic(); err != nil {
-		return err
-	}
-	return l.launchIronicAPI()
-}
-
 // prepareIronic chooses the API's address and writes the configuration.
 func (l *Lab) prepareIronic() error {
 	if err := l.system.need("ironic", ironicAPI); err != nil {
