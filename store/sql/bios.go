@@ -3,7 +3,6 @@ package sql
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,7 +73,7 @@ func presentBIOSSettings(s session, nodeID int64) (map[string]sql.NullString, er
 }
 
 func (db *DB) writeBIOSSetting(s session, nodeID int64, b store.BIOSSetting, value sql.NullString, exists bool) error {
-	allowable, err := json.Marshal(append([]string{}, b.AllowableValues...))
+	allowable, err := store.AppendJSON(nil, append([]string{}, b.AllowableValues...))
 	if err != nil {
 		return fmt.Errorf("encoding allowable_values of %s: %w", b.Name, err)
 	}
@@ -89,7 +88,6 @@ func (db *DB) writeBIOSSetting(s session, nodeID int64, b store.BIOSSetting, val
 	}
 	columns = append(columns, "created_at", "version", "node_id", "name")
 	values = append(values, db.now(), db.version("BIOSSetting"), nodeID, b.Name)
-	_, err = s.exec("INSERT INTO bios_settings ("+strings.Join(columns, ", ")+") VALUES ("+
-		strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ")+")", values...)
+	_, err = s.exec("INSERT INTO bios_settings ("+strings.Join(columns, ", ")+") VALUES ("+marks(len(columns))+")", values...)
 	return err
 }

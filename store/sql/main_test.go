@@ -87,9 +87,10 @@ func (s *server) empty(t *testing.T) string {
 	t.Helper()
 	for _, statement := range []string{
 		"UPDATE nodes SET allocation_id = NULL, conductor_affinity = NULL",
-		"DELETE FROM ports", "DELETE FROM portgroups", "DELETE FROM volume_connectors", "DELETE FROM volume_targets", "DELETE FROM node_traits", "DELETE FROM node_history", "DELETE FROM allocations",
-		"DELETE FROM nodes", "DELETE FROM conductor_hardware_interfaces", "DELETE FROM conductors",
-		"DELETE FROM deploy_template_steps", "DELETE FROM deploy_templates",
+		"DELETE FROM ports", "DELETE FROM portgroups", "DELETE FROM volume_connectors", "DELETE FROM volume_targets",
+		"DELETE FROM node_traits", "DELETE FROM bios_settings", "DELETE FROM node_history", "DELETE FROM node_inventory",
+		"DELETE FROM allocations", "DELETE FROM nodes", "DELETE FROM chassis", "DELETE FROM conductor_hardware_interfaces",
+		"DELETE FROM conductors", "DELETE FROM deploy_template_steps", "DELETE FROM deploy_templates",
 	} {
 		if _, err := s.direct.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
