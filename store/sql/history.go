@@ -16,9 +16,6 @@ import (
 // maxEvent is how many bytes of an event are kept: a TEXT column of MySQL, on every engine.
 const maxEvent = 65535
 
-// deleteBatch limits the length of an IN clause.
-const deleteBatch = 500
-
 // shortHistories are versions of the object NodeHistory without state and duration.
 var shortHistories = []string{"1.0", "1.1", "1.2"}
 
@@ -84,7 +81,7 @@ func (db *DB) CutHistories(ctx context.Context, worker int64, keep int, age time
 		if deleted >= batch {
 			return deleted, true, nil
 		}
-		for ids := range slices.Chunk(old[node][:excess], deleteBatch) {
+		for ids := range slices.Chunk(old[node][:excess], maxMarks) {
 			err := db.write(ctx, "cutting the history of a node", func(s session) error {
 				_, err := s.exec("DELETE FROM node_history WHERE id IN ("+marks(len(ids))+")", ids...)
 				return err

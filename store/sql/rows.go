@@ -286,5 +286,8 @@ func (r *rows[T]) update(s session, values store.Snapshot, where string, whereAr
 	return s.exec("UPDATE "+r.table+" SET "+strings.Join(sets, ", ")+" WHERE "+where, append(args, whereArgs...)...)
 }
 
+// maxMarks limits the length of an IN clause.
+const maxMarks = 500
+
 // marks returns n placeholders for an IN clause.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }

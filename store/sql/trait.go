@@ -12,13 +12,10 @@ import (
 // maxTraits is how many traits ironic allows a node.
 const maxTraits = 50
 
-// traitBatch limits the length of an IN clause.
-const traitBatch = 500
-
 // addTraits reads the traits of nodes, sorted.
 func (s session) addTraits(nodes []*store.Node) error {
 	byID := make(map[int64]*store.Node, len(nodes))
-	for batch := range slices.Chunk(nodes, traitBatch) {
+	for batch := range slices.Chunk(nodes, maxMarks) {
 		ids := make([]any, len(batch))
 		for i, n := range batch {
 			ids[i], byID[n.ID] = n.ID, n
