@@ -13,7 +13,7 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// records keeps one kind of what belongs to nodes and has a UUID of its own: ports, port groups, volumes, allocations.
+// records keeps one kind of what has a UUID of its own beside nodes: ports, port groups, volumes, allocations, chassis.
 type records[T any] struct {
 	*rows[T]
 	// object is the name of the versioned object, noun what failures call a row.
@@ -59,10 +59,7 @@ func (r *records[T]) read(ctx context.Context, ident string) (*T, error) {
 // selectWhere reads records in the order of their ids.
 func (r *records[T]) selectWhere(ctx context.Context, where string, args ...any) ([]*T, error) {
 	var found []*T
-	node, join := "NULL", ""
-	if r.db.schema.HasColumn(r.table, "node_id") {
-		node, join = "nodes.uuid", " LEFT JOIN nodes ON nodes.id = "+r.table+".node_id"
-	}
+	node, join := r.db.joinNode(r.table)
 	statement := "SELECT " + r.columns + ", " + node + " FROM " + r.table + join + " WHERE " + where + " ORDER BY " + r.table + ".id"
 	err := r.db.read(ctx, "reading "+r.table, func(s session) error {
 		found = nil
@@ -89,6 +86,14 @@ func (r *records[T]) selectWhere(ctx context.Context, where string, args ...any)
 		}
 	}
 	return found, nil
+}
+
+// joinNode is how the UUID of each row's node is read, as NULL from a table without nodes.
+func (db *DB) joinNode(table string) (column, join string) {
+	if db.schema.HasColumn(table, "node_id") {
+		return "nodes.uuid", " LEFT JOIN nodes ON nodes.id = " + table + ".node_id"
+	}
+	return "NULL", ""
 }
 
 // create inserts a record and gives it back as the row is now; a UUID is made when it has none.
@@ -200,11 +205,10 @@ func (r *records[T]) saved(record *T, values store.Snapshot) {
 	*p.version, _ = (*p.snapshot)["version"].(string)
 }
 
+// failure is what an error of a statement that wrote these values is to ironic's users.
 func (r *records[T]) failure(err error, values store.Snapshot) error {
-	if f := r.db.dialect.classify(err); err != nil && f.kind == faultDuplicate {
-		if known := r.duplicate(f.columns, values); known != nil {
-			return known
-		}
+	if f := r.db.dialect.classify(err); f.kind == faultDuplicate {
+		return r.duplicate(f.columns, values)
 	}
 	return err
 }

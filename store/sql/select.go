@@ -92,10 +92,7 @@ func Select[T any](ctx context.Context, db *DB, table string, s Selection) ([]*T
 }
 
 func (s Selection) statement(db *DB, table, columns string) (statement string, args []any) {
-	node, join := "NULL", ""
-	if db.schema.HasColumn(table, "node_id") {
-		node, join = "nodes.uuid", " LEFT JOIN nodes ON nodes.id = "+table+".node_id"
-	}
+	node, join := db.joinNode(table)
 	statement = "SELECT " + columns + ", " + node + " FROM " + table + join
 	where := s.Where
 	if s.After != nil {
