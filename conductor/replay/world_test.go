@@ -24,11 +24,13 @@ type world struct {
 	lab       *lab.Lab
 	python    bool
 	conductor *lab.Service
-	db        database
-	tap       *tap
-	agent     *agent
-	neutron   *neutrontest.Server
-	files     *httptest.Server
+	// program is the conductor of this build.
+	program string
+	db      database
+	tap     *tap
+	agent   *agent
+	neutron *neutrontest.Server
+	files   *httptest.Server
 	// root is the folder that files serves.
 	root   string
 	serial int
@@ -99,7 +101,11 @@ func (w *world) startConductor(t *testing.T, extra options) {
 	}
 	program, arguments := "/usr/bin/ironic-conductor", []string(nil)
 	if !w.python {
-		program, arguments = build(t), []string{"conductor"}
+		if w.program == "" {
+			// The first start is that of the whole test, which later subtests go on with.
+			w.program = build(t)
+		}
+		program, arguments = w.program, []string{"conductor"}
 	}
 	var err error
 	if w.conductor, err = w.lab.StartConductor(hostname, file, program, arguments...); err != nil {
