@@ -35,7 +35,7 @@ func (c *Conductor) getRAIDLogicalDiskProperties(_ context.Context, _ oslo.Conte
 	}
 	raid, ok := iface.(drivers.RAID)
 	if !ok {
-		return nil, unsupportedByDriver(a.DriverName, drivers.TypeRAID)
+		return nil, drivers.UnsupportedBy(a.DriverName, string(drivers.TypeRAID))
 	}
 	return raid.LogicalDiskProperties(), nil
 }

@@ -150,7 +150,7 @@ func (c *Conductor) defaultVendor(hardware string) (drivers.Vendor, error) {
 	}
 	vendor, ok := i.(drivers.Vendor)
 	if !ok {
-		return nil, unsupportedByDriver(hardware, drivers.TypeVendor)
+		return nil, drivers.UnsupportedBy(hardware, string(drivers.TypeVendor))
 	}
 	return vendor, nil
 }
@@ -161,10 +161,6 @@ func (c *Conductor) defaultInterface(hardware string, typ drivers.InterfaceType)
 		return nil, err
 	}
 	return c.hardware.Catalog.Lookup(typ, c.hardware.Default(hardware, typ))
-}
-
-func unsupportedByDriver(hardware string, typ drivers.InterfaceType) error {
-	return store.Errorf(store.UnsupportedDriverExtension, "Driver %s does not support %s (disabled or not implemented).", hardware, typ)
 }
 
 func (c *Conductor) getNodeVendorPassthruMethods(ctx context.Context, rq oslo.Context, a nodeArgs) (any, error) {

@@ -9,8 +9,13 @@ import (
 // Unsupported is the failure of asking a node's driver for something that it cannot do. extension is the interface type or
 // the operation by ironic's name.
 func Unsupported(t *Task, extension string) error {
+	return UnsupportedBy(t.Node.Driver, extension)
+}
+
+// UnsupportedBy is Unsupported of a hardware type, where no node is asked for.
+func UnsupportedBy(hardware, extension string) error {
 	return store.Errorf(store.UnsupportedDriverExtension,
-		"Driver %s does not support %s (disabled or not implemented).", t.Node.Driver, extension)
+		"Driver %s does not support %s (disabled or not implemented).", hardware, extension)
 }
 
 // BareInspect refuses what ironic leaves optional for an inspect interface: one that is done when it returns has no ramdisk to
