@@ -83,16 +83,22 @@ func TestConsolesStartWithTheWorker(t *testing.T) {
 
 // The console is ended with the instance, so that nobody reads along with the next one, and started with the next one.
 func TestConsoleFollowsTheInstance(t *testing.T) {
-	w := startWorker(t, nil)
-	n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.ConsoleEnabled = store.Active, true })
+	r := newRig(t, nil)
+	n := &store.Node{Driver: "fake-hardware", ProvisionState: store.Active, ConsoleEnabled: true, ConsoleInterface: "fake"}
+	if err := r.db.CreateNode(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	w := r.start(t)
+	w.announced(t, n.UUID, "console_restore.start", "console_restore.end")
+	w.settled(t, n.UUID, store.Active)
 	w.must(t, "do_node_tear_down", map[string]any{"node_id": n.UUID})
 	waitUntil(t, "the console is stopped", func() bool { return len(w.script.did("stop console")) == 1 })
 	n = w.settled(t, n.UUID, store.Available)
 	equal(t, "console enabled", n.ConsoleEnabled, true)
 	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID, "rebuild": false, "configdrive": nil})
 	n = w.settled(t, n.UUID, store.Active)
-	equal(t, "asked", strings.Join(w.script.did("start console", "stop console"), ", "), "stop console, start console")
+	equal(t, "asked", strings.Join(w.script.did("start console", "stop console"), ", "), "start console, stop console, start console")
 	w.exec(t, "UPDATE nodes SET provision_state = ?, instance_uuid = NULL WHERE uuid = ?", store.Manageable, n.UUID)
 	w.must(t, "destroy_node", map[string]any{"node_id": n.UUID})
-	equal(t, "asked at the end", w.script.did("start console", "stop console")[2], "stop console")
+	equal(t, "asked at the end", w.script.did("start console", "stop console")[3], "stop console")
 }
