@@ -32,6 +32,7 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 		}
 	}
 	parts.RedfishInspect = redfish.NewInspect(h.redfish, outOfBand, keep)
+	vendorInterfaces(parts.Vendors).add(vendorInspection(h.redfish, s, release, outOfBand, keep))
 	if release < messaging.V22_1 {
 		return nil
 	}

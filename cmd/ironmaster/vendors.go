@@ -10,6 +10,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
+	"github.com/ironmaster/ironmaster/drivers/inspection"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
@@ -50,14 +51,27 @@ func openVendors(client *redfish.Client, s *config.Settings, release messaging.R
 	r ramdisks) vendorInterfaces {
 	all := vendorInterfaces{}
 	all.add(redfish.Interfaces(client, bios))
-	dell := idrac.DefaultConfig()
-	dell.BootMode = s.Deploy.DefaultBootMode
-	all.add(idrac.Interfaces(client, dell, r.config, r.isos, r.publisher))
+	all.add(idrac.Interfaces(client, dellConfig(s), r.config, r.isos, r.publisher))
 	if hasRetiredTypes(release) {
 		all.add(openILO(client, s, bios, r))
 		all.add(openIRMC(client, s, r))
 	}
 	return all
+}
+
+func dellConfig(s *config.Settings) idrac.Config {
+	c := idrac.DefaultConfig()
+	c.BootMode = s.Deploy.DefaultBootMode
+	return c
+}
+
+// vendorInspection builds the inspect interfaces of the vendors' hardware types. plain is what the one of redfish goes by.
+func vendorInspection(client *redfish.Client, s *config.Settings, release messaging.Release, plain redfish.InspectConfig,
+	keep inspection.Store) vendorInterfaces {
+	return vendorInterfaces{drivers.TypeInspect: {"idrac-redfish": idrac.NewInspect(client, dellConfig(s), idrac.InspectConfig{
+		InspectConfig: plain, EachCard: release <= messaging.V36_0,
+		MarksPorts:  release < messaging.V2025_1 || s.Inspector.UpdatePXEEnabled,
+		SKUIsSerial: release >= messaging.V2026_1, Neighbours: release >= messaging.V34_0}, keep)}}
 }
 
 // openSNMP builds the interface of the hardware type snmp.

@@ -38,7 +38,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"anaconda": "pxe.PXEAnacondaDeploy", "bootc": "agent.BootcAgentDeploy", "autodetect": "autodetect.AutodetectDeploy"},
 	drivers.TypeFirmware: {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect: {"agent": "inspector.agent.AgentInspect", "fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect",
-		"redfish": "redfish.inspect.RedfishInspect"},
+		"redfish": "redfish.inspect.RedfishInspect", "idrac-redfish": "drac.inspect.DracRedfishInspect"},
 	drivers.TypeManagement: {"fake": "fake.FakeManagement",
 		"idrac-redfish": "drac.management.DracRedfishManagement", "irmc": "irmc.management.IRMCManagement",
 		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "ipmitool": "ipmitool.IPMIManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},

@@ -27,12 +27,14 @@ type Config struct {
 	TaskPoll, TaskTimeout time.Duration
 	// ResetPause is how long a reset iDRAC is left alone before it is asked whether it is back, ResetTimeout how long it may take.
 	ResetPause, ResetTimeout time.Duration
+	// ExportTimeout is how long an iDRAC may take to put its settings together.
+	ExportTimeout time.Duration
 }
 
 // DefaultConfig returns what sushy-oem-idrac does.
 func DefaultConfig() Config {
 	return Config{Attempts: 10, Interval: 15 * time.Second, TaskPoll: time.Second, TaskTimeout: 5 * time.Minute,
-		ResetPause: 30 * time.Second, ResetTimeout: 5 * time.Minute}
+		ResetPause: 30 * time.Second, ResetTimeout: 5 * time.Minute, ExportTimeout: 10 * time.Minute}
 }
 
 // Interfaces returns every interface of the hardware type by its name. media, isos and publisher are those of redfish-virtual-media.

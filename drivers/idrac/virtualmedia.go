@@ -2,7 +2,6 @@ package idrac
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -47,8 +46,8 @@ func (m *machine) Load(ctx context.Context, t *drivers.Task, url string, persist
 	lacking := false
 	err := m.bmcs.Do(ctx, t, "set virtual boot device", func(s *redfish.System) error {
 		return onManagers(s, t, "set virtual boot device", func(manager *schemas.Manager) error {
-			target := importAction(manager)
-			if lacking = target == ""; lacking {
+			target, err := managerAction(manager, importAction)
+			if lacking = err != nil; lacking {
 				return nil
 			}
 			return m.chooseVirtualDrive(ctx, s, target, manager.ID, always)
@@ -61,16 +60,8 @@ func (m *machine) Load(ctx context.Context, t *drivers.Task, url string, persist
 	return err
 }
 
-// importAction is where settings are imported, "" at an iDRAC that cannot.
-func importAction(m *schemas.Manager) string {
-	var raw struct {
-		Actions struct{ Oem map[string]json.RawMessage }
-	}
-	if json.Unmarshal(m.RawData, &raw) != nil {
-		return ""
-	}
-	return action(raw.Actions.Oem, "OemManager.ImportSystemConfiguration")
-}
+// importAction is the action by which settings are imported.
+const importAction = "OemManager.ImportSystemConfiguration"
 
 // bootOnce is an import of settings. White space in it would make the import fail.
 const bootOnce = `<SystemConfiguration><Component FQDD="%s"><Attribute Name="ServerBoot.1#BootOnce">%s</Attribute>` +

@@ -30,6 +30,8 @@ type findings struct {
 	bootMode  string
 
 	name, model, serial, manufacturer, uuid string
+
+	more vendorFindings
 }
 
 // card is one network interface.

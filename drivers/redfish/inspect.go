@@ -14,8 +14,9 @@ import (
 type Inspect struct {
 	base
 	drivers.BareInspect
-	cfg  InspectConfig
-	keep inspection.Store
+	cfg    InspectConfig
+	keep   inspection.Store
+	vendor InspectVendor
 }
 
 // InspectConfig says what is made of the findings, which differs between releases of ironic.
@@ -44,7 +45,16 @@ func (i *Inspect) Validate(_ context.Context, t *drivers.Task) error { return i.
 // InspectHardware reads everything first; the node is changed when all that it must have was found.
 func (i *Inspect) InspectHardware(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
 	var f findings
-	if err := i.on(ctx, t, "", func(s *system) (err error) { f, err = s.findings(); return err }); err != nil {
+	err := i.on(ctx, t, "", func(s *system) (err error) {
+		if f, err = s.findings(); err == nil {
+			err = i.findMore(ctx, s, &f)
+		}
+		return err
+	})
+	if err == nil && i.vendor.EachCard {
+		err = inspection.CreatePorts(ctx, t, i.keep, f.everyCard())
+	}
+	if err != nil {
 		return drivers.Done, err
 	}
 	properties := t.Node.Properties.Clone()
@@ -68,6 +78,9 @@ func (i *Inspect) InspectHardware(ctx context.Context, t *drivers.Task) (drivers
 	if err := inspection.CreatePorts(ctx, t, i.keep, f.enabledCards()); err != nil {
 		return drivers.Done, err
 	}
+	if err := i.markPorts(ctx, t, f); err != nil {
+		return drivers.Done, err
+	}
 	if !i.cfg.Inventory || !i.cfg.Stored {
 		return drivers.Done, nil
 	}
@@ -77,6 +90,7 @@ func (i *Inspect) InspectHardware(ctx context.Context, t *drivers.Task) (drivers
 // runHooks lets the hooks work on the inventory. What they make of the node's properties goes with what the BMC said.
 func (i *Inspect) runHooks(ctx context.Context, t *drivers.Task, f findings, properties store.Dict) error {
 	inventory, pluginData := f.fullInventory(i.cfg.Serial), store.Dict{}
+	f.more.tell(inventory, pluginData)
 	t.Node.Properties = properties
 	if err := i.cfg.Hooks.Run(ctx, t, inventory, pluginData); err != nil {
 		return err

@@ -3,7 +3,10 @@ package redfish
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
@@ -119,6 +122,41 @@ func (s *system) Act(path string, payload any) (location string, err error) {
 	return location, schemas.CleanupHTTPResponse(answer)
 }
 
+// Obtain asks for something that the BMC may need time to put together, looks for it pause apart, and returns it.
+func (s *system) Obtain(path string, payload any, timeout, pause time.Duration) (json.RawMessage, error) {
+	answer, err := s.api.Post(path, payload)
+	for deadline, location := time.Now().Add(timeout), ""; ; answer, err = s.api.Get(location) {
+		if err != nil {
+			return nil, err
+		}
+		if answer.StatusCode != http.StatusAccepted {
+			break
+		}
+		where, err := url.Parse(answer.Header.Get("Location"))
+		if err := errors.Join(err, schemas.CleanupHTTPResponse(answer)); err != nil {
+			return nil, err
+		}
+		if where.Path != "" {
+			location = where.Path
+		}
+		switch {
+		case location == "":
+			return nil, &notRedfish{http.MethodPost, path, "it was accepted without a Location"}
+		case time.Now().After(deadline):
+			return nil, fmt.Errorf("what %s is to answer was not there within %s", path, timeout)
+		}
+		if err := drivers.Pause(s.ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+	defer schemas.DeferredCleanupHTTPResponse(answer)
+	var text json.RawMessage
+	if err := json.NewDecoder(answer.Body).Decode(&text); err != nil {
+		return nil, &notRedfish{http.MethodPost, path, err.Error()}
+	}
+	return text, nil
+}
+
 // Await reads the system again and again, pause apart at first, until it is as wanted. It tells whether it was in time.
 func (s *system) Await(timeout, pause time.Duration, wanted func() bool) (bool, error) {
 	return s.poll(timeout, pause, wanted)
@@ -138,6 +176,15 @@ func (s *system) GivenUp() bool { return s.ctx.Err() != nil }
 
 // Explain says in one line what went wrong, without the password.
 func (s *system) Explain(err error) string { return s.session.explain(err) }
+
+// BIOSValues are the firmware's settings as they are now. An error for a system that shows none is one of the BMC's.
+func (s *system) BIOSValues() (map[string]any, error) {
+	f, err := s.bios()
+	if err != nil {
+		return nil, err
+	}
+	return f.Values, nil
+}
 
 // Managers are the BMCs of the system.
 func (s *system) Managers() ([]*schemas.Manager, error) { return s.managers() }
