@@ -18,6 +18,7 @@ const (
 	keyAgentVerifyCA     = "agent_verify_ca"
 	keyAgentHeartbeat    = "agent_last_heartbeat"
 	keyAgentStarted      = "agent_start_attempted"
+	keyPowerChanged      = "last_power_state_change"
 )
 
 // wipeOnPowerOff forgets what does not survive an agent's end. A token made before boot, which stands on the ramdisk's

@@ -43,7 +43,7 @@ func (c *Conductor) bootOverdue(n *store.Node) bool {
 	if info.String(keyAgentToken) != "" {
 		return false
 	}
-	for _, key := range []string{keyAgentHeartbeat, "last_power_state_change"} {
+	for _, key := range []string{keyAgentHeartbeat, keyPowerChanged} {
 		at, err := time.Parse(isoMicro, info.String(key))
 		if err == nil && c.now().UTC().Sub(at) < c.cfg.BootRetryTimeout {
 			return false

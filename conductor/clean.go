@@ -212,7 +212,7 @@ func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome dri
 	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("cleaning_reboot", false):
 		info["skip_current_clean_step"] = false
-		t.wait(ctx, manualTarget(t.Node))
+		t.awaitAgent(ctx, drivers.CleanStep, manualTarget(t.Node))
 		return false
 	case errors.As(err, &told):
 		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))

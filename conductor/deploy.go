@@ -289,7 +289,7 @@ func (t *task) deployGoesOn(ctx context.Context, step store.Dict, outcome driver
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("deployment_reboot", false):
 		// The agent is busy or still booting: the same step runs again on its next heartbeat.
 		info["skip_current_deploy_step"] = false
-		t.wait(ctx, "")
+		t.awaitAgent(ctx, drivers.DeployStep, "")
 		return false
 	case store.KindOf(err) == store.InstanceDeployFailure:
 		// The deploy interface gave up on the machine, and kept the agent's logs if there were any.

@@ -30,6 +30,9 @@ const (
 	// the worker that it read from had gone.
 	markStep  = "step"
 	markTries = "tries"
+	// markBoot is when the machine was last switched, if its worker went away while it booted its agent and its BMC was at work on it:
+	// it boots anew when that is over, should nothing have been heard of the agent.
+	markBoot = "boot"
 	// markFound tells that the ramdisk of an inspection has told what it found, which the worker keeps in its journal.
 	markFound = "found"
 )

@@ -124,7 +124,7 @@ func (s *situation) quiet() time.Duration {
 
 // booted is when power was last switched, zero when the row does not tell.
 func (s *situation) booted() time.Time {
-	at, err := time.Parse(isoMicro, s.node.DriverInternalInfo.String("last_power_state_change"))
+	at, err := time.Parse(isoMicro, s.node.DriverInternalInfo.String(keyPowerChanged))
 	if err != nil {
 		return time.Time{}
 	}

@@ -45,9 +45,14 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 		t.Log.Warn().Str("deploy_interface", t.Node.DeployInterface).Msg("Heartbeat for a deploy interface that has no agent")
 		return
 	}
-	if !t.lockForHeartbeat(ctx, h) {
+	if !t.lockForHeartbeat(ctx, h) || t.noteBeat(ctx, h) != nil {
 		return
 	}
+	t.actOnBeat(ctx, agent)
+}
+
+// noteBeat writes a heartbeat into the row.
+func (t *task) noteBeat(ctx context.Context, h heartbeat) error {
 	t.noteResult(momentHeartbeat, "taken", h.statusMessage, nil)
 	info := t.Node.DriverInternalInfo
 	info[keyAgentURL] = h.callbackURL
@@ -60,10 +65,16 @@ func (t *task) beat(ctx context.Context, h heartbeat) {
 		}
 	}
 	// gofail: var heartbeatBeforeSave struct{}
-	if t.saveOrLose(ctx) != nil || !slices.Contains(heartbeatActs, t.Node.ProvisionState) {
+	err := t.saveOrLose(ctx)
+	// gofail: var heartbeatSaved struct{}
+	return err
+}
+
+// actOnBeat moves a flow on that waited for the heartbeat in the row.
+func (t *task) actOnBeat(ctx context.Context, agent drivers.Agent) {
+	if !slices.Contains(heartbeatActs, t.Node.ProvisionState) {
 		return
 	}
-	// gofail: var heartbeatSaved struct{}
 	if t.Node.Maintenance {
 		t.beatInMaintenance(ctx)
 		return

@@ -2,11 +2,14 @@ package conductor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/local"
 )
 
 func TestInstallersTellHowFarTheyAre(t *testing.T) {
@@ -74,5 +77,109 @@ func TestAnInstallerWhoseWorkerWentAwayBeginsAgain(t *testing.T) {
 	w.unlocked(t)
 	if got := w.row(t, n.UUID); got.ProvisionState != store.DeployWait || installs != 1 {
 		t.Errorf("the node is in %s (%s), installed %d times", got.ProvisionState, got.LastError, installs)
+	}
+}
+
+// installs enrols a node whose installer is expected, and returns what its heartbeat of a status says.
+func (w *worker) installs(t *testing.T, state string) (*store.Node, func(status string) map[string]any) {
+	t.Helper()
+	n := w.waiting(t, state, func(n *store.Node) {
+		n.DeployInterface, n.DeployStep = "installing", store.Dict{"interface": "deploy", "step": "deploy", "priority": 100}
+	})
+	return n, func(status string) map[string]any {
+		return map[string]any{"node_id": n.UUID, "callback_url": "", "agent_token": "t0k3n", "agent_status": status,
+			"agent_status_message": "it says so"}
+	}
+}
+
+// What an installer says is in the row when ironic-api is answered.
+func TestAnInstallersWordIsKeptBeforeItIsAnswered(t *testing.T) {
+	for _, state := range []string{store.Deploying, store.DeployWait} {
+		w := idle(t, nil)
+		n, beat := w.installs(t, state)
+		kept := ""
+		err := w.readNode(t.Context(), oslo.AdminContext(), n.UUID, "heartbeat", func(ctx context.Context, held *task) error {
+			err := held.takeHeartbeat(ctx, argsOf(t, beat("start")))
+			kept = w.row(t, n.UUID).DriverInternalInfo.String(keyInstallStatus)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "kept in "+state, kept, "start")
+		w.pool.Close()
+	}
+}
+
+func argsOf(t *testing.T, args map[string]any) (a heartbeatArgs) {
+	t.Helper()
+	text, err := json.Marshal(args)
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// An installer's beginning is not taken while somebody holds the node, who may be about to boot the machine anew.
+func TestAnInstallerMayNotBeginWhileItsNodeIsHeld(t *testing.T) {
+	for _, holder := range []string{"worker-1", "worker-2"} {
+		w := startWorker(t, nil)
+		n, beat := w.installs(t, store.DeployWait)
+		if _, err := w.db.Reserve(t.Context(), n.UUID, holder); err != nil {
+			t.Fatal(err)
+		}
+		if holder == w.cfg.Host {
+			// Nobody takes a reservation of this worker's own for stale which has its record.
+			if _, err := w.records.TryLock(local.Lock{Node: n.UUID, Purpose: "a test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.refused(t, store.NodeLocked, "heartbeat", beat("start"))
+		equal(t, "noted", w.row(t, n.UUID).DriverInternalInfo[keyInstallStatus] == nil, true)
+	}
+}
+
+// An installer's end outlives the time in which somebody holds the node, and its worker too. One of a boot before the holder's is
+// not taken.
+func TestAnInstallersEndWaitsUntilTheNodeIsFree(t *testing.T) {
+	for _, c := range []struct {
+		name, token  string
+		dies         bool
+		state, noted string
+	}{
+		{name: "free again", token: "t0k3n", state: store.Active, noted: "end"},
+		{name: "free again after a restart", token: "t0k3n", dies: true, state: store.Active, noted: "end"},
+		{name: "booted anew", token: "another", state: store.DeployWait},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.GracefulShutdownTimeout = 0 })
+			w := r.start(t)
+			n, beat := w.installs(t, store.DeployWait)
+			if _, err := w.db.Reserve(t.Context(), n.UUID, "worker-2"); err != nil {
+				t.Fatal(err)
+			}
+			w.must(t, "heartbeat", beat("end"))
+			calls, err := w.local.Pending()
+			equal(t, "in the inbox", err == nil && len(calls) == 1, true)
+			if c.dies {
+				w.stop()
+				w = r.start(t)
+			}
+			w.exec(t, "UPDATE nodes SET driver_internal_info = REPLACE(driver_internal_info, 't0k3n', ?) WHERE uuid = ?", c.token, n.UUID)
+			if err := w.db.Release(t.Context(), n.ID, "worker-2"); err != nil {
+				t.Fatal(err)
+			}
+			waitUntil(t, "the inbox is empty", func() bool {
+				calls, err := w.local.Pending()
+				return err == nil && len(calls) == 0
+			})
+			w.unlocked(t)
+			got := w.row(t, n.UUID)
+			equal(t, "state", got.ProvisionState, c.state)
+			equal(t, "noted", got.DriverInternalInfo.String(keyInstallStatus), c.noted)
+		})
 	}
 }

@@ -107,6 +107,50 @@ func TestAStepAtTheBMCSurvivesItsWorker(t *testing.T) {
 	}
 }
 
+// The next step is the agent's, which had to boot while its worker was away: the machine boots anew, when its BMC is done.
+func TestAMachineBootsAnewWhenItsBMCIsDone(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		then  func(*store.Node)
+		boots int
+	}{
+		{"not heard of", func(*store.Node) {}, 1},
+		{"heard of", func(n *store.Node) { n.DriverInternalInfo[keyAgentURL] = "http://192.0.2.1" }, 0},
+		{"switched again", func(n *store.Node) { n.DriverInternalInfo[keyPowerChanged] = "2026-11-26T06:00:00.000000" }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, raid := pollingWorker(t)
+			w.script.use(behaviour{steps: map[drivers.StepKind][]drivers.Step{drivers.CleanStep: {{Interface: drivers.TypeDeploy, Name: "erase",
+				Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+					return drivers.Done, store.Errorf(store.AgentConnectionFailed, "nobody answers")
+				}}}}})
+			n := w.waiting(t, store.CleanWait, func(n *store.Node) {
+				busyCleaning(n)
+				n.DriverInternalInfo["clean_steps"] = append(n.DriverInternalInfo.List("clean_steps"),
+					map[string]any{"interface": "deploy", "step": "erase"})
+				n.DriverInternalInfo["cleaning_reboot"], n.DriverInternalInfo[keyPowerChanged] = true, "2026-11-26T05:00:00.000000"
+			})
+			if err := w.awaitAgain(t.Context(), w.row(t, n.UUID)); err != nil {
+				t.Fatal(err)
+			}
+			w.unlocked(t)
+			equal(t, "reboots at first", len(w.script.did("agent.reboot")), 0)
+			held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+			c.then(held.Node)
+			if err := errors.Join(held.save(t.Context()), held.release(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			raid.poll = func(*store.Node) (bool, error) { return true, nil }
+			if err := w.pollSteps(drivers.TypeRAID)(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.settled(t, n.UUID, store.CleanWait)
+			equal(t, "step", stepID(w.row(t, n.UUID).CleanStep), "deploy.erase")
+			equal(t, "reboots", len(w.script.did("agent.reboot")), c.boots)
+		})
+	}
+}
+
 func TestAStepsResultIsNoted(t *testing.T) {
 	w := startWorker(t, nil)
 	for name, c := range map[string]struct {

@@ -59,7 +59,7 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 	if !store.FailedState(node.ProvisionState) {
 		node.LastError = ""
 	}
-	node.DriverInternalInfo["last_power_state_change"] = t.c.now().UTC().Format(isoMicro)
+	node.DriverInternalInfo[keyPowerChanged] = t.c.now().UTC().Format(isoMicro)
 	if cutsPower(requested) {
 		wipeOnPowerOff(node)
 	}

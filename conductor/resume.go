@@ -238,24 +238,54 @@ func (t *task) goOnWaiting(ctx context.Context, kind drivers.StepKind) {
 		return
 	}
 	t.rememberProgress(kind)
+	info := t.Node.DriverInternalInfo
 	if polledStep(t.Node) {
-		// Its BMC is at work on the machine, which must not be rebooted.
+		// Its BMC is at work on the machine, which must not be rebooted before that is over.
+		if info.String(keyAgentURL) == "" {
+			t.note(store.Dict{markBoot: info.String(keyPowerChanged)})
+			_ = t.saveOrLose(ctx)
+		}
 		return
 	}
-	info := t.Node.DriverInternalInfo
+	if _, ok := t.Hardware.Deploy.(drivers.Installer); ok && kind == drivers.DeployStep && info.String(keyInstallStatus) != "" {
+		// Its word may not have been acted on.
+		t.actOnBeat(ctx, agent)
+		return
+	}
 	if info.String(keyAgentURL) != "" && !info.Bool(termsOf[kind].reboot, false) {
 		t.askAgent(ctx, agent, kind)
 		return
 	}
 	if err := agent.RebootAgent(ctx, t.Task); err != nil {
 		if !lost(err) {
-			t.flowFailed(ctx, kind, fmt.Sprintf("Booting node %s anew after its conductor was away failed: %s", t.Node.UUID, err))
+			t.flowFailed(ctx, kind, bootedAnewInVain(t.Node, err))
 		}
 		return
 	}
 	if t.saveOrLose(ctx) == nil {
 		t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the agent", Waiting: true})
 	}
+}
+
+// awaitAgent moves a flow to its wait state whose step is to run once its agent is heard.
+func (t *task) awaitAgent(ctx context.Context, kind drivers.StepKind, target string) {
+	info := t.Node.DriverInternalInfo
+	agent, ok := t.Hardware.Deploy.(drivers.Agent)
+	boot := mark(t.Node).String(markBoot)
+	if ok && boot != "" && boot == info.String(keyPowerChanged) && info.String(keyAgentURL) == "" {
+		t.Log.Info().Msg("The machine was to boot its agent while its conductor was away; booting it anew")
+		if err := agent.RebootAgent(ctx, t.Task); err != nil {
+			if !lost(err) && !t.cutShort(ctx, err.Error()) {
+				t.flowFailed(ctx, kind, bootedAnewInVain(t.Node, err))
+			}
+			return
+		}
+	}
+	t.wait(ctx, target)
+}
+
+func bootedAnewInVain(n *store.Node, err error) string {
+	return fmt.Sprintf("Booting node %s anew after its conductor was away failed: %s", n.UUID, err)
 }
 
 // askAgent looks how the step of a node that waits stands, as its next heartbeat would. An agent that does not answer is

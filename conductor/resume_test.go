@@ -57,6 +57,11 @@ func interruptedFlows() []interrupted {
 		return n
 	}
 	two := []any{map[string]any{"interface": "deploy", "step": "one"}, map[string]any{"interface": "deploy", "step": "two"}}
+	statusOf := func(status string) store.Dict { return store.Dict{keyInstallStatus: status, keyAgentURL: ""} }
+	installing := func(info store.Dict) store.Node {
+		return store.Node{DeployInterface: "installing", ProvisionState: store.DeployWait, TargetProvisionState: store.Active,
+			DeployStep: begun("one"), DriverInternalInfo: info}
+	}
 	end := []string{"provision_set.end"}
 	return []interrupted{
 		{name: "a deployment that prepared", node: deploying(nil, ""), state: store.Active,
@@ -98,6 +103,11 @@ func interruptedFlows() []interrupted {
 			TargetProvisionState: store.Active, DeployStep: begun("one"), DriverInternalInfo: store.Dict{"deploy_steps": two,
 				"deploy_step_index": 0}}, state: store.DeployWait, did: []string{"agent.reboot"},
 			events: []string{"power_set.start", "power_set.end"}},
+		{name: "an installer that has begun", takeover: true, node: installing(statusOf("start")), state: store.DeployWait},
+		{name: "an installer that has ended", takeover: true, node: installing(statusOf("end")), state: store.Active,
+			did: []string{"finish install"}, events: []string{"provision_set.success", "provision_set.end"}},
+		{name: "an installer that was not heard of", takeover: true, node: installing(nil), state: store.DeployWait,
+			did: []string{"agent.reboot"}, events: []string{"power_set.start", "power_set.end"}},
 		{name: "an agent at work", takeover: true, node: store.Node{ProvisionState: store.DeployWait, DeployStep: begun("one"),
 			TargetProvisionState: store.Active, DriverInternalInfo: store.Dict{"deploy_steps": two, "deploy_step_index": 0,
 				"agent_url": "http://192.0.2.1", "agent_cached_deploy_steps": store.Dict{"deploy": []any{}}, "steps_validated": true}},
@@ -144,7 +154,7 @@ func (w *worker) checkResumed(t *testing.T, n *store.Node, c interrupted) {
 	equal(t, "last error", got.LastError, "")
 	var did []string
 	for _, call := range w.script.did() {
-		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "deploy.", "cleaning.", "rescue", "unrescue", "inspect."} {
+		for _, kind := range []string{"run ", "resume ", "agent.resume", "agent.reboot", "finish install", "deploy.", "cleaning.", "rescue", "unrescue", "inspect."} {
 			if strings.HasPrefix(call, kind) {
 				did = append(did, call)
 			}

@@ -74,7 +74,7 @@ func (c *Conductor) heartbeatRPC(ctx context.Context, rq oslo.Context, a heartbe
 			"Please update the agent being used.")
 	}
 	return nil, c.readNode(ctx, rq, a.NodeID, "heartbeat", func(ctx context.Context, t *task) error {
-		err := t.takeHeartbeat(a)
+		err := t.takeHeartbeat(ctx, a)
 		if err != nil {
 			t.noteResult(momentHeartbeat, "refused", "", err)
 		}
@@ -82,11 +82,11 @@ func (c *Conductor) heartbeatRPC(ctx context.Context, rq oslo.Context, a heartbe
 	})
 }
 
-// takeHeartbeat checks who calls; the rest is done once the caller was answered.
-func (t *task) takeHeartbeat(a heartbeatArgs) error {
+// takeHeartbeat checks who calls; the rest is done once the caller was answered, but for an installer's.
+func (t *task) takeHeartbeat(ctx context.Context, a heartbeatArgs) error {
 	c := t.c
 	if !validAgentToken(t.Node, text(a.AgentToken)) {
-		return store.Errorf(store.InvalidParameterValue, "Invalid or missing agent token received.")
+		return invalidAgentToken()
 	}
 	if c.cfg.RequireAgentTLS && a.CallbackURL != "" && !strings.HasPrefix(a.CallbackURL, "https://") {
 		return store.Errorf(store.InvalidParameterValue, "TLS is required by configuration")
@@ -105,6 +105,13 @@ func (t *task) takeHeartbeat(a heartbeatArgs) error {
 		}
 		h.verifyCA = path
 	}
+	if t.hearsInstaller(h) {
+		return t.hear(ctx, h)
+	}
 	t.after(func(ctx context.Context, t *task) { t.beat(ctx, h) }, nil)
 	return nil
+}
+
+func invalidAgentToken() error {
+	return store.Errorf(store.InvalidParameterValue, "Invalid or missing agent token received.")
 }

@@ -169,7 +169,7 @@ func (t *task) serviceGoesOn(ctx context.Context, outcome drivers.Outcome, err e
 	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
 		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("servicing_reboot", false):
 		info["skip_current_service_step"] = false
-		t.wait(ctx, "")
+		t.awaitAgent(ctx, drivers.ServiceStep, "")
 		return false
 	case errors.As(err, &told):
 		t.flowBroke(ctx, drivers.ServiceStep, t.Node.ServiceStep.String("step"))

@@ -39,6 +39,8 @@ type task struct {
 	// holdsCall keeps the request in the inbox until the background work is over: work whose cursor is not in the row.
 	holdsCall   bool
 	spawnFailed func(context.Context, error)
+	// leavesReserve has the background work leave the reserved part of the pool free, as that of every task does which only reads.
+	leavesReserve bool
 	// announce publishes the change of the provision state that the background work begins with; it waits until a worker
 	// was found.
 	announce func(context.Context)
@@ -279,7 +281,7 @@ func (t *task) finish(ctx context.Context, err error) error {
 	work := t.background
 	t.background = nil
 	start := t.c.pool.Start
-	if t.Shared {
+	if t.Shared || t.leavesReserve {
 		start = t.c.pool.StartUnreserved
 	}
 	// The announcement comes first: the worker may be quicker than this goroutine, and its own must follow.

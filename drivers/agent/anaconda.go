@@ -88,9 +88,7 @@ func (a *Anaconda) Prepare(ctx context.Context, t *drivers.Task) error {
 		}
 	}
 	// What an installer of an earlier deployment said is not this one's.
-	info := internalInfo(t.Node)
-	delete(info, keyStatus)
-	delete(info, keyStatusMessage)
+	forgetInstaller(t.Node)
 	return a.supply(ctx, t)
 }
 
@@ -107,9 +105,24 @@ func (a *Anaconda) supply(ctx context.Context, t *drivers.Task) error {
 	return t.Worker.Save(ctx, t)
 }
 
+// forgetInstaller forgets what an installer has said, and the token by which it may speak.
+func forgetInstaller(n *store.Node) {
+	info := internalInfo(n)
+	for _, key := range []string{keyStatus, keyStatusMessage, drivers.KeyAgentToken, drivers.KeyTokenPregenerated} {
+		delete(info, key)
+	}
+}
+
 // install is the step deploy.deploy: it starts the installer and leaves the rest to it.
 func (a *Anaconda) install(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+	// Crash window: the row without the token is saved before the machine is switched off. From then on nobody listens to an
+	// installer that may run, which begins only when it was heard.
+	forgetInstaller(t.Node)
 	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
+		return drivers.Done, err
+	}
+	// What an earlier run of this worker, or a worker that is gone, served is gone with it.
+	if err := a.ensureServed(ctx, t); err != nil {
 		return drivers.Done, err
 	}
 	if !a.provisioning {
@@ -128,23 +141,28 @@ func (a *Anaconda) install(ctx context.Context, t *drivers.Task, _ store.Dict) (
 	return drivers.Waiting, nil
 }
 
-// resumeInstall goes on with an installation that was begun, and ends one whose installer has said that it is done. An installer
-// that has begun is left alone; any other machine is started anew, for it may have looked in vain for what it boots.
-func (a *Anaconda) resumeInstall(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
-	switch status := t.Node.DriverInternalInfo.String(keyStatus); {
-	case status == statusEnd:
-		return drivers.Done, a.FinishInstall(ctx, t)
-	case status == statusStart && !t.Foreign:
-		return drivers.Waiting, nil
+// ensureServed has this worker serve the image when the URL in the row is that of a worker which is gone. A tree is served elsewhere.
+func (a *Anaconda) ensureServed(ctx context.Context, t *drivers.Task) error {
+	if t.Node.DriverInternalInfo.Bool("is_source_a_path", false) {
+		return nil
 	}
-	// What an earlier run of this worker, or a worker that is gone, served is gone with it.
-	if err := a.ensureServed(ctx, t); err != nil {
-		return drivers.Done, err
+	return a.Deploy.ensureServed(ctx, t)
+}
+
+// resumeInstall goes on with an installation that was begun, and ends one whose installer has said that it is done. An installer
+// that has begun is left alone, whoever it reads from: should that be gone, it says that it failed. Any other machine is started anew,
+// for it may have looked in vain for what it boots. Its installer has written nothing, or has said that it failed.
+func (a *Anaconda) resumeInstall(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+	switch t.Node.DriverInternalInfo.String(keyStatus) {
+	case statusEnd:
+		return drivers.Done, a.FinishInstall(ctx, t)
+	case statusStart:
+		return drivers.Waiting, nil
 	}
 	return a.install(ctx, t, args)
 }
 
-// RebootAgent starts an installation anew whose worker is gone, or whose installer was not heard of.
+// RebootAgent starts an installation anew whose installer was not heard of.
 func (a *Anaconda) RebootAgent(ctx context.Context, t *drivers.Task) error {
 	if t.Node.ProvisionState != store.DeployWait {
 		return a.Deploy.RebootAgent(ctx, t)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -74,19 +75,52 @@ func TestAnacondaGoesOnAfterACrash(t *testing.T) {
 		foreign      bool
 		want         drivers.Outcome
 		power, boot  []string
+		// kept is the status in the row afterwards.
+		kept string
 	}{
-		{"not heard of", "", false, drivers.Waiting, []string{store.PowerOff, store.PowerOn}, []string{"prepare_instance"}},
-		{"installing", "start", false, drivers.Waiting, nil, nil},
-		{"installing from a worker that is gone", "start", true, drivers.Waiting, []string{store.PowerOff, store.PowerOn},
-			[]string{"prepare_instance"}},
-		{"installed", "end", true, drivers.Done, []string{store.PowerOff, store.PowerOn}, nil},
+		{name: "not heard of", want: drivers.Waiting, power: []string{store.PowerOff, store.PowerOn}, boot: []string{"prepare_instance"}},
+		{name: "installing", status: "start", want: drivers.Waiting, kept: "start"},
+		{name: "installing from a worker that is gone", status: "start", foreign: true, want: drivers.Waiting, kept: "start"},
+		{name: "failed", status: "error", want: drivers.Waiting, power: []string{store.PowerOff, store.PowerOn},
+			boot: []string{"prepare_instance"}},
+		{name: "installed", status: "end", foreign: true, want: drivers.Done, power: []string{store.PowerOff, store.PowerOn}, kept: "end"},
 	} {
 		g, a := installRig(t)
 		g.task.Foreign = c.foreign
 		g.task.Node.DriverInternalInfo["agent_status"] = c.status
 		outcome, err := a.Steps(drivers.DeployStep)[0].Resume(t.Context(), g.task, nil)
-		if err != nil || outcome != c.want || !slices.Equal(g.worker.power, c.power) || !slices.Equal(g.calls, c.boot) {
-			t.Errorf("%s: %v, %v, power %v, boot %v", c.name, outcome, err, g.worker.power, g.calls)
+		if err != nil || outcome != c.want || !slices.Equal(g.worker.power, c.power) || !slices.Equal(g.calls, c.boot) ||
+			g.task.Node.DriverInternalInfo.String("agent_status") != c.kept {
+			t.Errorf("%s: %v, %v, power %v, boot %v, %v", c.name, outcome, err, g.worker.power, g.calls, g.task.Node.DriverInternalInfo)
+		}
+	}
+}
+
+// Nobody listens any more to an installer whose machine is booted anew, from before it is switched off.
+func TestAnacondaForgetsAnInstallerBeforeItsMachineIsSwitchedOff(t *testing.T) {
+	g, a := installRig(t)
+	info := g.task.Node.DriverInternalInfo
+	info["agent_status"], info[drivers.KeyAgentToken], info[drivers.KeyTokenPregenerated] = "error", "secret", true
+	g.worker.powerErr = errors.New("no power")
+	_, err := a.Steps(drivers.DeployStep)[0].Run(t.Context(), g.task, nil)
+	if !errors.Is(err, g.worker.powerErr) || info[drivers.KeyAgentToken] != nil || info[drivers.KeyTokenPregenerated] != nil ||
+		info["agent_status"] != nil || len(g.calls) != 0 {
+		t.Errorf("%v, boot %v, %v", err, g.calls, info)
+	}
+}
+
+// An installation that begins anew reads its image from the worker that began it.
+func TestAnacondaServesItsImageWhenItBeginsAnew(t *testing.T) {
+	for _, tree := range []bool{false, true} {
+		g, a := installRig(t)
+		g.publisher.gone = true
+		g.task.Node.DriverInternalInfo["is_source_a_path"] = tree
+		g.task.Node.InstanceInfo["image_url"], g.task.Node.InstanceInfo["image_source"] = "http://gone/image", "file:///srv/image"
+		if _, err := a.Steps(drivers.DeployStep)[0].Run(t.Context(), g.task, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.task.Node.InstanceInfo.String("image_url"); (got == "http://gone/image") != tree {
+			t.Errorf("a tree: %v, the installer reads from %s", tree, got)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type worker struct {
 	journal  map[string][]byte
 	reported []string
 	saveErr  error
+	powerErr error
 	ports    []*store.Port
 }
 
@@ -32,7 +33,7 @@ func (w *worker) Ports(context.Context, *drivers.Task) ([]*store.Port, error) { 
 func (w *worker) SetPower(_ context.Context, t *drivers.Task, target string) error {
 	w.power = append(w.power, target)
 	t.Node.PowerState = target
-	return nil
+	return w.powerErr
 }
 func (w *worker) Report(_ *drivers.Task, p drivers.Progress) {
 	w.mu.Lock()

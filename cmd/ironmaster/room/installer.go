@@ -22,7 +22,7 @@ type installer struct {
 // The lines of a kickstart file that the room understands.
 var (
 	kickstartImage = regexp.MustCompile(`(?m)^liveimg --url (\S+)$`)
-	kickstartCall  = regexp.MustCompile(`(?m)^/usr/bin/curl .* -d '(\{.*\})' (\S+)$`)
+	kickstartCall  = regexp.MustCompile(`(?m)^(?:until )?/usr/bin/curl .* -d '(\{.*\})' (\S+)$`)
 )
 
 // installVersion is the version of ironic's API that kickstart files ask for.
@@ -48,7 +48,11 @@ func (m *Machine) bootInstaller(ctx context.Context, kickstart string) error {
 	m.change(func(s *state) { s.tellStep("install") })
 	if err := i.write(ctx, image[1]); err != nil {
 		m.log.Warn().Err(err).Msg("installing")
-		return i.tell(ctx, text.String(), "error")
+		if err := i.tell(ctx, text.String(), "error"); err != nil {
+			return err
+		}
+		m.change(func(s *state) { delete(s.unread, "install") })
+		return nil
 	}
 	if err := i.tell(ctx, text.String(), "end"); err != nil {
 		return err

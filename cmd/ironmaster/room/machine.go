@@ -141,7 +141,8 @@ type Snapshot struct {
 	// Begun counts the steps that the machine's agents were told to carry out, by name. All but those of a servicing
 	// destroy data.
 	Begun map[string]int
-	// Blind counts the steps that an agent was told once more although nobody had read its commands since the first time.
+	// Blind counts the steps that an agent was told once more although nobody had read its commands since the first time, and the
+	// installations that began once more although the installer had not told ironic that it failed.
 	Blind int
 }
 
