@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/conductor/config"
@@ -20,7 +21,7 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 	if s.Inventory.DataBackend == "swift" {
 		return errors.New("[inventory]data_backend: this build does not keep inventories in Swift; it has database and none")
 	}
-	cfg, err := inspectionConfig(s.Inspector)
+	cfg, err := inspectionConfig(s.Inspector, release)
 	if err != nil {
 		return err
 	}
@@ -50,9 +51,32 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 func storesInventory(s *config.Settings) bool { return s.Inventory.DataBackend == "database" }
 
 // inspectionConfig is what hooks go by.
-func inspectionConfig(i config.Inspector) (inspection.Config, error) {
+func inspectionConfig(i config.Inspector, release messaging.Release) (inspection.Config, error) {
 	c := inspection.Config{AddPorts: i.AddPorts, KeepPorts: i.KeepPorts, UpdatePXEEnabled: i.UpdatePXEEnabled,
-		CPUCapabilities: i.CPUCapabilities}
+		CPUCapabilities: i.CPUCapabilities, Accelerators: inspection.KnownAccelerators(release >= messaging.V2025_2),
+		ExtraHardwareStrict: i.ExtraHardwareStrict, PartitioningSpacing: i.PartitioningSpacing,
+		Differences: inspection.Differences{CPUs: release >= messaging.V2026_1, LocalGBText: release < messaging.V2026_1,
+			SwitchInfo: release >= messaging.V2025_2, AcceleratorsGo: release >= messaging.V2025_2}}
+	if release >= messaging.V38_0 {
+		c.Differences.MostLLDPCards = 64
+	}
+	// The file of ironic's package lists what the build knows by itself.
+	if !strings.HasSuffix(i.KnownAccelerators, "/ironic/drivers/modules/inspector/hooks/known_accelerators.yaml") {
+		text, err := os.ReadFile(i.KnownAccelerators)
+		if err != nil {
+			return c, fmt.Errorf("[inspector]known_accelerators: %w", err)
+		}
+		if c.Accelerators, err = inspection.ParseAccelerators(text); err != nil {
+			return c, fmt.Errorf("[inspector]known_accelerators: %s: %w", i.KnownAccelerators, err)
+		}
+	}
+	for _, text := range i.PhysicalNetworks {
+		n, err := inspection.ParsePhysicalNetwork(text)
+		if err != nil {
+			return c, fmt.Errorf("[inspector]physical_network_cidr_map: %w", err)
+		}
+		c.PhysicalNetworks = append(c.PhysicalNetworks, n)
+	}
 	for _, text := range i.PCIDeviceAlias {
 		var alias inspection.PCIAlias
 		if err := json.Unmarshal([]byte(text), &alias); err != nil || alias.VendorID == "" || alias.ProductID == "" || alias.Name == "" {

@@ -15,6 +15,11 @@ type Inspector struct {
 	Hooks           string            `opt:"hooks" default:"$default_hooks"`
 	CPUCapabilities map[string]string `opt:"cpu_capabilities" default:"vmx:cpu_vt,svm:cpu_vt,aes:cpu_aes,pse:cpu_hugepages,pdpe1gb:cpu_hugepages_1g,smx:cpu_txt"`
 	PCIDeviceAlias  []string          `opt:"pci_device_alias" multi:"true"` // objects with vendor_id, product_id and name
+
+	KnownAccelerators   string   `opt:"known_accelerators" default:"$pybasedir/drivers/modules/inspector/hooks/known_accelerators.yaml"`
+	ExtraHardwareStrict bool     `opt:"extra_hardware_strict" default:"false"`
+	PhysicalNetworks    []string `opt:"physical_network_cidr_map" default:""` // PREFIX:NAME
+	PartitioningSpacing bool     `opt:"disk_partitioning_spacing" default:"true"`
 }
 
 // Inventory is [inventory]: where findings are kept.

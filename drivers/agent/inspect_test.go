@@ -74,6 +74,9 @@ func (s inspectStore) CreatePort(_ context.Context, p *store.Port) error {
 	return nil
 }
 func (inspectStore) DestroyPort(context.Context, *store.Port) error { return nil }
+func (inspectStore) LastInventory(context.Context, int64) (*store.NodeInventory, error) {
+	return nil, nil
+}
 func (inspectStore) SaveInventory(context.Context, int64, store.Dict, store.Dict) error {
 	return nil
 }

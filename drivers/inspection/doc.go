@@ -15,4 +15,6 @@ type Store interface {
 	DestroyPort(ctx context.Context, p *store.Port) error
 	// SaveInventory replaces what was found before.
 	SaveInventory(ctx context.Context, nodeID int64, inventory, pluginData store.Dict) error
+	// LastInventory is what the last inspection found, nil without one.
+	LastInventory(ctx context.Context, nodeID int64) (*store.NodeInventory, error)
 }

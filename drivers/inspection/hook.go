@@ -34,14 +34,22 @@ type hook struct {
 
 // hooks are all that this build has, by ironic's names.
 var hooks = map[string]hook{
-	"ramdisk-error":       {check: ramdiskError},
-	"validate-interfaces": {check: validateInterfaces},
-	"ports":               {needs: []string{"validate-interfaces"}, apply: updatePorts},
-	"architecture":        {apply: architecture},
-	"memory":              {apply: memory},
-	"boot-mode":           {apply: bootMode},
-	"cpu-capabilities":    {apply: cpuCapabilities},
-	"pci-devices":         {apply: pciDevices},
+	"ramdisk-error":         {check: ramdiskError},
+	"validate-interfaces":   {check: validateInterfaces},
+	"ports":                 {needs: []string{"validate-interfaces"}, apply: updatePorts},
+	"architecture":          {apply: architecture},
+	"memory":                {apply: memory},
+	"cpus":                  {apply: cpus},
+	"boot-mode":             {apply: bootMode},
+	"cpu-capabilities":      {apply: cpuCapabilities},
+	"pci-devices":           {apply: pciDevices},
+	"accelerators":          {apply: accelerators},
+	"extra-hardware":        {apply: extraHardware},
+	"local-link-connection": {needs: []string{"validate-interfaces"}, apply: localLinkConnection},
+	"parse-lldp":            {apply: parseLLDP},
+	"physical-network":      {needs: []string{"validate-interfaces"}, apply: physicalNetwork},
+	"raid-device":           {apply: raidDevice},
+	"root-device":           {apply: rootDevice},
 }
 
 // Hooks are those that an operator wants, in their order.
@@ -59,6 +67,7 @@ func NewHooks(list string, cfg Config, keep Store) (*Hooks, error) {
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
 		one, known := hooks[name]
+		known = known && (name != "cpus" || cfg.Differences.CPUs)
 		switch {
 		case name == "":
 			continue
@@ -128,7 +137,24 @@ func exceptionClass(err error) string {
 	if kind := store.KindOf(err); kind != "" {
 		return string(kind)
 	}
+	var m *malformed
+	if errors.As(err, &m) {
+		return m.class
+	}
 	return "Exception"
+}
+
+// malformed are findings that are not as a hook needs them. class is Python's for what is wrong.
+type malformed struct{ class, text string }
+
+func (m *malformed) Error() string { return m.text }
+
+// absent is that a key is not there.
+func absent(key string) error { return &malformed{"KeyError", store.PythonRepr(key)} }
+
+// mistyped is that a value is not of the type that is expected.
+func mistyped(format string, args ...any) error {
+	return &malformed{"TypeError", fmt.Sprintf(format, args...)}
 }
 
 // invalid is what is wrong with an inventory.

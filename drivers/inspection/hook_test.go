@@ -17,6 +17,7 @@ type memoryStore struct {
 	ports     []*store.Port
 	taken     string // an address that a port of another node has
 	inventory store.Dict
+	last      *store.NodeInventory
 	saves     int
 }
 
@@ -39,6 +40,10 @@ func (m *memoryStore) DestroyPort(_ context.Context, p *store.Port) error {
 func (m *memoryStore) SaveInventory(_ context.Context, _ int64, inventory, _ store.Dict) error {
 	m.inventory = inventory
 	return nil
+}
+
+func (m *memoryStore) LastInventory(context.Context, int64) (*store.NodeInventory, error) {
+	return m.last, nil
 }
 
 // described lists the ports: address, pxe_enabled and client id.
@@ -244,6 +249,10 @@ func FuzzFindings(f *testing.F) {
 	f.Add([]byte(twoCards), []byte(`{}`))
 	f.Add([]byte(`{"interfaces": [[]], "boot": []}`), []byte(`{"error": {}}`))
 	f.Add([]byte(`{"interfaces": {"a": 1}, "cpu": 7}`), []byte(`{"pci_devices": "x"}`))
+	f.Add([]byte(`{"interfaces": [{"name": "e", "mac_address": "52:54:00:aa:00:01", "lldp": [[1, "04aa"], [2], 7]}], "cpu": {"count": 1,
+		"architecture": "a"}, "memory": {"physical_mb": 1}, "disks": [{"name": [], "size": 1e30}, {"name": "b", "serial": 5}]}`),
+		[]byte(`{"data": [["a", "b", "c", " 7"], [[], 1], [null, true, 3.5, "x"]], "lldp_raw": {"e": [[127, "0080c20300650576"]]},
+		"pci_devices": [{"vendor_id": "10de", "product_id": "1eb8", "bus": {}}], "root_disk": {"size": {}}}`))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		inventory, err := store.ParseDict(first)
 		if err != nil {
@@ -254,13 +263,17 @@ func FuzzFindings(f *testing.F) {
 			return
 		}
 		cfg := DefaultConfig()
-		cfg.KeepPorts, cfg.PCIAliases = KeepPresent, []PCIAlias{{"1", "2", "a"}}
-		m := &memoryStore{}
-		h, err := NewHooks("ramdisk-error,validate-interfaces,ports,architecture,memory,boot-mode,cpu-capabilities,pci-devices", cfg, m)
+		cfg.KeepPorts, cfg.PCIAliases, cfg.Differences = KeepPresent, []PCIAlias{{"1", "2", "a"}}, Differences{CPUs: true, SwitchInfo: true}
+		cfg.Accelerators = KnownAccelerators(true)
+		m := &memoryStore{last: &store.NodeInventory{InventoryData: store.Dict{}}}
+		h, err := NewHooks("ramdisk-error,validate-interfaces,ports,architecture,memory,boot-mode,cpu-capabilities,pci-devices,"+
+			"accelerators,extra-hardware,parse-lldp,local-link-connection,physical-network,raid-device,root-device,cpus", cfg, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Run(t.Context(), newTask(m), inventory, plugin); err != nil && store.KindOf(err) != store.HardwareInspectionFailure {
+		task := newTask(m)
+		task.Node.Properties = store.Dict{"root_device": store.Dict{"size": ">= 1"}, "skip_block_devices": []any{store.Dict{"name": "a"}}}
+		if err := h.Run(t.Context(), task, inventory, plugin); err != nil && store.KindOf(err) != store.HardwareInspectionFailure {
 			t.Errorf("unexpected failure %v", err)
 		}
 		for _, p := range m.ports {

@@ -115,3 +115,16 @@ func shown(v any) string {
 	}
 	return string(text)
 }
+
+// cpus sets the number of CPUs.
+func cpus(ctx context.Context, w *work) error {
+	count, told, err := w.inventory.Dict("cpu").Int("count")
+	if err != nil {
+		return &malformed{"ValueError", err.Error()}
+	}
+	if !told || count == 0 {
+		w.Log.Warn().Msg("The inventory does not tell the number of CPUs")
+		return nil
+	}
+	return w.setProperty(ctx, "cpus", count)
+}

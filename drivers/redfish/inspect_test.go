@@ -30,6 +30,8 @@ func (f *found) CreatePort(_ context.Context, p *store.Port) error {
 
 func (f *found) DestroyPort(context.Context, *store.Port) error { return nil }
 
+func (*found) LastInventory(context.Context, int64) (*store.NodeInventory, error) { return nil, nil }
+
 func (f *found) SaveInventory(_ context.Context, _ int64, inventory, pluginData store.Dict) error {
 	f.inventory, f.plugin = inventory, pluginData
 	return nil

@@ -29,3 +29,13 @@ func (db *DB) SaveInventory(ctx context.Context, nodeID int64, inventory, plugin
 		return err
 	})
 }
+
+// LastInventory is what the last inspection of a node found, nil when nothing is stored.
+func (db *DB) LastInventory(ctx context.Context, nodeID int64) (*store.NodeInventory, error) {
+	found, err := Select[store.NodeInventory](ctx, db, "node_inventory",
+		Selection{Where: []Condition{Equals("node_inventory.node_id", nodeID)}, Limit: 1})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}

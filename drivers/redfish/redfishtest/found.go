@@ -32,6 +32,9 @@ func (f *Found) CreatePort(_ context.Context, p *store.Port) error {
 // DestroyPort does nothing.
 func (*Found) DestroyPort(context.Context, *store.Port) error { return nil }
 
+// LastInventory has nothing from before.
+func (*Found) LastInventory(context.Context, int64) (*store.NodeInventory, error) { return nil, nil }
+
 // SaveInventory remembers what was found.
 func (f *Found) SaveInventory(_ context.Context, _ int64, inventory, plugin store.Dict) error {
 	f.Inventory, f.Plugin = inventory, plugin
