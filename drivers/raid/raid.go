@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/jsonschema"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -15,21 +16,21 @@ import (
 var schemaText []byte
 
 // Schema checks RAID configurations.
-type Schema struct{ whole, disk *schema }
+type Schema struct{ whole, disk *jsonschema.Schema }
 
 // NewSchema returns the schema of RAID configurations that ironic has for all interfaces.
 func NewSchema() *Schema {
-	whole, err := parseSchema(schemaText)
+	whole, err := jsonschema.Parse(schemaText)
 	if err != nil {
 		panic("drivers/raid/schema.json: " + err.Error()) // It is part of the program, and a test reads it.
 	}
-	return &Schema{whole, whole.property("logical_disks").child("items")}
+	return &Schema{whole, whole.Property("logical_disks").Items()}
 }
 
 // Validate checks a configuration. Its error is InvalidParameterValue, in jsonschema's words.
 func (s *Schema) Validate(config store.Dict) error {
-	if found := s.whole.faults(config); len(found) > 0 {
-		return store.Errorf(store.InvalidParameterValue, "RAID config validation error: %s", best(found).message)
+	if fault := s.whole.Check(config); fault != nil {
+		return store.Errorf(store.InvalidParameterValue, "RAID config validation error: %s", fault.Message)
 	}
 	_, err := rootDisk(config)
 	return err
@@ -38,8 +39,8 @@ func (s *Schema) Validate(config store.Dict) error {
 // LogicalDiskProperties describes what a logical disk may be given: name to description.
 func (s *Schema) LogicalDiskProperties() map[string]string {
 	all := map[string]string{}
-	for _, p := range s.disk.listed() {
-		all[p.name] = p.schema.description
+	for _, p := range s.disk.Properties() {
+		all[p.Name] = p.Schema.Description
 	}
 	return all
 }

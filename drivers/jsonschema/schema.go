@@ -1,4 +1,6 @@
-package raid
+// Package jsonschema holds values against JSON schemas of draft 4, as far as the schemas of ironic go, and words what is wrong as Python's
+// jsonschema 4.10 does, which users read.
+package jsonschema
 
 import (
 	"bytes"
@@ -6,44 +8,59 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// schema is a JSON schema of draft 4, with the keywords that the schema of RAID configurations uses. Its keywords and
-// properties keep their order: the first of several equal faults is the one that users are told.
-type schema struct {
+// Schema is a JSON schema. Its keywords and properties keep their order: the first of several equal faults is the one that users are
+// told.
+type Schema struct {
 	keywords []keyword
 	// types is what the keyword type names, for rating faults.
-	types       string
-	description string
+	types string
+	// Description is that keyword.
+	Description string
+	// raw is the schema itself, as a value.
+	raw any
 }
 
 type keyword struct {
 	name string
 	// Exactly one of these is set, as the keyword has it.
 	properties []property // properties and dependencies
-	items      *schema    // items
-	any        []*schema  // anyOf
-	value      any        // all others
+	items      *Schema    // items
+	any        []*Schema  // anyOf
+	pattern    *regexp.Regexp
+	value      any // all others
 	// exclusive belongs to minimum.
 	exclusive bool
 }
 
 type property struct {
 	name   string
-	schema *schema
+	schema *Schema
 	names  []string
+}
+
+// Property is a property of an object's schema.
+type Property struct {
+	Name   string
+	Schema *Schema
 }
 
 // fault is one thing that a schema finds wrong.
 type fault struct {
 	keyword string
 	message string
-	// depth is how far below the instance that was asked about the fault is.
-	depth int
+	// schema is the part that has the keyword, value what it found wrong.
+	schema *Schema
+	value  any
+	// path and schemaPath lead there from the value that was asked about, and from the schema.
+	path, schemaPath []any
 	// fits tells that the value has the type that the faulty schema asks for.
 	fits bool
 	// context are the faults of the alternatives of anyOf.
@@ -77,12 +94,16 @@ func pairs(text json.RawMessage) ([]pair, error) {
 	return all, err
 }
 
-func parseSchema(text json.RawMessage) (*schema, error) {
+// Parse reads a schema.
+func Parse(text json.RawMessage) (*Schema, error) {
 	members, err := pairs(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading a JSON schema: %w", err)
 	}
-	s := &schema{}
+	s := &Schema{}
+	if s.raw, err = decodeNumbers(text); err != nil {
+		return nil, fmt.Errorf("reading a JSON schema: %w", err)
+	}
 	exclusive := slices.ContainsFunc(members, func(p pair) bool { return p.name == "exclusiveMinimum" && string(p.value) == "true" })
 	for _, m := range members {
 		k := keyword{name: m.name, exclusive: exclusive}
@@ -90,18 +111,24 @@ func parseSchema(text json.RawMessage) (*schema, error) {
 		case "properties", "dependencies":
 			k.properties, err = parseProperties(m.value, m.name == "properties")
 		case "items":
-			k.items, err = parseSchema(m.value)
+			k.items, err = Parse(m.value)
 		case "anyOf":
 			var alternatives []json.RawMessage
 			if err = json.Unmarshal(m.value, &alternatives); err != nil {
 				break
 			}
 			for _, one := range alternatives {
-				alternative, err := parseSchema(one)
+				alternative, err := Parse(one)
 				if err != nil {
 					return nil, err
 				}
 				k.any = append(k.any, alternative)
+			}
+		case "pattern":
+			var text string
+			if err = json.Unmarshal(m.value, &text); err == nil {
+				k.value = text
+				k.pattern, err = regexp.Compile(text)
 			}
 		default:
 			k.value, err = decodeNumbers(m.value)
@@ -113,7 +140,7 @@ func parseSchema(text json.RawMessage) (*schema, error) {
 		case "type":
 			s.types = text
 		case "description":
-			s.description = text
+			s.Description = text
 		}
 		s.keywords = append(s.keywords, k)
 	}
@@ -127,7 +154,7 @@ func parseProperties(text json.RawMessage, schemas bool) ([]property, error) {
 	for _, m := range members {
 		p := property{name: m.name}
 		if schemas {
-			p.schema, err = parseSchema(m.value)
+			p.schema, err = Parse(m.value)
 		} else {
 			err = json.Unmarshal(m.value, &p.names)
 		}
@@ -149,13 +176,14 @@ func decodeNumbers(text json.RawMessage) (value any, err error) {
 }
 
 // faults are all that is wrong with a value, in the order in which Python's jsonschema finds them.
-func (s *schema) faults(value any) []fault {
+func (s *Schema) faults(value any) []fault {
 	var all []fault
 	for _, k := range s.keywords {
 		found := k.faults(s, value)
 		for i := range found {
 			if found[i].keyword == "" {
 				found[i].keyword, found[i].fits = k.name, s.types != "" && isType(value, s.types)
+				found[i].schema, found[i].value = s, value
 			}
 		}
 		all = append(all, found...)
@@ -164,7 +192,7 @@ func (s *schema) faults(value any) []fault {
 }
 
 // faults are in jsonschema's words. One without a keyword is of this one.
-func (k keyword) faults(s *schema, value any) []fault {
+func (k keyword) faults(s *Schema, value any) []fault {
 	wrong := func(format string, args ...any) []fault { return []fault{{message: fmt.Sprintf(format, args...)}} }
 	object, isObject := asObject(value)
 	list, isList := value.([]any)
@@ -190,6 +218,15 @@ func (k keyword) faults(s *schema, value any) []fault {
 		if least := number(k.value); isList && least != nil && big.NewRat(int64(len(list)), 1).Cmp(least) < 0 {
 			return wrong("%s is too short", store.PythonRepr(value))
 		}
+	case "minLength":
+		text, isText := value.(string)
+		if least := number(k.value); isText && least != nil && big.NewRat(int64(utf8.RuneCountInString(text)), 1).Cmp(least) < 0 {
+			return wrong("%s is too short", store.PythonRepr(value))
+		}
+	case "pattern":
+		if text, isText := value.(string); isText && !k.pattern.MatchString(text) {
+			return wrong("%s does not match %s", store.PythonRepr(value), store.PythonRepr(k.value))
+		}
 	case "required":
 		names, _ := k.value.([]any)
 		return missing(object, isObject, names, func(name string) string { return name + " is a required property" })
@@ -205,8 +242,8 @@ func (k keyword) faults(s *schema, value any) []fault {
 		return k.alternatives(value)
 	case "items":
 		var all []fault
-		for _, one := range list {
-			all = append(all, deeper(k.items.faults(one))...)
+		for i, one := range list {
+			all = append(all, below(k.items.faults(one), i, k.name)...)
 		}
 		return all
 	case "properties", "dependencies":
@@ -233,7 +270,7 @@ func (k keyword) members(object store.Dict, isObject bool) []fault {
 		switch {
 		case !given:
 		case p.schema != nil:
-			all = append(all, deeper(p.schema.faults(value))...)
+			all = append(all, below(p.schema.faults(value), p.name, k.name, p.name)...)
 		default:
 			names := make([]any, len(p.names))
 			for i, name := range p.names {
@@ -248,13 +285,13 @@ func (k keyword) members(object store.Dict, isObject bool) []fault {
 }
 
 // extra are the names in an object that no property has, in quotes and sorted.
-func (k keyword) extra(s *schema, object store.Dict) []string {
+func (k keyword) extra(s *Schema, object store.Dict) []string {
 	if k.value != false {
 		return nil
 	}
 	var names []string
 	for name := range object {
-		if s.property(name) == nil {
+		if s.Property(name) == nil {
 			names = append(names, name)
 		}
 	}
@@ -277,37 +314,44 @@ func (k keyword) alternatives(value any) []fault {
 	return []fault{f}
 }
 
-func deeper(found []fault) []fault {
-	for i := range found {
-		found[i].depth++
+// below are the faults of a part of a value, seen from the whole.
+func below(found []fault, place any, schemaPlace ...any) []fault {
+	for i, f := range found {
+		found[i].path = append([]any{place}, f.path...)
+		found[i].schemaPath = append(slices.Clone(schemaPlace), f.schemaPath...)
 	}
 	return found
 }
 
-// child is the schema behind a keyword items, or nil.
-func (s *schema) child(name string) *schema {
+// Items is the schema of a list's items, or nil.
+func (s *Schema) Items() *Schema {
 	for _, k := range s.keywords {
-		if k.name == name && k.items != nil {
+		if k.items != nil {
 			return k.items
 		}
 	}
 	return nil
 }
 
-// listed are the properties of an object's schema, in their order.
-func (s *schema) listed() []property {
+// Properties are the properties of an object's schema, in their order.
+func (s *Schema) Properties() []Property {
+	var all []Property
 	for _, k := range s.keywords {
-		if k.name == "properties" {
-			return k.properties
+		if k.name != "properties" {
+			continue
+		}
+		for _, p := range k.properties {
+			all = append(all, Property{p.name, p.schema})
 		}
 	}
-	return nil
+	return all
 }
 
-func (s *schema) property(name string) *schema {
-	for _, p := range s.listed() {
-		if p.name == name {
-			return p.schema
+// Property is the schema of an object's property, or nil.
+func (s *Schema) Property(name string) *Schema {
+	for _, p := range s.Properties() {
+		if p.Name == name {
+			return p.Schema
 		}
 	}
 	return nil

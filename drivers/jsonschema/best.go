@@ -1,4 +1,4 @@
-package raid
+package jsonschema
 
 import (
 	"cmp"
@@ -23,7 +23,7 @@ func best(all []fault) fault {
 
 // rank orders faults: by depth first, then an anyOf below the others, then those of a value that has the right type below the others.
 func (f fault) rank() int {
-	rank := -4 * f.depth
+	rank := -4 * len(f.path)
 	if f.keyword != "anyOf" {
 		rank += 2
 	}
