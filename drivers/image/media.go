@@ -56,6 +56,11 @@ func OpenMedia(dir string, service *Service, server *Server, log zerolog.Logger)
 // Crash windows: a copy without a token beside it is overwritten by the next; one that the caller did not live to attach is served until it
 // is attached again or withdrawn.
 func (m *Media) Publish(ctx context.Context, node, name, href string) (string, error) {
+	return m.PublishChecked(ctx, node, name, href, func(string) error { return nil })
+}
+
+// PublishChecked is Publish of an image that check finds good.
+func (m *Media) PublishChecked(ctx context.Context, node, name, href string, check func(file string) error) (string, error) {
 	if err := m.Withdraw(node, name); err != nil {
 		return "", err
 	}
@@ -64,7 +69,11 @@ func (m *Media) Publish(ctx context.Context, node, name, href string) (string, e
 		return "", fmt.Errorf("making the folder of attached images: %w", err)
 	}
 	file := filepath.Join(folder, name)
-	if err := m.fetch(ctx, href, file); err != nil {
+	err := m.fetch(ctx, href, file)
+	if err == nil {
+		err = check(file)
+	}
+	if err != nil {
 		return "", errors.Join(err, m.Withdraw(node, name))
 	}
 	published, err := m.server.Publish(Offer{Node: node, Name: name, Path: file})
@@ -101,4 +110,23 @@ func (m *Media) Withdraw(node string, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// WithdrawAll is Withdraw of all that is published for a node.
+func (m *Media) WithdrawAll(node string) error {
+	files, err := os.ReadDir(filepath.Join(m.dir, filepath.Base(node)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("listing the images of a node: %w", err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), tokenSuffix))
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return m.Withdraw(node, names...)
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -92,5 +93,38 @@ func TestAnImageThatCannotBeFetchedIsNotServed(t *testing.T) {
 	openMedia(t, dir, newTestServer(t, ServerConfig{}))
 	if _, err := os.Stat(lost); err == nil {
 		t.Error("what can't be served is kept")
+	}
+}
+
+func TestImagesAreCheckedBeforeTheyAreServed(t *testing.T) {
+	files := t.TempDir()
+	if err := os.WriteFile(filepath.Join(files, "bios.bin"), []byte("firmware"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source := httptest.NewServer(http.FileServer(http.Dir(files)))
+	t.Cleanup(source.Close)
+	dir := t.TempDir()
+	m := openMedia(t, dir, newTestServer(t, ServerConfig{}))
+	bad := errors.New("bad")
+	_, err := m.PublishChecked(t.Context(), nodeID, "bios.bin", source.URL+"/bios.bin", func(string) error { return bad })
+	if left, _ := os.ReadDir(filepath.Join(dir, nodeID)); !errors.Is(err, bad) || len(left) != 0 {
+		t.Errorf("%v, left %v", err, left)
+	}
+	url, err := m.PublishChecked(t.Context(), nodeID, "bios.bin", source.URL+"/bios.bin", func(file string) error {
+		if text, err := os.ReadFile(file); err != nil || string(text) != "firmware" {
+			t.Errorf("%s, %v", text, err)
+		}
+		return nil
+	})
+	if status, _, _ := request(t, http.MethodGet, url); err != nil || status != 200 {
+		t.Errorf("%v, status %d", err, status)
+	}
+	for range 2 {
+		if err := m.WithdrawAll(nodeID); err != nil {
+			t.Error(err)
+		}
+	}
+	if status, _, _ := request(t, http.MethodGet, url); status == 200 {
+		t.Error("served after all was withdrawn")
 	}
 }
