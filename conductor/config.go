@@ -59,6 +59,9 @@ type Config struct {
 	// RAIDStatusInterval and RAIDFailInterval are how often BMCs are asked about changes of arrays that they make, and that failed
 	// ([redfish]raid_config_status_interval and raid_config_fail_interval).
 	RAIDStatusInterval, RAIDFailInterval time.Duration
+	// FirmwareStatusInterval and FirmwareFailInterval are the same for updates of firmware ([redfish]firmware_update_status_interval and
+	// firmware_update_fail_interval).
+	FirmwareStatusInterval, FirmwareFailInterval time.Duration
 
 	Live
 }

@@ -140,6 +140,14 @@ var workRules = []rule{
 		}},
 }
 
+// pollInterval is how often a BMC is asked about the running step.
+func (s *situation) pollInterval() time.Duration {
+	if runningStep(s.node).String("interface") == string(drivers.TypeRAID) {
+		return s.cfg.RAIDStatusInterval
+	}
+	return s.cfg.FirmwareStatusInterval
+}
+
 // stalled is how long a download may bring nothing before it is said to stand still.
 const stalled = 30 * time.Second
 
@@ -157,7 +165,7 @@ var agentRules = []rule{
 		}},
 	{"BMC at work", func(s *situation) bool { return s.waits() && polledStep(s.node) }, func(s *situation) Reason {
 		return Reason{"", "its BMC to end step " + cmp.Or(s.step(), "of its own"), "the BMC changes the machine by itself, and is asked every " +
-			Span(s.cfg.RAIDStatusInterval) + " how far it is", "look at the tasks of the BMC, and at the machine's console" + s.deadline()}
+			Span(s.pollInterval()) + " how far it is", "look at the tasks of the BMC, and at the machine's console" + s.deadline()}
 	}},
 	{"agent refused", func(s *situation) bool {
 		m := s.newest(momentHeartbeat)

@@ -21,6 +21,8 @@ func (c *Conductor) periodics() []periodic {
 	check := func(o *Live) time.Duration { return o.CheckProvisionStateInterval }
 	// Zero switches this off as ironic's own check.
 	orphans := func(o *Live) time.Duration { return min(o.CheckProvisionStateInterval, orphanSpacing) }
+	firmware := func(*Live) time.Duration { return c.cfg.FirmwareStatusInterval }
+	firmwareFailed := func(*Live) time.Duration { return c.cfg.FirmwareFailInterval }
 	return []periodic{
 		{"power sync", func(o *Live) time.Duration { return o.SyncPowerStateInterval }, c.syncPowerStates},
 		{"power failure recovery", func(o *Live) time.Duration { return o.PowerFailureRecoveryInterval }, c.recoverPowerFailures},
@@ -44,6 +46,8 @@ func (c *Conductor) periodics() []periodic {
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues},
 		{"RAID at BMCs", func(*Live) time.Duration { return c.cfg.RAIDStatusInterval }, c.pollSteps(drivers.TypeRAID)},
 		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID)},
+		{"firmware at BMCs", firmware, c.pollSteps(drivers.TypeManagement)},
+		{"firmware that failed", firmwareFailed, c.discardSteps(drivers.TypeManagement)},
 	}
 }
 

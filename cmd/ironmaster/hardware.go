@@ -53,7 +53,12 @@ func openHardware(ctx context.Context, s *config.Settings, release messaging.Rel
 		_ = depot.Close(ctx)
 		return nil, err
 	}
-	h := &hardware{depot: depot, boot: boot, media: media, redfish: redfish.New(redfishConfig(s, release), log),
+	bmcs := redfishConfig(s, release)
+	if bmcs.Updates.Files, err = openFirmwareFiles(s, depot, log); err != nil {
+		_ = depot.Close(ctx)
+		return nil, err
+	}
+	h := &hardware{depot: depot, boot: boot, media: media, redfish: redfish.New(bmcs, log),
 		ipmi: ipmi.New(ipmiConfig(s, release), log), log: log}
 	if err := h.enable(ctx, s, release, db); err != nil {
 		h.close()

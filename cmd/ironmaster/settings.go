@@ -83,6 +83,7 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		HashRingResetInterval: d.HashRingResetInterval, NotificationLevel: d.NotificationLevel,
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
 		RAIDStatusInterval: s.Redfish.RAIDStatusInterval, RAIDFailInterval: s.Redfish.RAIDFailInterval,
+		FirmwareStatusInterval: s.Redfish.FirmwareStatusInterval, FirmwareFailInterval: s.Redfish.FirmwareFailInterval,
 		Sensors: sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
 }
@@ -291,6 +292,7 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	c.ConnectTimeout, c.ReadTimeout, c.AuthType = r.ConnectTimeout, r.ReadTimeout, r.AuthType
 	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, release >= messaging.V25_0
 	c.NamesVolumes, c.FullSizeByController = release >= messaging.V2025_1, release > messaging.V2026_1
+	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2}
 	if v := r.VerifyCA; v != nil {
 		c.VerifyCA = redfish.Verify{Off: !v.Enabled, Path: v.CAFile}
 	}

@@ -144,6 +144,9 @@ type Redfish struct {
 	KernelAppendParams      string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
 	RAIDStatusInterval      time.Duration `opt:"raid_config_status_interval" default:"60" min:"0"`
 	RAIDFailInterval        time.Duration `opt:"raid_config_fail_interval" default:"60" min:"0"`
+	FirmwareStatusInterval  time.Duration `opt:"firmware_update_status_interval" default:"60" min:"0"`
+	FirmwareFailInterval    time.Duration `opt:"firmware_update_fail_interval" default:"60" min:"0"`
+	FirmwareSource          string        `opt:"firmware_source" default:"http" choices:"http|local|swift"`
 	DefaultInspectionHooks  string        `opt:"default_inspection_hooks" default:"validate-interfaces,ports,architecture"`
 	InspectionHooks         string        `opt:"inspection_hooks" default:"$default_inspection_hooks"`
 }

@@ -115,8 +115,12 @@ func (c *crashWorld) hire(t *testing.T, host, group string) *crasher {
 // has waited in vain, not before the victim is back, which may have the request in its inbox. One that outlived its time in
 // the victim's queue is lost, and its caller knows that it was not answered.
 func (r *crashRun) order(ctx context.Context) error {
+	body := r.flow.order
+	if r.flow.orderOf != nil {
+		body = r.flow.orderOf(r.crashWorld)
+	}
 	for {
-		err := r.api.once(ctx, http.MethodPut, "/v1/nodes/"+r.node+"/states/provision", r.flow.order, nil)
+		err := r.api.once(ctx, http.MethodPut, "/v1/nodes/"+r.node+"/states/provision", body, nil)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ type crashFlow struct {
 	instance bool
 	// order is the body of the request that begins the flow.
 	order map[string]any
+	// orderOf makes that body where it names what the world holds.
+	orderOf func(*crashWorld) map[string]any
 	// target is where the flow ends, step the destructive step of its agent.
 	target string
 	step   string
@@ -67,7 +69,7 @@ var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "clean", from: "manageable", order: map[string]any{"target": "clean", "clean_steps": []any{
 		map[string]any{"interface": "deploy", "step": "erase_devices"}}}, target: "manageable", step: "erase_devices",
 		check: (*crashWorld).checkOff},
-	{name: "configure", from: "manageable", order: configureOrder, target: "manageable", step: "erase_devices", atBMC: true,
+	{name: "configure", from: "manageable", orderOf: configureOrder, target: "manageable", step: "erase_devices", atBMC: true,
 		check: (*crashWorld).checkConfigured},
 	{name: "deploy-ipxe", boot: "ipxe", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
 		step: "write_image", check: (*crashWorld).checkDeployed},
@@ -133,17 +135,24 @@ func (f crashFlow) done(n crashRow, m *room.Machine) bool {
 const oneArray = `{"logical_disks": [{"raid_level": "0", "size_gb": "MAX", "controller": "1", "physical_disks": ["1"]}]}`
 
 // configureOrder changes a machine through its BMC, and has its agent do something that shows the end.
-var configureOrder = map[string]any{"target": "clean", "clean_steps": []any{
-	map[string]any{"interface": "raid", "step": "create_configuration"},
-	map[string]any{"interface": "bios", "step": "apply_configuration", "args": map[string]any{"settings": []any{
-		map[string]any{"name": "QuietBoot", "value": false}}}},
-	map[string]any{"interface": "deploy", "step": "erase_devices"}}}
+func configureOrder(c *crashWorld) map[string]any {
+	return map[string]any{"target": "clean", "clean_steps": []any{
+		map[string]any{"interface": "raid", "step": "create_configuration"},
+		map[string]any{"interface": "bios", "step": "apply_configuration", "args": map[string]any{"settings": []any{
+			map[string]any{"name": "QuietBoot", "value": false}}}},
+		map[string]any{"interface": "management", "step": "update_firmware", "args": map[string]any{"firmware_images": []any{
+			map[string]any{"url": "file://" + c.img.raw, "checksum": c.img.sha1, "source": "local"}}}},
+		map[string]any{"interface": "deploy", "step": "erase_devices"}}}
+}
 
 // checkConfigured expects what was asked for, once.
 func (c *crashWorld) checkConfigured(m *room.Machine) error {
 	got := m.Snapshot()
 	if !slices.Equal(got.Volumes, []string{"RAID0"}) || got.BIOS["QuietBoot"] != false {
 		return fmt.Errorf("the machine has the arrays %v and the settings %v", got.Volumes, got.BIOS)
+	}
+	if len(got.Firmware) != 1 {
+		return fmt.Errorf("firmware was written from %v", got.Firmware)
 	}
 	return c.checkOff(m)
 }

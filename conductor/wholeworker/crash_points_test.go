@@ -125,6 +125,10 @@ var crashPoints = []crashPoint{
 	{"raidBeforeCreate", "a volume: asked of the BMC, its task in the row, the machine rebooted", beforeJournal, false},
 	{"raidCreated", "a volume: asked of the BMC, its task in the row, the machine rebooted", beforeJournal, false},
 	{"raidSubmitted", "a volume: asked of the BMC, its task in the row, the machine rebooted", beforeEffect, false},
+	{"firmwareBeforeUpdate", "firmware: staged, the BMC's tasks in the row, asked of the BMC, its task in the row, the machine rebooted", beforeJournal, false},
+	{"firmwareAsked", "firmware: staged, the BMC's tasks in the row, asked of the BMC, its task in the row, the machine rebooted", beforeJournal, false},
+	{"firmwareNoted", "firmware: staged, the BMC's tasks in the row, asked of the BMC, its task in the row, the machine rebooted", beforeEffect, false},
+	{"firmwareRebooted", "firmware: staged, the BMC's tasks in the row, asked of the BMC, its task in the row, the machine rebooted", afterEffect, false},
 	{"biosChanged", "BIOS settings: noted at the BMC, which half is due in the row, the machine rebooted", beforeJournal, false},
 	{"biosNoted", "BIOS settings: noted at the BMC, which half is due in the row, the machine rebooted", beforeEffect, false},
 

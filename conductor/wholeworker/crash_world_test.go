@@ -55,7 +55,7 @@ func startCrashWorld(t *testing.T, database string) *crashWorld {
 var crashInterfaces = options{"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media,ipxe",
 	"enabled_deploy_interfaces": "direct,iscsi,ramdisk,custom-agent,anaconda", "enabled_inspect_interfaces": inspectsHere(),
 	"enabled_raid_interfaces": "no-raid,redfish", "enabled_bios_interfaces": "no-bios,redfish"},
-	"redfish": {"raid_config_status_interval": "1"}}
+	"redfish": {"raid_config_status_interval": "1", "firmware_update_status_interval": "1"}}
 
 // inspectsHere are the inspect interfaces that the release has.
 func inspectsHere() string {

@@ -2,6 +2,7 @@ package wholeworker
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // the checksum of firmware
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
@@ -16,7 +17,7 @@ const mebibyte = 1 << 20
 type diskImage struct {
 	raw, qcow2 string // paths
 	size       int64  // of the raw file, in bytes
-	sum        string // SHA-256 of the raw file
+	sum, sha1  string // SHA-256 and SHA-1 of the raw file
 	qcow2Sum   string
 }
 
@@ -25,7 +26,10 @@ func makeImage(t *testing.T, dir string, size int, seed byte) diskImage {
 	t.Helper()
 	img, err := lab.MakeDiskImage(context.Background(), dir, size, seed)
 	must(t, err)
-	return diskImage{img.Raw, img.QCOW2, img.Size, img.SHA256, img.QCOW2SHA256}
+	content, err := os.ReadFile(img.Raw)
+	must(t, err)
+	sum := sha1.Sum(content)
+	return diskImage{img.Raw, img.QCOW2, img.Size, img.SHA256, hex.EncodeToString(sum[:]), img.QCOW2SHA256}
 }
 
 func sumOf(t *testing.T, file string) string {

@@ -53,7 +53,7 @@ func makePartitionImage(t *testing.T, dir string, size int, seed byte) diskImage
 	t.Helper()
 	img, err := lab.MakePartitionImage(t.Context(), dir, size, seed)
 	must(t, err)
-	return diskImage{img.Raw, img.QCOW2, img.Size, img.SHA256, img.QCOW2SHA256}
+	return diskImage{raw: img.Raw, qcow2: img.QCOW2, size: img.Size, sum: img.SHA256, qcow2Sum: img.QCOW2SHA256}
 }
 
 // partitionCase is a partition image, where it comes from, and the disk that it leads to.

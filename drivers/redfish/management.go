@@ -14,6 +14,8 @@ type Management struct {
 	base
 	// bootMode is [deploy]default_boot_mode.
 	bootMode string
+	// images is nil where firmware is not updated.
+	images *imageUpdates
 }
 
 // NewManagement returns the management interface redfish. bootMode is [deploy]default_boot_mode.
@@ -22,11 +24,25 @@ func NewManagement(c *Client, bootMode string) *Management {
 }
 
 // NewManagementOf returns a management interface like redfish for other BMCs.
-func NewManagementOf(b *BMCs, bootMode string) *Management { return &Management{base{b}, bootMode} }
+func NewManagementOf(b *BMCs, bootMode string) *Management {
+	return &Management{base: base{b}, bootMode: bootMode, images: newImageUpdates(b)}
+}
 
 // Validate checks driver_info.
 func (m *Management) Validate(_ context.Context, t *drivers.Task) error {
 	return m.bmcs.Validate(t.Node)
+}
+
+// Steps change secure boot's keys, and firmware.
+func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
+	var steps []drivers.Step
+	if kind == drivers.CleanStep || kind == drivers.DeployStep {
+		steps = m.keySteps()
+	}
+	if m.images != nil && (kind == drivers.CleanStep || kind == drivers.ServiceStep && m.images.cfg.Services) {
+		steps = append(steps, m.images.step())
+	}
+	return steps
 }
 
 // InjectNMI sends a non-maskable interrupt.

@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/stmcginnis/gofish/schemas"
 )
@@ -56,41 +58,54 @@ func (s *system) members(collection string) ([]string, error) {
 	return found.ItemLinks, nil
 }
 
-// send asks for a change. monitor is where the BMC tells how it goes, "" when it is done.
-func (s *system) send(method, path string, payload any) (monitor string, err error) {
+// exchange sends a request with a body, and returns an answer that is no refusal. Its body has been read.
+func (s *system) exchange(method, path string, payload any) (*http.Response, []byte, error) {
 	body, err := json.Marshal(payload)
 	if err != nil {
-		return "", fmt.Errorf("encoding a request to a BMC: %w", err)
+		return nil, nil, fmt.Errorf("encoding a request to a BMC: %w", err)
 	}
 	request, err := http.NewRequestWithContext(s.ctx, method, s.session.address+path, bytes.NewReader(body))
 	if err != nil {
-		return "", fmt.Errorf("building a request to a BMC: %w", err)
+		return nil, nil, fmt.Errorf("building a request to a BMC: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := s.session.RoundTrip(request)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	switch {
-	case err != nil:
+	if err == nil && answer.StatusCode >= http.StatusBadRequest {
+		err = schemas.ConstructError(answer.StatusCode, text)
+	}
+	return answer, text, err
+}
+
+// send asks for a change. monitor is where the BMC tells how it goes, "" when it is done.
+func (s *system) send(method, path string, payload any) (monitor string, err error) {
+	answer, text, err := s.exchange(method, path, payload)
+	if err != nil || answer.StatusCode != http.StatusAccepted {
 		return "", err
-	case answer.StatusCode >= http.StatusBadRequest:
-		return "", schemas.ConstructError(answer.StatusCode, text)
-	case answer.StatusCode != http.StatusAccepted:
-		return "", nil
 	}
-	var task rawLink
-	_ = json.Unmarshal(text, &task) // A body is no duty here.
-	if monitor = task.Path; monitor == "" {
-		monitor = answer.Header.Get("Location")
-	}
-	where, err := url.Parse(monitor)
-	if err != nil || where.Path == "" {
+	monitor, ok := monitorOf(answer, text)
+	if !ok {
 		return "", &notRedfish{method, path, "it was accepted without a Location"}
 	}
-	return where.Path, nil
+	return monitor, nil
+}
+
+// monitorOf is where an answer says that the work goes on.
+func monitorOf(answer *http.Response, text []byte) (path string, ok bool) {
+	var task rawLink
+	_ = json.Unmarshal(text, &task) // A body is no duty here.
+	if task.Path == "" {
+		task.Path = answer.Header.Get("Location")
+	}
+	where, err := url.Parse(task.Path)
+	if err != nil || where.Path == "" {
+		return "", false
+	}
+	return where.Path, true
 }
 
 // task is how work stands that a BMC goes on with by itself.
@@ -117,20 +132,17 @@ func (t task) succeeded() bool {
 	return t.State == "" || t.State == "Completed" && (t.Status == "" || t.Status == "OK" || t.Status == "Warning")
 }
 
-// told are the task's messages in one line.
-func (t task) told() string {
-	text := ""
+// messages are the task's, by their names where they have no words.
+func (t task) messages() []string {
+	var all []string
 	for _, m := range t.Messages {
-		if m.Message == "" {
-			m.Message = m.MessageID
-		}
-		if text != "" {
-			text += ", "
-		}
-		text += m.Message
+		all = append(all, cmp.Or(m.Message, m.MessageID))
 	}
-	return shorten(text)
+	return all
 }
+
+// told are the task's messages in one line.
+func (t task) told() string { return shorten(strings.Join(t.messages(), ", ")) }
 
 // look reads a task or its monitor. gone tells that the BMC knows it no more: it forgets tasks that have ended.
 func (s *system) look(monitor string) (state task, gone bool, err error) {

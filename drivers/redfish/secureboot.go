@@ -55,11 +55,8 @@ func (m *Management) SetSecureBoot(ctx context.Context, t *drivers.Task, on bool
 	})
 }
 
-// Steps are those that change secure boot's keys.
-func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
-	if kind != drivers.CleanStep && kind != drivers.DeployStep {
-		return nil
-	}
+// keySteps change secure boot's keys.
+func (m *Management) keySteps() []drivers.Step {
 	return []drivers.Step{
 		m.keyStep("reset_secure_boot_keys_to_default", schemas.ResetAllKeysToDefaultResetKeysType),
 		m.keyStep("clear_secure_boot_keys", schemas.DeleteAllKeysResetKeysType),

@@ -128,7 +128,8 @@ type route struct {
 // redfishMux returns the router for all BMCs of a room.
 func redfishMux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, routes := range [][]route{serviceRoutes, systemRoutes, managerRoutes, chassisRoutes, volumeRoutes, hpeRoutes, dellRoutes} {
+	for _, routes := range [][]route{serviceRoutes, systemRoutes, managerRoutes, chassisRoutes, volumeRoutes, firmwareRoutes,
+		hpeRoutes, dellRoutes} {
 		for _, rt := range routes {
 			mux.HandleFunc(rt.path, rt.serve)
 			mux.HandleFunc(rt.path+"/{$}", rt.serve)

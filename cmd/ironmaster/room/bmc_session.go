@@ -47,6 +47,7 @@ func serviceRoot(b *bmc, _ *http.Request) document {
 		"Chassis":        link(chassisPath),
 		"SessionService": link(sessionServicePath),
 		"Tasks":          link(rootPath + "/TaskService"),
+		"UpdateService":  link(updatePath),
 		"Links":          document{"Sessions": link(sessionsPath)},
 	}
 }

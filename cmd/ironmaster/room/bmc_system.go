@@ -69,7 +69,7 @@ func system(b *bmc, _ *http.Request) document {
 		"SerialNumber": b.m.info.Name,
 		"Status":       healthy(),
 		"PowerState":   power,
-		"BiosVersion":  "1.0.0",
+		"BiosVersion":  s.biosVersion(),
 		"Boot": document{
 			"BootSourceOverrideEnabled":                         s.override.Enabled,
 			"BootSourceOverrideEnabled@Redfish.AllowableValues": overrideEnabled,

@@ -20,11 +20,13 @@ type volume struct {
 	links    any
 }
 
-// volumeTask is a volume that is made at the next start, or was.
-type volumeTask struct {
+// changeTask is a volume that is made at the next start, or firmware that is written then; or was.
+type changeTask struct {
 	id    string
 	makes volume
-	ended bool
+	// flashes is the URL of a firmware file.
+	flashes string
+	ended   bool
 }
 
 var volumeRoutes = []route{
@@ -34,7 +36,7 @@ var volumeRoutes = []route{
 	}},
 	{path: tasksPath, get: func(b *bmc, _ *http.Request) document {
 		var paths []string
-		for _, t := range b.m.view().volumeTasks {
+		for _, t := range b.m.view().changeTasks {
 			paths = append(paths, tasksPath+"/"+t.id)
 		}
 		return collection(tasksPath, "Task", "Tasks", paths...)
@@ -44,12 +46,12 @@ var volumeRoutes = []route{
 	{path: volumesPattern + "/{volume}", get: oneVolume},
 }
 
-// oneTask shows a change of volumes. Dell's other work has ended as soon as it is asked for.
+// oneTask shows a change. Dell's other work has ended as soon as it is asked for.
 func oneTask(b *bmc, r *http.Request) document {
 	id := r.PathValue("task")
 	state := "Completed"
-	tasks := b.m.view().volumeTasks
-	i := slices.IndexFunc(tasks, func(t volumeTask) bool { return t.id == id })
+	tasks := b.m.view().changeTasks
+	i := slices.IndexFunc(tasks, func(t changeTask) bool { return t.id == id })
 	switch {
 	case i >= 0 && !tasks[i].ended:
 		state = "Pending"
@@ -88,15 +90,16 @@ func makeVolume(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *
 		return errPropertyType("RAIDType", body["RAIDType"])
 	}
 	refused := false
-	var task volumeTask
+	var task changeTask
 	b.m.change(func(s *state) {
-		if refused = slices.ContainsFunc(s.volumeTasks, func(t volumeTask) bool { return !t.ended }); refused {
+		refused = slices.ContainsFunc(s.changeTasks, func(t changeTask) bool { return !t.ended && t.flashes == "" })
+		if refused {
 			return
 		}
 		s.changes++
 		id := strconv.Itoa(s.changes)
-		task = volumeTask{id: id, makes: volume{id: id, kind: kind, bytes: body["CapacityBytes"], links: body["Links"]}}
-		s.volumeTasks = append(s.volumeTasks, task)
+		task = changeTask{id: id, makes: volume{id: id, kind: kind, bytes: body["CapacityBytes"], links: body["Links"]}}
+		s.changeTasks = append(s.changeTasks, task)
 	})
 	if refused {
 		return errSystemState()
@@ -106,13 +109,18 @@ func makeVolume(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *
 	return nil
 }
 
-// changeVolumes does what was kept for the next start.
-func (s *state) changeVolumes() {
-	for i, t := range s.volumeTasks {
-		if !t.ended {
+// makeChanges does what was kept for the next start.
+func (s *state) makeChanges() {
+	for i, t := range s.changeTasks {
+		switch {
+		case t.ended:
+			continue
+		case t.flashes != "":
+			s.firmware = append(s.firmware, t.flashes)
+		default:
 			s.volumes = append(s.volumes, t.makes)
-			s.volumeTasks[i].ended = true
 		}
+		s.changeTasks[i].ended = true
 	}
 }
 

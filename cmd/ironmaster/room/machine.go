@@ -68,8 +68,10 @@ type state struct {
 	bios, biosPending             map[string]any
 
 	volumes     []volume
-	volumeTasks []volumeTask
-	// changes counts the volumes that were asked for.
+	changeTasks []changeTask
+	// firmware are the URLs of the firmware files that were written.
+	firmware []string
+	// changes counts the volumes and the firmware that were asked for.
 	changes int
 
 	writes      int
@@ -136,6 +138,8 @@ type Snapshot struct {
 	// BIOS are the settings that the machine started with, Volumes the RAID types of its arrays.
 	BIOS    map[string]any
 	Volumes []string
+	// Firmware are the URLs of the firmware files that were written.
+	Firmware []string
 	// RescuePassword is the hash of the password that opens the rescue ramdisk which runs, empty when none does.
 	RescuePassword string
 	// Begun counts the steps that the machine's agents were told to carry out, by name. All but those of a servicing
@@ -161,6 +165,7 @@ func (m *Machine) Snapshot() Snapshot {
 		RescuePassword:    m.state.rescuePassword,
 		BIOS:              maps.Clone(m.state.bios),
 		Volumes:           m.state.arrays(),
+		Firmware:          slices.Clone(m.state.firmware),
 		Begun:             maps.Clone(m.state.begun),
 		Blind:             m.state.blind,
 	}
@@ -219,7 +224,7 @@ func (s *state) clone() state {
 	c := *s
 	c.media, c.indicators = maps.Clone(s.media), maps.Clone(s.indicators)
 	c.bios, c.biosPending = maps.Clone(s.bios), maps.Clone(s.biosPending)
-	c.volumes, c.volumeTasks = slices.Clone(s.volumes), slices.Clone(s.volumeTasks)
+	c.volumes, c.changeTasks, c.firmware = slices.Clone(s.volumes), slices.Clone(s.changeTasks), slices.Clone(s.firmware)
 	c.begun, c.unread = maps.Clone(s.begun), maps.Clone(s.unread)
 	return c
 }

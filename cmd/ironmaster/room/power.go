@@ -145,7 +145,7 @@ func (s *supply) cut() {
 func (s *state) powerUp() BootPlan {
 	maps.Copy(s.bios, s.biosPending)
 	s.biosPending = nil
-	s.changeVolumes()
+	s.makeChanges()
 	// HPE's machines have their boot mode among the settings, and nowhere else.
 	switch s.bios[biosBootMode] {
 	case "Uefi":

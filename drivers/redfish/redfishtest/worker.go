@@ -62,7 +62,12 @@ func (w *Worker) Get(_ context.Context, key string, into any) (bool, error) {
 // Client returns a client that does not wait for long, and is closed with the test.
 func Client(t *testing.T) *redfish.Client {
 	t.Helper()
-	cfg := redfish.DefaultConfig()
+	return ClientWith(t, redfish.DefaultConfig())
+}
+
+// ClientWith is Client with a configuration whose pauses it shortens.
+func ClientWith(t *testing.T, cfg redfish.Config) *redfish.Client {
+	t.Helper()
 	cfg.ConnectionAttempts, cfg.RetryInterval = 2, time.Millisecond
 	cfg.PowerPoll, cfg.InsertInterval = time.Millisecond, time.Millisecond
 	c := redfish.New(cfg, zerolog.Nop())
