@@ -63,7 +63,7 @@ func (c *Conductor) checkNodeValues(n *store.Node) error {
 			continue
 		}
 		if number, _, err := n.Properties.Int(key); err != nil || number < 0 {
-			bad = append(bad, fmt.Sprintf("%s=%v", key, value))
+			bad = append(bad, key+"="+store.PythonText(value))
 		}
 	}
 	if len(bad) > 0 {

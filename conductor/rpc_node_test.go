@@ -40,6 +40,8 @@ func TestCreateNode(t *testing.T) {
 		{"an unknown interface", func(n *store.Node) { n.PowerInterface = "steam" }, store.InterfaceNotFoundInEntrypoint, "steam"},
 		{"bad properties", func(n *store.Node) { n.Properties = store.Dict{"cpus": "many", "memory_mb": "-1"} },
 			store.InvalidParameterValue, "should be non-negative integers, but provided values are: cpus=many, memory_mb=-1"},
+		{"odd properties", func(n *store.Node) { n.Properties = store.Dict{"local_gb": []any{"a", nil}, "cpus": true} },
+			store.InvalidParameterValue, "but provided values are: local_gb=['a', None]"},
 		{"a bad group", func(n *store.Node) { n.ConductorGroup = "a b" }, store.InvalidConductorGroup,
 			"Expected a conductor group but received a b."},
 	} {

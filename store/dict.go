@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -55,12 +56,24 @@ func (d Dict) String(key string) string {
 	return ""
 }
 
-// Int returns the whole number under key, also from a numeric text, as Python's int() reads it. ok is false when the key
-// is absent or null; err tells that the value is no whole number.
+// Int returns the whole number under key, also from a numeric text, as Python's int() reads it: true is 1, and of a number
+// with a fraction what stands before the point. ok is false when the key is absent or null; err tells that the value is no
+// number, or a text that is no whole one.
 func (d Dict) Int(key string) (n int64, ok bool, err error) {
 	v, present := d[key]
 	if !present || v == nil {
 		return 0, false, nil
+	}
+	switch v := v.(type) {
+	case bool:
+		if v {
+			n = 1
+		}
+		return n, true, nil
+	case json.Number:
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") && math.Abs(f) < 1<<53 {
+			return int64(f), true, nil
+		}
 	}
 	text := strings.TrimSpace(d.String(key))
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {

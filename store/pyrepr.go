@@ -1,9 +1,13 @@
 package store
 
 import (
+	"encoding/json"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // stepKeyOrder is the order in which ironic's API hands on a step's keys; Python prints them in it.
@@ -43,9 +47,39 @@ func writeRepr(b *strings.Builder, v any) {
 			writeRepr(b, item)
 		}
 		b.WriteByte(']')
+	case json.Number:
+		b.WriteString(pythonNumber(v))
 	default:
 		b.WriteString(Dict{"v": v}.String("v"))
 	}
+}
+
+// PythonText prints a value as Python's str() does: texts as they are, everything else as PythonRepr.
+func PythonText(v any) string {
+	if text, ok := v.(string); ok {
+		return text
+	}
+	return PythonRepr(v)
+}
+
+// pythonNumber prints a number of JSON. One with a fraction or an exponent is a float, of which Python shows the shortest
+// form, from 1e16 on and below 1e-4 with an exponent.
+func pythonNumber(n json.Number) string {
+	if !strings.ContainsAny(n.String(), ".eE") {
+		return n.String()
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return n.String()
+	}
+	if size := math.Abs(f); size != 0 && (size < 1e-4 || size >= 1e16) {
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	text := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
 }
 
 func writeReprDict(b *strings.Builder, d map[string]any) {
@@ -79,6 +113,27 @@ func pythonString(s string) string {
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		quote = `"`
 	}
-	r := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`, quote, `\`+quote)
-	return quote + r.Replace(s) + quote
+	var b strings.Builder
+	b.WriteString(quote)
+	for _, r := range s {
+		switch escaped, known := escapes[r]; {
+		case known:
+			b.WriteString(escaped)
+		case string(r) == quote:
+			b.WriteString(`\` + quote)
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r <= 0xff:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r <= 0xffff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
+	}
+	b.WriteString(quote)
+	return b.String()
 }
+
+// escapes are the characters that Python's repr() writes in a form of their own.
+var escapes = map[rune]string{'\\': `\\`, '\n': `\n`, '\r': `\r`, '\t': `\t`}

@@ -2,7 +2,6 @@ package ipmi
 
 import (
 	"encoding/hex"
-	"fmt"
 	"net"
 	"net/netip"
 	"regexp"
@@ -82,15 +81,15 @@ var privileges = []string{"ADMINISTRATOR", "CALLBACK", "OPERATOR", "USER"}
 
 // parseDriverInfo reads a node's driver_info with the checks and texts of ironic (ironic/drivers/modules/ipmitool.py).
 func parseDriverInfo(n *store.Node, info store.Dict) (target, error) {
-	t := target{node: n.UUID, address: info.String("ipmi_address"), username: info.String("ipmi_username"),
+	t := target{node: n.UUID, address: store.PythonText(info["ipmi_address"]), username: info.String("ipmi_username"),
 		password: info.String("ipmi_password"), privilege: "ADMINISTRATOR", version: "2.0",
 		forceBootDevice: info.Bool("ipmi_force_boot_device", false)}
-	if t.address == "" {
+	if !store.PythonTrue(info["ipmi_address"]) {
 		return target{}, store.Errorf(store.MissingParameterValue,
 			"Missing the following IPMI credentials in node's driver_info: ['ipmi_address'].")
 	}
 	if given(info, "ipmi_protocol_version") {
-		t.version = info.String("ipmi_protocol_version")
+		t.version = store.PythonText(info["ipmi_protocol_version"])
 	}
 	if t.version != "2.0" && t.version != "1.5" {
 		return target{}, store.Errorf(store.InvalidParameterValue,
@@ -101,7 +100,7 @@ func parseDriverInfo(n *store.Node, info store.Dict) (target, error) {
 		name  string
 		value any
 	}{
-		{&t.terminalPort, keyTerminalPort, firstGiven(info[keyTerminalPort], n.DriverInternalInfo[keyAllocatedPort])},
+		{&t.terminalPort, keyTerminalPort, firstTrue(info[keyTerminalPort], n.DriverInternalInfo[keyAllocatedPort])},
 		{&t.port, "ipmi_port", info["ipmi_port"]},
 	} {
 		var err error
@@ -114,7 +113,7 @@ func parseDriverInfo(n *store.Node, info store.Dict) (target, error) {
 		return target{}, err
 	}
 	if given(info, "ipmi_priv_level") {
-		t.privilege = info.String("ipmi_priv_level")
+		t.privilege = store.PythonText(info["ipmi_priv_level"])
 	}
 	if !slices.Contains(privileges, t.privilege) {
 		return target{}, store.Errorf(store.InvalidParameterValue,
@@ -132,36 +131,25 @@ func given(info store.Dict, key string) bool {
 	return ok
 }
 
-func firstGiven(values ...any) any {
+func firstTrue(values ...any) any {
 	for _, v := range values {
-		if v != nil && v != "" {
+		if store.PythonTrue(v) {
 			return v
 		}
 	}
-	return nil
+	return values[len(values)-1]
 }
 
+// parsePort reads a port as oslo.utils does, which takes 0 for one; ipmitool is then told none.
 func parsePort(name string, value any) (int, error) {
 	if value == nil {
 		return 0, nil
 	}
-	d := store.Dict{"v": value}
-	n, _, err := d.Int("v")
-	if err != nil || n < 1 || n > 65535 {
-		return 0, store.Errorf(store.InvalidParameterValue, `%s "%s" is not a valid port.`, name, textOf(value))
+	n, _, err := store.Dict{"v": value}.Int("v")
+	if err != nil || n < 0 || n > 65535 {
+		return 0, store.Errorf(store.InvalidParameterValue, `%s "%s" is not a valid port.`, name, store.PythonText(value))
 	}
 	return int(n), nil
-}
-
-// textOf shows a value as Python's str() would, for the values that occur by mistake.
-func textOf(value any) string {
-	if value == nil {
-		return "None"
-	}
-	if text := (store.Dict{"v": value}).String("v"); text != "" {
-		return text
-	}
-	return fmt.Sprint(value)
 }
 
 // bridgings are the kinds of bridging with the keys that each needs, in ironic's order.
@@ -173,7 +161,7 @@ var bridgings = map[string][]string{
 func parseBridging(info store.Dict) ([]bridgeOption, error) {
 	kind := "no"
 	if given(info, "ipmi_bridging") {
-		kind = textOf(info["ipmi_bridging"])
+		kind = store.PythonText(info["ipmi_bridging"])
 	}
 	if kind == "no" {
 		return nil, nil
@@ -196,7 +184,7 @@ func parseBridging(info store.Dict) ([]bridgeOption, error) {
 	for _, o := range []struct{ name, flag string }{{"ipmi_local_address", "-m"}, {"ipmi_transit_channel", "-B"},
 		{"ipmi_transit_address", "-T"}, {"ipmi_target_channel", "-b"}, {"ipmi_target_address", "-t"}} {
 		if info[o.name] != nil && (o.flag == "-m" || slices.Contains(needed, o.name)) {
-			options = append(options, bridgeOption{o.flag, textOf(info[o.name])})
+			options = append(options, bridgeOption{o.flag, store.PythonText(info[o.name])})
 		}
 	}
 	return options, nil
@@ -221,7 +209,7 @@ func parseCipherSuite(info store.Dict, version string) (string, error) {
 	n, _, err := info.Int("ipmi_cipher_suite")
 	if err != nil {
 		return "", store.Errorf(store.InvalidParameterValue, "Invalid cipher suite %s, expected a number",
-			textOf(info["ipmi_cipher_suite"]))
+			store.PythonText(info["ipmi_cipher_suite"]))
 	}
 	if version == "1.5" {
 		return "", store.Errorf(store.InvalidParameterValue, "Cipher suites cannot be used with IPMI 1.5")

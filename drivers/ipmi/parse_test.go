@@ -1,6 +1,7 @@
 package ipmi
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -18,7 +19,12 @@ func TestDriverInfo(t *testing.T) {
 			"Missing the following IPMI credentials in node's driver_info: ['ipmi_address']."},
 		"version": {store.Dict{"ipmi_protocol_version": "3.0"}, store.InvalidParameterValue,
 			"Invalid IPMI protocol version value 3.0, the valid value can be one of 2.0, 1.5"},
-		"port":          {store.Dict{"ipmi_port": 70000}, store.InvalidParameterValue, `ipmi_port "70000" is not a valid port.`},
+		"port":        {store.Dict{"ipmi_port": 70000}, store.InvalidParameterValue, `ipmi_port "70000" is not a valid port.`},
+		"port a list": {store.Dict{"ipmi_port": []any{"a", nil}}, store.InvalidParameterValue, `ipmi_port "['a', None]" is not a valid port.`},
+		"version null": {store.Dict{"ipmi_protocol_version": nil}, store.InvalidParameterValue,
+			"Invalid IPMI protocol version value None, the valid value can be one of 2.0, 1.5"},
+		"address zero": {store.Dict{"ipmi_address": json.Number("0")}, store.MissingParameterValue,
+			"Missing the following IPMI credentials in node's driver_info: ['ipmi_address']."},
 		"terminal port": {store.Dict{"ipmi_terminal_port": "x"}, store.InvalidParameterValue, `ipmi_terminal_port "x" is not a valid port.`},
 		"bridging": {store.Dict{"ipmi_bridging": "triple"}, store.InvalidParameterValue,
 			"Invalid value for ipmi_bridging: triple, the valid value can be one of: ['single', 'dual', 'no']"},
@@ -37,6 +43,15 @@ func TestDriverInfo(t *testing.T) {
 		}
 		if _, err := parseDriverInfo(&store.Node{UUID: "n"}, info); store.KindOf(err) != c.kind || err.Error() != c.text {
 			t.Errorf("%s: %v, want %s", name, err, c.text)
+		}
+	}
+}
+
+// ironic takes zero for a port, and Python what follows the point of a number off.
+func TestOddPorts(t *testing.T) {
+	for _, port := range []any{json.Number("0"), false, " 623 ", json.Number("623.5")} {
+		if _, err := parseDriverInfo(&store.Node{}, store.Dict{"ipmi_address": "192.0.2.1", "ipmi_port": port}); err != nil {
+			t.Errorf("%v: %v", port, err)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (b *BIOS) CacheSettings(ctx context.Context, t *drivers.Task) error {
 		for _, name := range slices.Sorted(maps.Keys(f.Values)) {
 			one := store.BIOSSetting{Name: name}
 			if value := f.Values[name]; value != nil {
-				text := pythonText(value)
+				text := store.PythonText(value)
 				one.Value = &text
 			}
 			entries[name].describe(&one)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -55,7 +56,7 @@ type target struct {
 // fault of ironic's is left out: a node without a user name or password is no error, it just does not log in.
 func parseDriverInfo(n *store.Node, cfg Config) (target, error) {
 	info := n.DriverInfo
-	if empty(info["redfish_address"]) {
+	if !store.PythonTrue(info["redfish_address"]) {
 		return target{}, store.Errorf(store.MissingParameterValue,
 			"Missing the following Redfish properties in node %s driver_info: ['redfish_address']", n.UUID)
 	}
@@ -76,7 +77,7 @@ func parseDriverInfo(n *store.Node, cfg Config) (target, error) {
 		if !slices.Contains([]string{authBasic, authSession, authAuto}, text) {
 			return target{}, store.Errorf(store.InvalidParameterValue, `Invalid value "%s" set in `+
 				`driver_info/redfish_auth_type on node %s. The value should be one of "basic", "session" or "auto".`,
-				pythonText(value), n.UUID)
+				store.PythonText(value), n.UUID)
 		}
 		t.auth = text
 	}
@@ -86,7 +87,7 @@ func parseDriverInfo(n *store.Node, cfg Config) (target, error) {
 func parseAddress(n *store.Node) (address, prefix string, err error) {
 	value, ok := n.DriverInfo["redfish_address"].(string)
 	if !ok {
-		return "", "", invalidAddress(n, pythonText(n.DriverInfo["redfish_address"]))
+		return "", "", invalidAddress(n, store.PythonText(n.DriverInfo["redfish_address"]))
 	}
 	if ip, err := netip.ParseAddr(value); err == nil && ip.Is6() {
 		value = "[" + value + "]"
@@ -95,7 +96,8 @@ func parseAddress(n *store.Node) (address, prefix string, err error) {
 		value = "https://" + value
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Hostname() == "" || strings.ContainsAny(value, " <>\"{}|\\^`") ||
+	foreign := strings.ContainsFunc(value, func(r rune) bool { return r > unicode.MaxASCII })
+	if err != nil || u.Hostname() == "" || foreign || strings.ContainsAny(value, " <>\"{}|\\^`") ||
 		(u.Scheme != "http" && u.Scheme != "https") {
 		return "", "", invalidAddress(n, value)
 	}
@@ -125,7 +127,7 @@ func parseSystemID(n *store.Node) (string, error) {
 	default:
 		return "", store.Errorf(store.InvalidParameterValue, `Invalid value "%s" set in `+
 			"driver_info/redfish_system_id on node %s. The value should be a path (string) to the resource that the driver "+
-			"will interact with. For example: /redfish/v1/Systems/1", pythonText(value), n.UUID)
+			"will interact with. For example: /redfish/v1/Systems/1", store.PythonText(value), n.UUID)
 	}
 }
 
@@ -165,31 +167,7 @@ func ParseVerify(n *store.Node, key string, fallback Verify) (Verify, error) {
 		}
 	}
 	return Verify{}, store.Errorf(store.InvalidParameterValue, "Invalid value type set in driver_info/%s on node %s. The value should "+
-		`be a Boolean or the path to a file/directory, not "%s"`, key, n.UUID, pythonText(value))
-}
-
-// empty is Python's idea of a value that counts as missing.
-func empty(value any) bool {
-	switch v := value.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case bool:
-		return !v
-	}
-	return false
-}
-
-// pythonText shows a value as Python's str() would, for the values that occur by mistake.
-func pythonText(value any) string {
-	if value == nil {
-		return "None"
-	}
-	if text := (store.Dict{"v": value}).String("v"); text != "" {
-		return text
-	}
-	return fmt.Sprint(value)
+		`be a Boolean or the path to a file/directory, not "%s"`, key, n.UUID, store.PythonText(value))
 }
 
 // base is what every redfish interface has in common.

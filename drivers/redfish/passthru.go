@@ -128,7 +128,7 @@ func (p *Passthru) validateSubscription(ctx context.Context, t *drivers.Task, ar
 	}
 	destination, _ := args["Destination"].(string)
 	if where, err := url.Parse(destination); err != nil || where.Scheme == "" || where.Hostname() == "" {
-		return store.Errorf(store.InvalidParameterValue, "Destination %s is not a valid URI", pythonText(args["Destination"]))
+		return store.Errorf(store.InvalidParameterValue, "Destination %s is not a valid URI", store.PythonText(args["Destination"]))
 	}
 	return nil
 }

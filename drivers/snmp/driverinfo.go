@@ -78,7 +78,7 @@ func parseDriverInfo(n *store.Node) (target, error) {
 	info := n.DriverInfo
 	var missing []string
 	for _, key := range []string{"snmp_driver", "snmp_address", "snmp_outlet"} {
-		if text := info.String(key); text == "" || text == "0" {
+		if !store.PythonTrue(info[key]) {
 			missing = append(missing, "'"+key+"'")
 		}
 	}
@@ -86,22 +86,33 @@ func parseDriverInfo(n *store.Node) (target, error) {
 		return target{}, store.Errorf(store.MissingParameterValue,
 			"SNMP driver requires the following parameters to be set in node's driver_info: [%s].", strings.Join(missing, ", "))
 	}
-	t := target{family: info.String("snmp_driver"), address: info.String("snmp_address"), port: defaultPort}
+	t := target{family: store.PythonText(info["snmp_driver"]), address: store.PythonText(info["snmp_address"]), port: defaultPort}
 	if _, known := pdus[t.family]; !known && t.family != auto {
 		return target{}, store.Errorf(store.InvalidParameterValue, "SNMPPowerDriver: unknown driver: '%s'", t.family)
 	}
-	version := "1"
-	if _, given := info["snmp_version"]; given {
-		version = info.String("snmp_version")
+	version, known := "1", false
+	if value, given := info["snmp_version"]; given {
+		// ironic knows versions as texts alone: the number 1 is none.
+		if version, known = value.(string); !known {
+			version = store.PythonText(value)
+		}
+	} else {
+		known = true
 	}
 	versions := map[string]gosnmp.SnmpVersion{"1": gosnmp.Version1, "2c": gosnmp.Version2c, "3": gosnmp.Version3}
-	known := false
-	if t.version, known = versions[version]; !known {
+	if known {
+		t.version, known = versions[version]
+	}
+	if !known {
 		return target{}, store.Errorf(store.InvalidParameterValue, "SNMPPowerDriver: unknown SNMP version: '%s'", version)
 	}
-	if port, given, err := info.Int("snmp_port"); given {
-		if err != nil || port < 1 || port > 65535 {
-			return target{}, store.Errorf(store.InvalidParameterValue, `snmp_port "%s" is not a valid port.`, info.String("snmp_port"))
+	if value, given := info["snmp_port"]; given {
+		port, ok, err := info.Int("snmp_port")
+		switch {
+		case !ok || err != nil || port < 0 || port > 65535:
+			return target{}, store.Errorf(store.InvalidParameterValue, `snmp_port "%s" is not a valid port.`, store.PythonText(value))
+		case port == 0:
+			return target{}, store.Errorf(store.InvalidParameterValue, "SNMPPowerDriver: SNMP UDP port out of range: 0")
 		}
 		t.port = uint16(port)
 	}
@@ -111,7 +122,7 @@ func parseDriverInfo(n *store.Node) (target, error) {
 	outlet, _, err := info.Int("snmp_outlet")
 	if err != nil || outlet < 0 || outlet > 1<<31-1 {
 		return target{}, store.Errorf(store.InvalidParameterValue, "SNMPPowerDriver: PDU power outlet index is not an integer: %s",
-			info.String("snmp_outlet"))
+			store.PythonText(info["snmp_outlet"]))
 	}
 	t.outlet = int(outlet)
 	return t, nil
@@ -122,18 +133,18 @@ func (t *target) parseAccess(n *store.Node, version string) error {
 	if t.version == gosnmp.Version3 {
 		return t.parseUser(n)
 	}
-	both := info.String("snmp_community")
-	t.read, t.write = both, both
-	if info["snmp_community_read"] != nil {
-		t.read = info.String("snmp_community_read")
+	read, write := info["snmp_community_read"], info["snmp_community_write"]
+	if read == nil {
+		read = info["snmp_community"]
 	}
-	if info["snmp_community_write"] != nil {
-		t.write = info.String("snmp_community_write")
+	if write == nil {
+		write = info["snmp_community"]
 	}
-	if t.read == "" || t.write == "" {
+	if !store.PythonTrue(read) || !store.PythonTrue(write) {
 		return store.Errorf(store.MissingParameterValue, "SNMP driver requires `snmp_community` or "+
 			"`snmp_community_read`/`snmp_community_write` properties to be set for version %s.", version)
 	}
+	t.read, t.write = store.PythonText(read), store.PythonText(write)
 	return nil
 }
 
