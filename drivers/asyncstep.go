@@ -54,6 +54,19 @@ func RebootToFinish(ctx context.Context, t *Task) error {
 	return t.Worker.SetPower(ctx, t, store.Reboot)
 }
 
+// PrepareToFinish has a machine that its BMC is about to restart boot the agent, where the flow has one. It may run twice.
+func PrepareToFinish(ctx context.Context, t *Task) error {
+	if booter, ok := t.Hardware.Deploy.(AgentBooter); ok && !WithoutRamdisk(t.Node) {
+		return booter.PrepareAgentBoot(ctx, t)
+	}
+	return nil
+}
+
+// AgentBooter is a deploy interface whose agent can be made ready to boot without a restart.
+type AgentBooter interface {
+	PrepareAgentBoot(ctx context.Context, t *Task) error
+}
+
 // Polled is an interface with steps that a BMC carries out while the flow waits. The conductor asks it again and again.
 type Polled interface {
 	// UnderWay tells from a node's row whether a step of this interface is.

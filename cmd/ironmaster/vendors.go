@@ -61,7 +61,7 @@ func openVendors(client *redfish.Client, s *config.Settings, release messaging.R
 
 func dellConfig(s *config.Settings) idrac.Config {
 	c := idrac.DefaultConfig()
-	c.BootMode = s.Deploy.DefaultBootMode
+	c.BootMode, c.RAIDTimeout = s.Deploy.DefaultBootMode, s.DRAC.RAIDJobTimeout
 	return c
 }
 

@@ -20,6 +20,7 @@ type Settings struct {
 	Inspector     Inspector     `group:"inspector"`
 	Inventory     Inventory     `group:"inventory"`
 	Fake          Fake          `group:"fake"`
+	DRAC          DRAC          `group:"drac"`
 	ILO           ILO           `group:"ilo"`
 	IRMC          IRMC          `group:"irmc"`
 	IPMI          IPMI          `group:"ipmi"`

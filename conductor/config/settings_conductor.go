@@ -163,6 +163,11 @@ type Fake struct {
 	RescueDelay     string `opt:"rescue_delay" default:"0"`
 }
 
+// DRAC is [drac].
+type DRAC struct {
+	RAIDJobTimeout time.Duration `opt:"raid_job_timeout" default:"300" min:"1"`
+}
+
 // ILO is [ilo], which releases up to 35 have.
 type ILO struct {
 	ClientPort         int           `opt:"client_port" default:"443" min:"1" max:"65535"`

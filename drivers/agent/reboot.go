@@ -40,6 +40,18 @@ func (d *Deploy) RebootAgent(ctx context.Context, t *drivers.Task) error {
 	return t.Worker.SetPower(ctx, t, last)
 }
 
+// PrepareAgentBoot makes the agent ready to boot on a machine that somebody else restarts. The agent that runs is not listened to any
+// more.
+func (d *Deploy) PrepareAgentBoot(ctx context.Context, t *drivers.Task) error {
+	info := internalInfo(t.Node)
+	delete(info, drivers.KeyAgentToken)
+	delete(info, drivers.KeyTokenPregenerated)
+	if err := d.cfg.prepareRamdisk(ctx, t); err != nil {
+		return err
+	}
+	return t.Worker.Save(ctx, t)
+}
+
 func canPowerOff(t *drivers.Task) bool {
 	disabled := t.Node.DisablePowerOff != nil && *t.Node.DisablePowerOff
 	return !disabled && slices.Contains(t.Hardware.Power.SupportedPowerStates(t), store.PowerOff)

@@ -63,5 +63,6 @@ func idracType(newer bool) map[drivers.InterfaceType][]string {
 		drivers.TypeBoot:       append(boot, "idrac-redfish-virtual-media"),
 		drivers.TypeManagement: {"idrac-redfish"},
 		drivers.TypePower:      power,
+		drivers.TypeRAID:       {"idrac-redfish", "no-raid", "agent"},
 	}
 }

@@ -29,12 +29,18 @@ type Config struct {
 	ResetPause, ResetTimeout time.Duration
 	// ExportTimeout is how long an iDRAC may take to put its settings together.
 	ExportTimeout time.Duration
+	// RAIDTimeout is how long drives may take to be converted ([drac]raid_job_timeout).
+	RAIDTimeout time.Duration
+	// ReadyAttempts and ReadyInterval say how often controllers are asked whether they are ready for changes without a restart.
+	ReadyAttempts int
+	ReadyInterval time.Duration
 }
 
 // DefaultConfig returns what sushy-oem-idrac does.
 func DefaultConfig() Config {
 	return Config{Attempts: 10, Interval: 15 * time.Second, TaskPoll: time.Second, TaskTimeout: 5 * time.Minute,
-		ResetPause: 30 * time.Second, ResetTimeout: 5 * time.Minute, ExportTimeout: 10 * time.Minute}
+		ResetPause: 30 * time.Second, ResetTimeout: 5 * time.Minute, ExportTimeout: 10 * time.Minute,
+		RAIDTimeout: 5 * time.Minute, ReadyAttempts: 30, ReadyInterval: 10 * time.Second}
 }
 
 // Interfaces returns every interface of the hardware type by its name. media, isos and publisher are those of redfish-virtual-media.
@@ -44,6 +50,7 @@ func Interfaces(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig,
 		drivers.TypeBoot:       {"idrac-redfish-virtual-media": NewVirtualMedia(c, cfg, media, isos, publisher)},
 		drivers.TypeManagement: {"idrac-redfish": NewManagement(c, cfg)},
 		drivers.TypePower:      {"idrac-redfish": redfish.NewPower(c)},
+		drivers.TypeRAID:       {"idrac-redfish": NewRAID(c, cfg)},
 	}
 }
 
@@ -73,19 +80,19 @@ func redfishError(format string, args ...any) error {
 	return store.Errorf(store.RedfishError, "Redfish exception occurred. Error: %s", fmt.Sprintf(format, args...))
 }
 
-// service is the path of one of Dell's services, which a manager links to.
-func service(m *schemas.Manager, name string) (string, error) {
+// service is the path of one of Dell's services, which a resource links to.
+func service(resource []byte, at, name string) (string, error) {
 	var raw struct {
 		Links struct {
 			Oem struct{ Dell map[string]json.RawMessage }
 		}
 	}
-	if err := json.Unmarshal(m.RawData, &raw); err != nil {
+	if err := json.Unmarshal(resource, &raw); err != nil {
 		return "", fmt.Errorf("reading Dell's services: %w", err)
 	}
 	var link schemas.Link
 	if err := json.Unmarshal(raw.Links.Oem.Dell[name], &link); err != nil || link == "" {
-		return "", fmt.Errorf("the attribute Links/Oem/Dell/%s is missing from the resource %s", name, m.ODataID)
+		return "", fmt.Errorf("the attribute Links/Oem/Dell/%s is missing from the resource %s", name, at)
 	}
 	return link.String(), nil
 }
@@ -103,12 +110,17 @@ func action(actions map[string]json.RawMessage, name string) string {
 	return ""
 }
 
-// serviceAction is the target of an action of one of Dell's services.
+// serviceAction is the target of an action of one of a manager's services.
 func serviceAction(s *redfish.System, m *schemas.Manager, serviceName, name string) (string, error) {
-	path, err := service(m, serviceName)
+	path, err := service(m.RawData, m.ODataID, serviceName)
 	if err != nil {
 		return "", err
 	}
+	return actionOf(s, path, name)
+}
+
+// actionOf is the target of an action of a service.
+func actionOf(s *redfish.System, path, name string) (string, error) {
 	var raw struct{ Actions map[string]json.RawMessage }
 	if err := s.Read(path, &raw); err != nil {
 		return "", err

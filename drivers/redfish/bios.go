@@ -317,7 +317,7 @@ func applyBIOS(s *system, f *firmware, args store.Dict) (map[string]any, error) 
 	}
 	payload := map[string]any{"Attributes": wanted}
 	if slices.Contains(f.Settings.Times, "OnReset") {
-		payload["@Redfish.SettingsApplyTime"] = map[string]string{"@odata.type": "#Settings.v1_0_0.PreferredApplyTime", "ApplyTime": "OnReset"}
+		payload["@Redfish.SettingsApplyTime"] = preferredApplyTime("OnReset")
 	}
 	at := f.Settings.Object.Path
 	if at == "" {

@@ -41,6 +41,9 @@ type Config struct {
 	// InsertAttempts and InsertInterval say how often an image is inserted into a BMC that is still busy ejecting.
 	InsertAttempts int
 	InsertInterval time.Duration
+	// TaskTimeout is how long a BMC may take for what it does at once and yet goes on with after its answer; it is looked at TaskPoll
+	// apart.
+	TaskTimeout, TaskPoll time.Duration
 }
 
 // DefaultConfig returns the defaults of ironic's options, and Ironmaster's own where ironic has none.
@@ -60,6 +63,8 @@ func DefaultConfig() Config {
 		PowerPoll:         500 * time.Millisecond,
 		InsertAttempts:    3,
 		InsertInterval:    3 * time.Second,
+		TaskTimeout:       500 * time.Second,
+		TaskPoll:          time.Second,
 	}
 }
 

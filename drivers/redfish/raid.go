@@ -18,10 +18,13 @@ type RAID struct {
 	base
 	schema *raid.Schema
 	now    func() time.Time
+	vendor RAIDVendor
 }
 
 // NewRAID returns the raid interface redfish.
-func NewRAID(c *Client) *RAID { return &RAID{base{c.Plain()}, raid.NewSchema(), time.Now} }
+func NewRAID(c *Client) *RAID {
+	return &RAID{base: base{c.Plain()}, schema: raid.NewSchema(), now: time.Now}
+}
 
 // Validate checks the configuration that the node is to get. As in ironic, it does not look at driver_info.
 func (r *RAID) Validate(ctx context.Context, t *drivers.Task) error {
@@ -94,18 +97,33 @@ func (w raidWork) store(n *store.Node) error {
 	}
 	kept := map[string]any{"operation": w.Operation, "task_monitor_uri": monitors, "pending": w.More}
 	if w.Operation == operationCreate {
-		text, err := json.Marshal(w.Pending)
-		if err != nil {
-			return fmt.Errorf("writing down the volumes to come: %w", err)
-		}
-		pending, err := store.ParseDict(text)
+		pending, err := w.pending()
 		if err != nil {
 			return err
 		}
-		kept["pending"] = map[string]any(pending)
+		kept["pending"] = pending
 	}
 	n.DriverInternalInfo[keyRAID] = kept
 	return nil
+}
+
+// pending is Pending as a node's row has it.
+func (w raidWork) pending() (map[string]any, error) {
+	text, err := json.Marshal(w.Pending)
+	if err != nil {
+		return nil, fmt.Errorf("writing down the volumes to come: %w", err)
+	}
+	kept, err := store.ParseDict(text)
+	return kept, err
+}
+
+// readPending is the way back.
+func (w *raidWork) readPending(kept any) error {
+	text, err := json.Marshal(kept)
+	if err == nil {
+		err = json.Unmarshal(text, &w.Pending)
+	}
+	return err
 }
 
 func readRAIDWork(n *store.Node) (w raidWork, err error) {
@@ -115,9 +133,7 @@ func readRAIDWork(n *store.Node) (w raidWork, err error) {
 		err = json.Unmarshal(text, &w)
 	}
 	if err == nil && w.Operation == operationCreate {
-		if text, err = json.Marshal(kept["pending"]); err == nil {
-			err = json.Unmarshal(text, &w.Pending)
-		}
+		err = w.readPending(kept["pending"])
 	}
 	w.More = kept.Bool("pending", false)
 	if err != nil {
@@ -259,6 +275,10 @@ func (r *RAID) submit(s *system, work raidWork, again bool) (raidWork, error) {
 }
 
 func (r *RAID) submitCreation(s *system, work raidWork, again bool) (raidWork, error) {
+	work, err := r.convert(s, work)
+	if err != nil {
+		return work, err
+	}
 	controllers, err := s.controllers()
 	if err != nil {
 		return work, s.told(err, "")
@@ -330,17 +350,31 @@ func (s *system) create(controllers []*controller, v volume, again bool) (monito
 		drives = append(drives, map[string]string{"@odata.id": path})
 	}
 	payload["Links"] = map[string]any{"Drives": drives}
-	if when := home.applyTime(); when != "" {
-		payload["@Redfish.OperationApplyTime"] = when
-	}
 	// gofail: var raidBeforeCreate struct{}
-	monitor, err = s.send(http.MethodPost, home.volumes, payload)
+	monitor, err = s.changeVolumes(http.MethodPost, home.volumes, home.applyTime(), payload)
 	// gofail: var raidCreated struct{}
 	if err != nil {
 		return "", s.told(err, "")
 	}
 	s.task.Log.Info().Strs("disks", v.Disks).Str("level", v.Level).Str("monitor", monitor).Msg("A volume was asked for")
 	return monitor, nil
+}
+
+// changeVolumes asks a controller for a change. One that it makes at once is waited for, as sushy does; of any other, monitor is where the
+// BMC tells how it goes.
+func (s *system) changeVolumes(method, path, when string, payload map[string]any) (monitor string, err error) {
+	if when != "" {
+		payload["@Redfish.OperationApplyTime"] = when
+	}
+	monitor, err = s.send(method, path, payload)
+	if err != nil || monitor == "" || when != applyImmediately {
+		return monitor, err
+	}
+	state, err := s.AwaitTask(monitor, s.session.cfg.TaskTimeout, s.session.cfg.TaskPoll)
+	if err == nil && !state.Gone && !state.Succeeded {
+		err = redfishError("RAID task %s to node %s failed; messages: %s", monitor, s.task.Node.UUID, state.Told)
+	}
+	return "", err
 }
 
 func (r *RAID) submitDeletion(s *system, work raidWork) (raidWork, error) {
@@ -356,11 +390,7 @@ func (r *RAID) submitDeletion(s *system, work raidWork) (raidWork, error) {
 		}
 		arrays = slices.DeleteFunc(arrays, func(a array) bool { return a.RAIDType == "" })
 		for i, a := range arrays {
-			payload := map[string]any{}
-			if when := c.applyTime(); when != "" {
-				payload["@Redfish.OperationApplyTime"] = when
-			}
-			monitor, err := s.send(http.MethodDelete, a.path, payload)
+			monitor, err := s.changeVolumes(http.MethodDelete, a.path, c.applyTime(), map[string]any{})
 			if err != nil && statusOf(err) != http.StatusNotFound {
 				return work, s.told(err, "")
 			}

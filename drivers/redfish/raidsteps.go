@@ -22,7 +22,12 @@ func (r *RAID) begin(do change) func(context.Context, *drivers.Task, store.Dict)
 func (r *RAID) first(ctx context.Context, t *drivers.Task, args store.Dict, do change, again bool) (drivers.Outcome, error) {
 	var work raidWork
 	err := r.on(ctx, t, "", func(s *system) (err error) {
-		if work, err = do(ctx, t, s, args); err == nil {
+		if again {
+			work, err = begun(ctx, t, s, args, do)
+		} else {
+			work, err = do(ctx, t, s, args)
+		}
+		if err == nil {
 			work, err = r.submit(s, work, again)
 		}
 		return err
@@ -39,8 +44,14 @@ func (r *RAID) await(ctx context.Context, t *drivers.Task, work raidWork) (drive
 		if err := r.record(ctx, t); err != nil {
 			return drivers.Done, err
 		}
-		return drivers.Done, t.Worker.Save(ctx, t)
+		if err := t.Worker.Save(ctx, t); err != nil {
+			return drivers.Done, err
+		}
+		// The flow writes this with its next step: until then the step is where it is.
+		delete(t.Node.DriverInternalInfo, keyPlan)
+		return drivers.Done, nil
 	}
+	delete(t.Node.DriverInternalInfo, keyPlan)
 	if err := work.store(t.Node); err != nil {
 		return drivers.Done, err
 	}
@@ -64,7 +75,7 @@ func (r *RAID) goOn(do change) func(context.Context, *drivers.Task, store.Dict) 
 			if err != nil || len(active) == 0 {
 				return err
 			}
-			if work, err = do(ctx, t, s, args); err == nil {
+			if work, err = begun(ctx, t, s, args, do); err == nil {
 				work.Monitors = active
 			}
 			return err

@@ -20,6 +20,9 @@ type controller struct {
 	applyTimes []string
 	// named tells that the resource tells of a controller.
 	named bool
+	// name is that controller's, path that of its own resource where it has one, levels how many kinds of arrays it names.
+	name, path string
+	levels     int
 }
 
 // controllers reads the storage of a system. Its error is *missing when the system has none.
@@ -81,6 +84,7 @@ func (s *system) readDrives(c *controller, storage *schemas.Storage) (err error)
 // readRAIDTypes looks whether the first controller of a storage makes arrays: newer services have a resource for it.
 func (s *system) readRAIDTypes(c *controller, storage *schemas.Storage) error {
 	type one struct {
+		Name               string
 		SupportedRAIDTypes *[]string
 	}
 	var embedded struct {
@@ -100,13 +104,16 @@ func (s *system) readRAIDTypes(c *controller, storage *schemas.Storage) error {
 			if err := s.Read(paths[0], &first); err != nil {
 				return err
 			}
-			embedded.StorageControllers = []one{first}
+			embedded.StorageControllers, c.path = []one{first}, paths[0]
 		}
 	}
 	if len(embedded.StorageControllers) > 0 {
-		c.named = true
-		types := embedded.StorageControllers[0].SupportedRAIDTypes
-		c.raid = types == nil || len(*types) > 0
+		first := embedded.StorageControllers[0]
+		c.named, c.name, c.raid = true, first.Name, true
+		if types := first.SupportedRAIDTypes; types != nil {
+			c.levels = len(*types)
+			c.raid = c.levels > 0
+		}
 	}
 	return nil
 }
@@ -158,9 +165,12 @@ func (a array) on(paths []string) bool {
 	return len(own) > 0 && slices.Equal(own, slices.Sorted(slices.Values(paths)))
 }
 
+// applyImmediately is the apply time of changes that are made at once.
+const applyImmediately = "Immediate"
+
 // applyTime is when a controller is asked to change its volumes: at once where it can, "" when it does not say.
 func (c *controller) applyTime() string {
-	for _, when := range []string{"Immediate", "OnReset"} {
+	for _, when := range []string{applyImmediately, "OnReset"} {
 		if slices.Contains(c.applyTimes, when) {
 			return when
 		}

@@ -69,7 +69,7 @@ func Client(t *testing.T) *redfish.Client {
 func ClientWith(t *testing.T, cfg redfish.Config) *redfish.Client {
 	t.Helper()
 	cfg.ConnectionAttempts, cfg.RetryInterval = 2, time.Millisecond
-	cfg.PowerPoll, cfg.InsertInterval = time.Millisecond, time.Millisecond
+	cfg.PowerPoll, cfg.InsertInterval, cfg.TaskPoll = time.Millisecond, time.Millisecond, time.Millisecond
 	c := redfish.New(cfg, zerolog.Nop())
 	t.Cleanup(func() {
 		if err := c.Close(context.Background()); err != nil {
