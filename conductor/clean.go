@@ -2,7 +2,6 @@ package conductor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -53,18 +52,18 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		return
 	}
 	if t.Node.Maintenance && !t.c.live().AllowProvisioningInMaintenance {
-		t.cleanFailed(ctx, cleanFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
+		t.cleanFailed(ctx, flowFailure{text: "Cleaning a node in maintenance mode is not allowed", keepRamdisk: true})
 		return
 	}
 	if err := t.chooseForRamdisk(ctx); err != nil {
 		if !lost(err) {
-			t.cleanFailed(ctx, cleanFailure{keepRamdisk: true,
+			t.cleanFailed(ctx, flowFailure{keepRamdisk: true,
 				text: fmt.Sprintf("Failed to select a deploy interface for cleaning node %s: %s", t.Node.UUID, err)})
 		}
 		return
 	}
 	if err := t.validateForSteps(ctx, r.disableRamdisk); err != nil {
-		t.cleanFailed(ctx, cleanFailure{text: cleanValidation(t.Node, err)})
+		t.cleanFailed(ctx, flowFailure{text: cleanValidation(t.Node, err)})
 		return
 	}
 	t.wipeClean()
@@ -83,7 +82,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	outcome, err := t.prepareClean(ctx, r.disableRamdisk)
 	if err != nil {
 		if !lost(err) {
-			t.cleanFailed(ctx, cleanFailure{
+			t.cleanFailed(ctx, flowFailure{
 				text: fmt.Sprintf("Failed to prepare node %s for cleaning: %s", t.Node.UUID, err)})
 		}
 		return
@@ -112,7 +111,7 @@ func (t *task) listCleanStepsEarly(ctx context.Context, r *cleanRequest) (listed
 		return false, true
 	case err != nil:
 		if !lost(err) {
-			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("Cannot clean node %s: %s", t.Node.UUID, err)})
+			t.cleanFailed(ctx, flowFailure{text: fmt.Sprintf("Cannot clean node %s: %s", t.Node.UUID, err)})
 		}
 		return false, false
 	}
@@ -172,7 +171,7 @@ func (t *task) cacheBIOS(ctx context.Context) {
 func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
 	if err := t.setCleanSteps(ctx, disableRamdisk); err != nil {
 		if !lost(err) {
-			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("Cannot clean node %s: %s", t.Node.UUID, err)})
+			t.cleanFailed(ctx, flowFailure{text: fmt.Sprintf("Cannot clean node %s: %s", t.Node.UUID, err)})
 		}
 		return
 	}
@@ -189,57 +188,25 @@ func (t *task) runCleanSteps(ctx context.Context, index int, again bool) {
 		step := steps[index]
 		if err := t.beginStep(ctx, drivers.CleanStep, index, step, again); err != nil {
 			if !lost(err) {
-				t.cleanFailed(ctx, cleanFailure{
+				t.cleanFailed(ctx, flowFailure{
 					text: fmt.Sprintf("Unexpected error when processing next clean step. %s", withKind(err))})
 			}
 			return
 		}
 		outcome, err := t.runStep(ctx, drivers.CleanStep, step, again)
 		// gofail: var cleanStepRan struct{}
-		if !t.cleanGoesOn(ctx, disableRamdisk, outcome, err) {
+		if !t.goesOn(ctx, t.cleaning(), outcome, err) {
 			return
 		}
 	}
 	t.finishClean(ctx, disableRamdisk)
 }
 
-func (t *task) cleanGoesOn(ctx context.Context, disableRamdisk bool, outcome drivers.Outcome, err error) bool {
-	info := t.Node.DriverInternalInfo
-	var told *drivers.StepFailure
-	switch {
-	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
-		return false
-	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
-		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("cleaning_reboot", false):
-		info["skip_current_clean_step"] = false
-		t.awaitAgent(ctx, drivers.CleanStep, manualTarget(t.Node))
-		return false
-	case errors.As(err, &told):
-		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))
-		t.cleanFailed(ctx, cleanFailure{text: told.Text})
-		return false
-	case err != nil:
-		t.flowBroke(ctx, drivers.CleanStep, t.Node.CleanStep.String("step"))
-		text := fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, store.PythonRepr(t.Node.CleanStep), err)
-		if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
-			agent.CollectLogs(ctx, t.Task, "cleaning", true)
-		}
-		t.cleanFailed(ctx, cleanFailure{text: text})
-		return false
-	case outcome == drivers.Waiting:
-		t.wait(ctx, manualTarget(t.Node))
-		return false
-	}
-	return true
-}
-
 // finishClean ends a cleaning whose steps are done, even when the worker stops meanwhile.
 func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	if agent, ok := t.Hardware.Deploy.(drivers.Agent); ok && !disableRamdisk {
-		agent.CollectLogs(ctx, t.Task, "cleaning", false)
-	}
+	t.collectLogs(ctx, t.cleaning(), false)
 	t.Node.CleanStep = store.Dict{}
 	t.wipeClean()
 	t.note(store.Dict{markEnding: disableRamdisk})
@@ -255,7 +222,7 @@ func (t *task) leaveClean(ctx context.Context, disableRamdisk bool) {
 	if !disableRamdisk {
 		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
 			if !lost(err) {
-				t.cleanFailed(ctx, cleanFailure{keepRamdisk: true, text: fmt.Sprintf(
+				t.cleanFailed(ctx, flowFailure{keepRamdisk: true, text: fmt.Sprintf(
 					"Failed to tear down from cleaning for node %s, reason: %s", t.Node.UUID, err)})
 			}
 			return
@@ -295,35 +262,4 @@ func (t *task) continueClean(ctx context.Context) {
 		return
 	}
 	t.runCleanSteps(ctx, index, again)
-}
-
-// abortedBegins is how the text of an abort begins.
-const abortedBegins = "By request, "
-
-// abortedText is what the user reads after an abort.
-func abortedText(flow string, step store.Dict) string {
-	text := fmt.Sprintf(abortedBegins+"the %s operation was aborted", flow)
-	if len(step) > 0 {
-		text += fmt.Sprintf(` during or after the completion of step "%s"`, stepID(step))
-	}
-	return text
-}
-
-// abortClean tears down a cleaning whose node is in "clean failed" already.
-func (t *task) abortClean(ctx context.Context) {
-	if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
-		if !lost(err) {
-			t.Log.Error().Err(err).Msg("Tearing down an aborted cleaning failed")
-			t.cleanFailed(ctx, cleanFailure{text: "Failed to tear down cleaning after aborting the operation",
-				keepRamdisk: true, stateIsSet: true})
-		}
-		return
-	}
-	t.Node.LastError = abortedText("clean", t.Node.CleanStep)
-	t.Node.CleanStep = store.Dict{}
-	t.wipeClean()
-	t.restoreAfterRamdisk()
-	if t.saveOrLose(ctx) == nil {
-		t.reportFlow(ctx, flowClean, flowError, t.Node.LastError)
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
-	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -96,71 +95,6 @@ func (t *task) powerOffFailed(ctx context.Context, text string) {
 	}
 }
 
-// cleanFailure says how a failed cleaning is left.
-type cleanFailure struct {
-	// text is what the user sees.
-	text string
-	// keepRamdisk leaves the ramdisk's boot as it is, because tearing it down failed already or never began.
-	keepRamdisk bool
-	// stateIsSet tells that the node is in "clean failed" already.
-	stateIsSet bool
-}
-
-// tearDownText tells of a failed cleaning that could not be torn down either, in the words of the release.
-func (t *task) tearDownText(err error) string {
-	if t.c.cfg.Release < messaging.V2025_1 {
-		return "Also failed to tear down cleaning."
-	}
-	return fmt.Sprintf("Also Failed to tear down cleaning on node %s, reason: %s", t.Node.UUID, err)
-}
-
-// cleanFailed ends a cleaning in "clean failed", with maintenance when a step was running.
-func (t *task) cleanFailed(ctx context.Context, f cleanFailure) {
-	if t.cutShort(ctx, f.text) {
-		return
-	}
-	ctx, cancel := lingering(ctx)
-	defer cancel()
-	t.Log.Error().Str("error", f.text).Msg("Cleaning failed")
-	node := t.Node
-	stepRan := len(node.CleanStep) > 0
-	if stepRan {
-		node.Fault, node.Maintenance = store.FaultClean, true
-	}
-	if !f.keepRamdisk {
-		if err := t.Hardware.Deploy.TearDownCleaning(ctx, t.Task); err != nil {
-			if lost(err) {
-				return
-			}
-			t.Log.Error().Err(err).Msg("Tearing down a failed cleaning failed")
-			f.text += ". " + t.tearDownText(err)
-		}
-	}
-	switch node.ProvisionState {
-	case store.Cleaning, store.CleanWait, store.CleanFail:
-		node.CleanStep = store.Dict{}
-		wipePlace(node, drivers.CleanStep)
-		wipeAgent(node)
-	}
-	target := manualTarget(node)
-	t.restoreDeploy()
-	t.record(ctx, historyCleaning, f.text)
-	if stepRan && (node.MaintenanceReason == nil || *node.MaintenanceReason == "") {
-		node.MaintenanceReason = &f.text
-	}
-	if t.saveOrLose(ctx) != nil {
-		return
-	}
-	if !f.stateIsSet && node.ProvisionState != store.CleanFail {
-		t.failEvent(ctx, target)
-	}
-	t.reportFlow(ctx, flowClean, flowError, f.text)
-	if t.c.live().PowerOffInCleanFail && node.ProvisionState == store.CleanFail {
-		// Ironic does so before it moves the node, and the power action then wipes the reason from last_error.
-		t.powerOffFailed(ctx, f.text)
-	}
-}
-
 // manualTarget is the target state that tells a manual cleaning, "" for an automated one.
 func manualTarget(n *store.Node) string {
 	if n.TargetProvisionState == store.Manageable {
@@ -192,7 +126,7 @@ func (t *task) saveOrLose(ctx context.Context) error {
 func (t *task) abortOnTakeOver(ctx context.Context) {
 	const text = "Operation was aborted due to conductor take over"
 	if t.Node.ProvisionState == store.CleanFail {
-		t.cleanFailed(ctx, cleanFailure{text: text, stateIsSet: true})
+		t.cleanFailed(ctx, flowFailure{text: text, stateIsSet: true})
 		return
 	}
 	t.record(ctx, historyTakeover, text)

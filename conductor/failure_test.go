@@ -23,7 +23,7 @@ func TestAFailureWritesNothingOnceTheNodeIsLost(t *testing.T) {
 		history int // what was written before the node was lost
 	}{
 		{store.Deploying, func(ctx context.Context, t *task) { t.deployFailed(ctx, "smoke", true) }, 1},
-		{store.Cleaning, func(ctx context.Context, t *task) { t.cleanFailed(ctx, cleanFailure{text: "smoke"}) }, 0},
+		{store.Cleaning, func(ctx context.Context, t *task) { t.cleanFailed(ctx, flowFailure{text: "smoke"}) }, 0},
 	} {
 		t.Run(c.state, func(t *testing.T) {
 			n := w.enroll(t, func(n *store.Node) { n.ProvisionState = c.state })

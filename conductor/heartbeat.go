@@ -135,11 +135,11 @@ func (t *task) beatInMaintenance(ctx context.Context) {
 	case store.DeployWait:
 		t.agentDeployFailed(ctx, "Deploy aborted as node is in maintenance mode", false)
 	case store.CleanWait:
-		t.cleanFailed(ctx, cleanFailure{text: "Cleaning aborted as node is in maintenance mode"})
+		t.cleanFailed(ctx, flowFailure{text: "Cleaning aborted as node is in maintenance mode"})
 	case store.RescueWait:
 		t.rescueFailed(ctx, "Rescue aborted as node is in maintenance mode", false)
 	case store.ServiceWait:
-		t.serviceFailed(ctx, serviceFailure{text: "Service aborted as node is in maintenance mode"})
+		t.serviceFailed(ctx, flowFailure{text: "Service aborted as node is in maintenance mode"})
 	}
 }
 
@@ -174,7 +174,7 @@ func (t *task) beatDeployWait(ctx context.Context, agent drivers.Agent) {
 func (t *task) beatCleanWait(ctx context.Context, agent drivers.Agent) {
 	failed := func(what string, err error) {
 		if t.failsFlow(ctx, err, store.Cleaning, store.CleanWait) {
-			t.cleanFailed(ctx, cleanFailure{text: fmt.Sprintf("%s: %s", what, err)})
+			t.cleanFailed(ctx, flowFailure{text: fmt.Sprintf("%s: %s", what, err)})
 		}
 	}
 	if err := t.touch(ctx); err != nil {
@@ -392,9 +392,9 @@ func (t *task) rebootAfterStep(ctx context.Context, agent drivers.Agent, kind dr
 func (t *task) flowFailed(ctx context.Context, kind drivers.StepKind, text string) {
 	switch kind {
 	case drivers.CleanStep:
-		t.cleanFailed(ctx, cleanFailure{text: text})
+		t.cleanFailed(ctx, flowFailure{text: text})
 	case drivers.ServiceStep:
-		t.serviceFailed(ctx, serviceFailure{text: text})
+		t.serviceFailed(ctx, flowFailure{text: text})
 	default:
 		// The node stays on, as with any failed step; only a heartbeat that can't be worked on switches it off.
 		t.deployFailed(ctx, text, true)

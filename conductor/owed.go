@@ -143,13 +143,13 @@ func (t *task) leaveFailed(ctx context.Context) {
 	case state == store.Active, aborted && state == store.ServiceFail:
 		t.abortService(ctx)
 	case state == store.ServiceFail:
-		t.serviceFailed(ctx, serviceFailure{text: text, stateIsSet: true})
+		t.serviceFailed(ctx, flowFailure{text: text, stateIsSet: true})
 	case aborted && state == store.CleanFail:
 		t.abortClean(ctx)
 	case aborted:
 		t.abortDeploy(ctx)
 	case state == store.CleanFail:
-		t.cleanFailed(ctx, cleanFailure{text: text, stateIsSet: true})
+		t.cleanFailed(ctx, flowFailure{text: text, stateIsSet: true})
 	default:
 		t.deployFailed(ctx, text, true)
 	}

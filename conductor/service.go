@@ -2,7 +2,6 @@ package conductor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -43,13 +42,13 @@ func (t *task) storedServiceRequest() serviceRequest {
 func (t *task) service(ctx context.Context, r serviceRequest) {
 	if err := t.chooseForRamdisk(ctx); err != nil {
 		if !lost(err) {
-			t.serviceFailed(ctx, serviceFailure{keepRamdisk: true,
+			t.serviceFailed(ctx, flowFailure{keepRamdisk: true,
 				text: fmt.Sprintf("Failed to select a deploy interface for servicing node %s: %s", t.Node.UUID, err)})
 		}
 		return
 	}
 	if err := t.validateForSteps(ctx, r.withoutRamdisk()); err != nil {
-		t.serviceFailed(ctx, serviceFailure{text: fmt.Sprintf("Validation of node %s for service failed: %s", t.Node.UUID, err)})
+		t.serviceFailed(ctx, flowFailure{text: fmt.Sprintf("Validation of node %s for service failed: %s", t.Node.UUID, err)})
 		return
 	}
 	t.wipeService()
@@ -105,7 +104,7 @@ func (t *task) prepareService(ctx context.Context) bool {
 	switch {
 	case lost(err):
 	case err != nil:
-		t.serviceFailed(ctx, serviceFailure{text: fmt.Sprintf("Failed to prepare node %s for service: %s", t.Node.UUID, err)})
+		t.serviceFailed(ctx, flowFailure{text: fmt.Sprintf("Failed to prepare node %s for service: %s", t.Node.UUID, err)})
 	case outcome == drivers.Waiting:
 		t.wait(ctx, "")
 	default:
@@ -116,7 +115,7 @@ func (t *task) prepareService(ctx context.Context) bool {
 
 func (t *task) cannotService(ctx context.Context, err error) {
 	if !lost(err) {
-		t.serviceFailed(ctx, serviceFailure{text: fmt.Sprintf("Cannot service node %s: %s", t.Node.UUID, err)})
+		t.serviceFailed(ctx, flowFailure{text: fmt.Sprintf("Cannot service node %s: %s", t.Node.UUID, err)})
 	}
 }
 
@@ -145,7 +144,7 @@ func (t *task) runServiceSteps(ctx context.Context, index int, again bool) {
 		}
 		outcome, err := t.runStep(ctx, drivers.ServiceStep, step, again)
 		// gofail: var serviceStepRan struct{}
-		if !t.serviceGoesOn(ctx, outcome, err) {
+		if !t.goesOn(ctx, t.servicing(), outcome, err) {
 			return
 		}
 	}
@@ -154,44 +153,8 @@ func (t *task) runServiceSteps(ctx context.Context, index int, again bool) {
 
 func (t *task) unexpectedInService(ctx context.Context, err error) {
 	if !lost(err) {
-		t.serviceFailed(ctx, serviceFailure{
+		t.serviceFailed(ctx, flowFailure{
 			text: fmt.Sprintf("Unexpected error when processing next service step. %s", withKind(err))})
-	}
-}
-
-// serviceGoesOn acts on how a step ended and tells whether the next one follows at once.
-func (t *task) serviceGoesOn(ctx context.Context, outcome drivers.Outcome, err error) bool {
-	info := t.Node.DriverInternalInfo
-	var told *drivers.StepFailure
-	switch {
-	case lost(err), err != nil && t.cutShort(ctx, err.Error()):
-		return false
-	case outcome == drivers.Again, store.KindOf(err) == store.AgentInProgress,
-		store.KindOf(err) == store.AgentConnectionFailed && info.Bool("servicing_reboot", false):
-		info["skip_current_service_step"] = false
-		t.awaitAgent(ctx, drivers.ServiceStep, "")
-		return false
-	case errors.As(err, &told):
-		t.flowBroke(ctx, drivers.ServiceStep, t.Node.ServiceStep.String("step"))
-		t.serviceFailed(ctx, serviceFailure{text: told.Text})
-		return false
-	case err != nil:
-		t.flowBroke(ctx, drivers.ServiceStep, t.Node.ServiceStep.String("step"))
-		t.collectServiceLogs(ctx, true)
-		t.serviceFailed(ctx, serviceFailure{
-			text: fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, store.PythonRepr(t.Node.ServiceStep), err)})
-		return false
-	case outcome == drivers.Waiting:
-		t.wait(ctx, "")
-		return false
-	}
-	return true
-}
-
-func (t *task) collectServiceLogs(ctx context.Context, failed bool) {
-	agent, ok := t.Hardware.Deploy.(drivers.Agent)
-	if ok && !t.Node.DriverInternalInfo.Bool(keyServiceWithoutRamdisk, false) {
-		agent.CollectLogs(ctx, t.Task, "service", failed)
 	}
 }
 
@@ -200,7 +163,7 @@ func (t *task) finishService(ctx context.Context) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	withoutRamdisk := t.Node.DriverInternalInfo.Bool(keyServiceWithoutRamdisk, false)
-	t.collectServiceLogs(ctx, false)
+	t.collectLogs(ctx, t.servicing(), false)
 	t.Node.ServiceStep = store.Dict{}
 	t.wipeService()
 	t.note(store.Dict{markEnding: withoutRamdisk})
@@ -216,7 +179,7 @@ func (t *task) leaveService(ctx context.Context, withoutRamdisk bool) {
 	if !withoutRamdisk {
 		if err := t.Hardware.Deploy.TearDownService(ctx, t.Task); err != nil {
 			if !lost(err) {
-				t.serviceFailed(ctx, serviceFailure{keepRamdisk: true, text: fmt.Sprintf(
+				t.serviceFailed(ctx, flowFailure{keepRamdisk: true, text: fmt.Sprintf(
 					"Failed to tear down from service for node %s, reason: %s", t.Node.UUID, err)})
 			}
 			return
@@ -253,30 +216,11 @@ func (t *task) continueService(ctx context.Context) {
 	t.runServiceSteps(ctx, index, again)
 }
 
-// abortService leaves a node in order whose servicing was given up. It is in "service failed" or "active" already.
-func (t *task) abortService(ctx context.Context) {
-	if err := t.Hardware.Deploy.TearDownService(ctx, t.Task); err != nil {
-		if !lost(err) {
-			t.Log.Error().Err(err).Msg("Tearing down an aborted servicing failed")
-			t.serviceFailed(ctx, serviceFailure{text: "Failed to tear down service after aborting the operation",
-				keepRamdisk: true, stateIsSet: true})
-		}
-		return
-	}
-	t.Node.LastError = abortedText("service", t.Node.ServiceStep)
-	t.Node.ServiceStep = store.Dict{}
-	t.wipeService()
-	t.restoreAfterRamdisk()
-	if t.saveOrLose(ctx) == nil {
-		t.reportFlow(ctx, flowService, flowError, t.Node.LastError)
-	}
-}
-
 // beatServiceWait starts the first step when the ramdisk has just booted, else it looks how the running step stands.
 func (t *task) beatServiceWait(ctx context.Context, agent drivers.Agent) {
 	failed := func(what string, err error) {
 		if t.failsFlow(ctx, err, store.Servicing, store.ServiceWait) {
-			t.serviceFailed(ctx, serviceFailure{text: fmt.Sprintf("%s: %s", what, err)})
+			t.serviceFailed(ctx, flowFailure{text: fmt.Sprintf("%s: %s", what, err)})
 		}
 	}
 	if err := t.touch(ctx); err != nil {

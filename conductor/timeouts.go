@@ -103,7 +103,7 @@ func (c *Conductor) failSilentServices(ctx context.Context) error {
 			ProvisionStates: []string{store.ServiceWait}, ProvisionedBefore: c.waitLimit(limit)},
 		states: []string{store.ServiceWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers, lastError: serviceTimeout,
 		work: func(ctx context.Context, t *task) {
-			t.serviceFailed(ctx, serviceFailure{stateIsSet: true, text: serviceTimeout(t.Node)})
+			t.serviceFailed(ctx, flowFailure{stateIsSet: true, text: serviceTimeout(t.Node)})
 		},
 	})
 }
@@ -119,7 +119,7 @@ func (c *Conductor) failSilentCleans(ctx context.Context) error {
 			ProvisionStates: []string{store.CleanWait}, ProvisionedBefore: c.waitLimit(limit)},
 		states: []string{store.CleanWait}, keepTarget: true, most: c.live().PeriodicMaxWorkers,
 		work: func(ctx context.Context, t *task) {
-			t.cleanFailed(ctx, cleanFailure{stateIsSet: true, text: fmt.Sprintf("Timeout reached while cleaning the node. "+
+			t.cleanFailed(ctx, flowFailure{stateIsSet: true, text: fmt.Sprintf("Timeout reached while cleaning the node. "+
 				"Please check if the ramdisk responsible for the cleaning is running on the node. Failed on step %s.",
 				store.PythonRepr(t.Node.CleanStep))})
 		},
