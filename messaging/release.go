@@ -15,7 +15,7 @@ type Release int
 
 // The releases at which the wire changed and whose versions are tabled (reference/objects.md §3, reference/rpc.md §1).
 const (
-	Yoga    Release = 2001 // 20.1, the oldest that 2023.1 can be pinned to
+	Pike    Release = 902 // 9.2, the oldest that any release can be pinned to
 	V21_2   Release = 2102
 	V21_3   Release = 2103
 	V2023_1 Release = 2104
@@ -39,11 +39,15 @@ const (
 )
 
 var releaseNames = map[string]Release{
-	"yoga": Yoga, "zed": 2101, "antelope": V2023_1, "2023.1": V2023_1, "2023.2": V2023_2, "2024.1": V2024_1,
+	"yoga": 2001, "zed": 2101, "antelope": V2023_1, "2023.1": V2023_1, "2023.2": V2023_2, "2024.1": V2024_1,
 	"2024.2": V2024_2, "2025.1": V2025_1, "2025.2": V2025_2, "2026.1": V2026_1, "2026.2": Newest, "master": Newest, "newest": Newest,
 }
 
-// ParseRelease reads a value of pin_release_version: a series name such as 2023.1 or zed, or a release such as 29.0.
+// minors are how many minor releases the major ones had, from 0 on; of Pike's major release, 9, only the last one counts.
+var minors = map[int]int{10: 1, 11: 1, 12: 2, 15: 1, 16: 2, 18: 2, 20: 2, 21: 4, 22: 1, 23: 1, 24: 1, 26: 1}
+
+// ParseRelease reads a value of pin_release_version: a series name such as 2023.1 or zed, or a release such as 29.0. What ironic never
+// released, such as 21.5, is refused, as by ironic.
 func ParseRelease(name string) (Release, error) {
 	if r, ok := releaseNames[strings.ToLower(strings.TrimSpace(name))]; ok {
 		return r, nil
@@ -55,8 +59,11 @@ func ParseRelease(name string) (Release, error) {
 		return 0, fmt.Errorf("unknown ironic release %q", name)
 	}
 	r := Release(ma*100 + mi)
-	if r < Yoga || r > Newest {
-		return 0, fmt.Errorf("ironic release %q is outside of the supported range %s to %s", name, Yoga, Newest)
+	if r < Pike || r > Newest {
+		return 0, fmt.Errorf("ironic release %q is outside of the supported range %s to %s", name, Pike, Newest)
+	}
+	if r != Pike && mi > minors[ma] {
+		return 0, fmt.Errorf("there is no ironic release %q", name)
 	}
 	return r, nil
 }
@@ -68,7 +75,8 @@ var rpcVersions = []struct {
 	since   Release
 	version string
 }{
-	{Yoga, "1.55"}, {V22_1, "1.56"}, {V2023_2, "1.58"}, {2400, "1.59"}, {V26_0, "1.60"}, {V2024_2, "1.61"}, {V33_0, "1.62"},
+	{Pike, "1.41"}, {1000, "1.42"}, {1001, "1.44"}, {1101, "1.47"}, {1201, "1.48"}, {1500, "1.50"}, {1600, "1.51"}, {1602, "1.52"},
+	{1700, "1.54"}, {1802, "1.55"}, {V22_1, "1.56"}, {V2023_2, "1.58"}, {2400, "1.59"}, {V26_0, "1.60"}, {V2024_2, "1.61"}, {V33_0, "1.62"},
 }
 
 // RPCVersion returns the version of the conductor's RPC interface in this release.

@@ -25,7 +25,7 @@ func TestParseRelease(t *testing.T) {
 			t.Errorf("ParseRelease(%q) = %v (rpc %s), %v; want %v (rpc %s)", tc.name, got, got.RPCVersion(), err, tc.want, tc.rpc)
 		}
 	}
-	for _, bad := range []string{"", "queens", "19.0", "99.0", "29", "29.x", "-1.5", "29.100"} {
+	for _, bad := range []string{"", "queens", "9.1", "21.5", "28.1", "99.0", "29", "29.x", "-1.5", "29.100"} {
 		if r, err := ParseRelease(bad); err == nil {
 			t.Errorf("ParseRelease(%q) = %v, want an error", bad, r)
 		}

@@ -45,31 +45,47 @@ func New(release, pin messaging.Release) (*Codec, error) {
 	return &Codec{release: release, target: pin}, nil
 }
 
-// Version returns the version at which an object is written, to the wire and into the column version; "" when the release
-// does not have the object.
-func (c *Codec) Version(object string) string { return Version(object, c.target) }
+// Version returns the version at which an object is written, to the wire and into the column version: that of the pin, or this
+// release's own for objects that the pin's release did not have; "" when this release does not have it either.
+func (c *Codec) Version(object string) string {
+	if pinned := Version(object, c.target); pinned != "" {
+		return pinned
+	}
+	return Version(object, c.release)
+}
 
 // introduced tells in which minor version a field came. Fields that are not listed are older than every release spoken.
 var introduced = map[string]map[string]int{
+	"Allocation": {"owner": 1},
+	"BIOSSetting": {"attribute_type": 1, "allowable_values": 1, "lower_bound": 1, "max_length": 1, "min_length": 1, "read_only": 1,
+		"reset_required": 1, "unique": 1, "upper_bound": 1},
+	"Conductor":         {"online": 4},
+	"FirmwareComponent": {"vendor": 2, "model": 2, "serial_number": 2},
 	"Node": {
-		"shard": 37, "parent_node": 38, "firmware_interface": 39, "service_step": 40, "disable_power_off": 41,
-		"instance_name": 43, "health": 44,
+		"rescue_interface": 22, "traits": 23, "bios_interface": 24, "fault": 25, "deploy_step": 26, "conductor_group": 27,
+		"automated_clean": 28, "protected": 29, "protected_reason": 29, "owner": 30, "allocation_id": 31, "description": 32,
+		"retired": 33, "retired_reason": 33, "lessee": 34, "network_data": 35, "boot_mode": 36, "secure_boot": 36, "shard": 37,
+		"parent_node": 38, "firmware_interface": 39, "service_step": 40, "disable_power_off": 41, "instance_name": 43, "health": 44,
 	},
-	"Port": {
-		"node_uuid": 11, "description": 12, "vendor": 13, "category": 15, "available_for_dynamic_portgroup": 16,
-	},
-	"Conductor":   {"online": 4},
 	"NodeHistory": {"project": 2, "state": 3, "target_provision_state": 3, "duration_seconds": 3},
-	"Portgroup":   {"node_uuid": 5, "physical_network": 7, "category": 8, "dynamic_portgroup": 9},
+	"Port": {
+		"is_smartnic": 9, "name": 10, "node_uuid": 11, "description": 12, "vendor": 13, "category": 15,
+		"available_for_dynamic_portgroup": 16,
+	},
+	"Portgroup": {"node_uuid": 5, "physical_network": 7, "category": 8, "dynamic_portgroup": 9},
+	"Runbook":   {"description": 2, "traits": 2},
 }
 
 // sticky fields stay on an object that is written at a version below theirs: ironic has no conversion rule for them.
-var sticky = []string{"parent_node", "service_step", "node_uuid"}
+var sticky = map[string][]string{
+	"Conductor": {"online"}, "FirmwareComponent": {"vendor", "model", "serial_number"}, "Node": {"parent_node", "service_step"},
+	"Port": {"node_uuid"}, "Portgroup": {"node_uuid"}, "Runbook": {"description", "traits"},
+}
 
 // EncodeNode returns the reply form of a node: every field of the target version.
 func (c *Codec) EncodeNode(n *store.Node) *Object {
 	o := c.encode("Node", n)
-	o.Data["traits"] = c.traitList(n)
+	c.addTraits(o, n)
 	return o
 }
 
@@ -94,12 +110,22 @@ func (c *Codec) EncodeAllocation(a *store.Allocation) *Object { return c.encode(
 func (c *Codec) encode(name string, model any) *Object {
 	o := NewPayload(name, c.Version(name), Fields(model))
 	own, target := minorOf(name, c.release), minorOf(name, c.target)
+	if target < 0 {
+		target = own
+	}
 	for field, since := range introduced[name] {
-		if since > own || since > target && !slices.Contains(sticky, field) {
+		if since > own || since > target && !slices.Contains(sticky[name], field) {
 			delete(o.Data, field)
 		}
 	}
 	return o
+}
+
+// addTraits puts a node's traits into an object that has that field.
+func (c *Codec) addTraits(o *Object, n *store.Node) {
+	if _, has := o.Data["traits"]; has {
+		o.Data["traits"] = c.traitList(n)
+	}
 }
 
 // traitList is not written at the pin's version: ironic converts the outer object of a reply only.
@@ -152,6 +178,8 @@ func encodeField(v reflect.Value, notNull bool) any {
 			return nil
 		}
 		return append([]string{}, x...)
+	case []store.Dict:
+		return append([]store.Dict{}, x...)
 	}
 	if v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil

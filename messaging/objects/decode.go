@@ -247,6 +247,8 @@ func decodeField(v reflect.Value, raw json.RawMessage, notNull bool) (problem st
 		*x = d
 	case *[]string:
 		return decodeTexts(x, raw)
+	case *[]store.Dict:
+		return decodeObjects(x, raw)
 	default:
 		return fmt.Sprintf("has a type that is never received (%s)", v.Type())
 	}
@@ -299,6 +301,21 @@ func decodeTexts(into *[]string, raw json.RawMessage) (problem string) {
 		}
 	}
 	*into = texts
+	return ""
+}
+
+func decodeObjects(into *[]store.Dict, raw json.RawMessage) (problem string) {
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return "is not a list"
+	}
+	all := make([]store.Dict, len(items))
+	for i := range items {
+		if decodeField(reflect.ValueOf(&all[i]).Elem(), items[i], true) != "" {
+			return "is not a list of objects"
+		}
+	}
+	*into = all
 	return ""
 }
 

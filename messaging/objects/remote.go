@@ -29,9 +29,7 @@ func (c *Codec) EncodeAt(name, version string, model any) *Object {
 func (c *Codec) complete(o *Object, model any) *Object {
 	switch m := model.(type) {
 	case *store.Node:
-		o.Data["traits"] = c.traitList(m)
-	case *store.DeployTemplate:
-		o.Data["steps"] = append([]store.TemplateStep{}, m.Steps...)
+		c.addTraits(o, m)
 	case *store.BIOSSetting, *store.Trait:
 		o.Data["node_id"] = fmt.Sprint(o.Data["node_id"])
 	}
