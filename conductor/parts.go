@@ -76,6 +76,7 @@ type Codec interface {
 	// What follows is for callers that have no database of their own.
 	Accepts(class, version string) error
 	Own(class, version string) string
+	Version(class string) string
 	Encode(class string, model any) *objects.Object
 	EncodeAt(class, version string, model any) *objects.Object
 	List(class, version string, elements []*objects.Object) *objects.Object

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -17,7 +19,16 @@ import (
 // that the object has now, which may be fewer than all.
 type remoteClass struct {
 	methods map[string]remoteMethod
-	actions map[string]func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error)
+	actions map[string]remoteAction
+	// since are the releases that brought methods which the oldest one lacks.
+	since map[string]messaging.Release
+}
+
+type remoteAction func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error)
+
+// has tells whether the class has a method in a release.
+func (r remoteClass) has(method string, release messaging.Release) bool {
+	return release >= r.since[method]
 }
 
 // remoteClasses are those that this conductor keeps for others.
@@ -27,7 +38,7 @@ var remoteClasses = makeRemoteClasses()
 type kind[T any] struct {
 	name, table string
 	missing     func(ident any) error
-	// fill adds what is not in the table.
+	// fill adds what the table does not hold.
 	fill func(ctx context.Context, c *Conductor, found []*T) error
 }
 
@@ -207,11 +218,13 @@ type writer[T any] struct {
 	fresh func(c *Conductor, one *T)
 	// whole fields must have been sent for save, as ironic reads them.
 	whole []string
+	// noun is what the refusal of another UUID calls an object; "" for a kind that looks for the object of that UUID instead.
+	noun string
 }
 
 // actions are what can be asked of an object that its caller holds.
-func (w writer[T]) actions() map[string]func(context.Context, *Conductor, *objects.Sent) (map[string]any, error) {
-	return map[string]func(context.Context, *Conductor, *objects.Sent) (map[string]any, error){
+func (w writer[T]) actions() map[string]remoteAction {
+	actions := map[string]remoteAction{
 		"create": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
 			one := new(T)
 			if err := sent.Into(one); err != nil {
@@ -229,6 +242,9 @@ func (w writer[T]) actions() map[string]func(context.Context, *Conductor, *objec
 			return w.saveChanges(ctx, c, sent)
 		},
 		"destroy": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
+			if w.remove == nil {
+				return nil, errDestroyTakesNone(w.kind.name)
+			}
 			one, err := w.stored(ctx, c, sent)
 			if err != nil {
 				return nil, err
@@ -243,6 +259,7 @@ func (w writer[T]) actions() map[string]func(context.Context, *Conductor, *objec
 			return only(c.codec.EncodeAt(w.kind.name, "", one).Data, sent.Data), nil
 		},
 	}
+	return actions
 }
 
 // stored reads the row of an object by the UUID that was sent.
@@ -264,6 +281,9 @@ func (w writer[T]) saveChanges(ctx context.Context, c *Conductor, sent *objects.
 	changed := new(T)
 	if err := sent.Into(changed); err != nil {
 		return nil, err
+	}
+	if w.noun != "" && slices.Contains(sent.Changes, "uuid") {
+		return nil, store.Errorf(store.InvalidParameterValue, "Cannot overwrite UUID for an existing %s.", w.noun)
 	}
 	one, err := w.read(ctx, c.db, w.ident(changed))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -31,17 +32,18 @@ var (
 		missing: missingAs(store.VolumeTargetNotFound, "Volume target")}
 	historyKind = kind[store.NodeHistory]{name: "NodeHistory", table: "node_history",
 		missing: missingAs(store.NodeHistoryNotFound, "Node history record")}
-	inventoryKind = kind[store.NodeInventory]{name: "NodeInventory", table: "node_inventory",
-		missing: func(ident any) error {
-			return store.Errorf(store.NodeInventoryNotFound, "Node inventory record for node %v could not be found.", ident)
-		}}
-	templateKind = kind[store.DeployTemplate]{name: "DeployTemplate", table: "deploy_templates",
+	inventoryKind = kind[store.NodeInventory]{name: "NodeInventory", table: "node_inventory", missing: sql.NoInventory}
+	templateKind  = kind[store.DeployTemplate]{name: "DeployTemplate", table: "deploy_templates",
 		missing: missingAs(store.DeployTemplateNotFound, "Deploy template"),
 		fill: func(ctx context.Context, c *Conductor, found []*store.DeployTemplate) error {
-			return c.db.WithSteps(ctx, found)
+			return c.db.WithTemplateSteps(ctx, found)
 		}}
-	biosKind  = kind[store.BIOSSetting]{name: "BIOSSetting", table: "bios_settings"}
-	traitKind = kind[store.Trait]{name: "Trait", table: "node_traits"}
+	runbookKind = kind[store.Runbook]{name: "Runbook", table: "runbooks", missing: missingAs(store.RunbookNotFound, "Runbook"),
+		fill: func(ctx context.Context, c *Conductor, found []*store.Runbook) error {
+			return c.db.WithRunbookParts(ctx, found)
+		}}
+	ruleKind = kind[store.InspectionRule]{name: "InspectionRule", table: "inspection_rules",
+		missing: missingAs(store.InspectionRuleNotFound, "Rule")}
 )
 
 func makeRemoteClasses() map[string]remoteClass {
@@ -77,31 +79,43 @@ func makeRemoteClasses() map[string]remoteClass {
 			"get_active_hardware_type_dict":      {params: []string{"use_groups"}, run: activeHardwareTypes},
 			"list_hardware_type_interfaces_dict": {params: []string{"names"}, required: 1, run: hardwareInterfaces},
 			"get_shard_list":                     {run: shards},
-		}},
+		}, actions: map[string]remoteAction{"save": saveConductor, "refresh": refreshConductor},
+			since: map[string]messaging.Release{"get_active_hardware_type_dict": messaging.V2025_2,
+				"list_hardware_type_interfaces_dict": messaging.V2025_2, "get_shard_list": messaging.V2025_2}},
 		"Allocation": {methods: map[string]remoteMethod{
 			"get":       allocationKind.get("allocation_ident", "name"),
 			"get_by_id": allocationKind.lookup("allocation_id", "id"), "get_by_uuid": allocationKind.lookup("uuid", "uuid"),
 			"get_by_name": allocationKind.lookup("name", "name"), "list": allocationKind.listByFilters(),
-		}},
+			"check_node_list": {params: []string{"candidate_nodes", "project"}, required: 2, run: checkNodeList},
+		}, actions: allocationWriter.actions(), since: map[string]messaging.Release{"check_node_list": messaging.V2025_2}},
 		"VolumeConnector": {methods: volumeMethods(connectorKind), actions: connectorWriter.actions()},
 		"VolumeTarget": {methods: withMethod(volumeMethods(targetKind), "list_by_volume_id",
 			targetKind.list("volume_id", "volume_id", "project")), actions: targetWriter.actions()},
 		"DeployTemplate": {methods: map[string]remoteMethod{
 			"get_by_id": templateKind.lookup("template_id", "id"), "get_by_uuid": templateKind.lookup("uuid", "uuid"),
 			"get_by_name": templateKind.lookup("name", "name"), "list": templateKind.list("", ""),
-			"list_by_names": {params: []string{"names"}, required: 1, run: templatesByNames},
-		}},
+			"list_by_names": templateKind.listByNames(),
+		}, actions: templateWriter.actions()},
+		"Runbook": {methods: map[string]remoteMethod{
+			"get_by_id": runbookKind.lookup("runbook_id", "id"), "get_by_uuid": runbookKind.lookup("uuid", "uuid"),
+			"get_by_name": runbookKind.lookup("name", "name"), "list": runbookKind.list("", "", "filters"),
+			"list_by_names": runbookKind.listByNames(),
+		}, actions: runbookWriter.actions()},
+		"RunbookTrait": runbookTraitClass, "RunbookTraitList": runbookTraitListClass,
+		"InspectionRule": {methods: map[string]remoteMethod{
+			"get_by_uuid": ruleKind.lookup("uuid", "uuid"), "list": ruleKind.list("", "", "filters"),
+		}, actions: ruleWriter.actions()},
+		"FirmwareComponent": firmwareClass, "FirmwareComponentList": firmwareListClass,
+		"Deployment": deploymentClass,
 		"NodeHistory": {methods: map[string]remoteMethod{
 			"get": historyKind.get("history_ident"), "get_by_id": historyKind.lookup("history_id", "id"),
 			"get_by_uuid": historyKind.lookup("uuid", "uuid"), "list": historyKind.list("", ""),
 			"list_by_node_id": historyKind.list("node_id", "node_id"),
 		}},
-		"NodeInventory": {methods: map[string]remoteMethod{"get_by_node_id": inventoryKind.lookup("node_id", "node_id")}},
-		"BIOSSetting": {methods: map[string]remoteMethod{
-			"get": {params: []string{"node_id", "name"}, required: 2, run: biosSetting}}},
-		"BIOSSettingList": {methods: map[string]remoteMethod{"get_by_node_id": biosKind.wholeList("BIOSSettingList", "name")}},
-		"Trait":           {methods: map[string]remoteMethod{"exists": {params: []string{"node_id", "trait"}, required: 2, run: traitExists}}},
-		"TraitList":       {methods: map[string]remoteMethod{"get_by_node_id": traitKind.wholeList("TraitList", "trait")}},
+		"NodeInventory": {methods: map[string]remoteMethod{"get_by_node_id": inventoryKind.lookup("node_id", "node_id")},
+			actions: map[string]remoteAction{"create": createInventory, "destroy": destroyInventory}},
+		"BIOSSetting": biosClass, "BIOSSettingList": biosListClass,
+		"Trait": traitClass, "TraitList": traitListClass,
 	}
 }
 
@@ -132,26 +146,6 @@ func (k kind[T]) listByFilters() remoteMethod {
 	m := k.list("", "", "filters")
 	m.params = append([]string{"filters"}, pageParams...)
 	return m
-}
-
-// wholeList is the method of a class of lists that reads all of a node's.
-func (k kind[T]) wholeList(list, order string) remoteMethod {
-	return remoteMethod{params: []string{"node_id"}, required: 1,
-		run: func(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-			node, err := a.scalar("node_id")
-			if err != nil {
-				return nil, err
-			}
-			found, err := sql.SelectOfNode[T](ctx, c.db, k.table, order, node)
-			if err != nil {
-				return nil, err
-			}
-			elements := make([]*objects.Object, len(found))
-			for i, one := range found {
-				elements[i] = c.codec.EncodeAt(k.name, c.codec.Own(k.name, a.versions[k.name]), one)
-			}
-			return c.codec.List(list, a.version, elements), nil
-		}}
 }
 
 // listNodes is Node.list: a caller may want some fields only.
@@ -200,20 +194,23 @@ func nodeByAddresses(ctx context.Context, c *Conductor, a boundArgs) (any, error
 	return nil, store.Errorf(store.NodeNotFound, "Multiple nodes with port addresses %s were found", store.PythonRepr(addresses))
 }
 
-func templatesByNames(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-	var names []any
-	if err := a.read("names", &names); err != nil {
-		return nil, err
-	}
-	wanted, err := scalarsOf("names", names)
-	if err != nil {
-		return nil, err
-	}
-	found, err := templateKind.find(ctx, c, sql.Selection{Where: []sql.Condition{sql.OneOf("deploy_templates.name", wanted)}})
-	if err != nil {
-		return nil, err
-	}
-	return encodeAll(c, "DeployTemplate", found), nil
+// listByNames is a method that lists those objects that have one of some names.
+func (k kind[T]) listByNames() remoteMethod {
+	return remoteMethod{params: []string{"names"}, required: 1, run: func(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
+		var names []any
+		if err := a.read("names", &names); err != nil {
+			return nil, err
+		}
+		wanted, err := scalarsOf("names", names)
+		if err != nil {
+			return nil, err
+		}
+		found, err := k.find(ctx, c, sql.Selection{Where: []sql.Condition{sql.OneOf(k.table+".name", wanted)}})
+		if err != nil {
+			return nil, err
+		}
+		return encodeAll(c, k.name, found), nil
+	}}
 }
 
 // conductorByHostname finds a worker, that is online unless the caller says otherwise.
@@ -296,40 +293,3 @@ func isoTime(t time.Time) any {
 
 // shards counts the nodes of each shard.
 func shards(ctx context.Context, c *Conductor, _ boundArgs) (any, error) { return c.db.Shards(ctx) }
-
-func biosSetting(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-	node, err := a.scalar("node_id")
-	if err != nil {
-		return nil, err
-	}
-	var name string
-	if err := a.read("name", &name); err != nil {
-		return nil, err
-	}
-	found, err := sql.SelectOfNode[store.BIOSSetting](ctx, c.db, "bios_settings", "name", node)
-	if err != nil {
-		return nil, err
-	}
-	for _, one := range found {
-		if one.Name == name {
-			return c.codec.EncodeAt("BIOSSetting", a.version, one), nil
-		}
-	}
-	return nil, store.Errorf(store.BIOSSettingNotFound, "Node %v doesn't have a BIOS setting '%s'", node, name)
-}
-
-func traitExists(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-	node, err := a.scalar("node_id")
-	if err != nil {
-		return nil, err
-	}
-	var trait string
-	if err := a.read("trait", &trait); err != nil {
-		return nil, err
-	}
-	found, err := sql.SelectOfNode[store.Trait](ctx, c.db, "node_traits", "trait", node)
-	if err != nil {
-		return nil, err
-	}
-	return slices.ContainsFunc(found, func(t *store.Trait) bool { return t.Trait == trait }), nil
-}

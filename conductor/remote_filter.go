@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -73,7 +74,9 @@ var (
 	equalFilters = map[string][]string{
 		"nodes": {"console_enabled", "maintenance", "retired", "driver", "resource_class", "provision_state", "uuid", "id", "fault",
 			"conductor_group", "owner", "lessee", "instance_uuid", "instance_name"},
-		"allocations": {"state", "resource_class", "owner"},
+		"allocations":      {"state", "resource_class", "owner"},
+		"runbooks":         {"id", "uuid", "name", "public", "owner", "disable_ramdisk"},
+		"inspection_rules": {"phase", "scope"},
 	}
 	anyFilters = map[string]string{"associated": "instance_uuid", "reserved": "reservation", "with_power_state": "power_state",
 		"sharded": "shard"}
@@ -102,6 +105,12 @@ func (c *Conductor) remoteFilter(ctx context.Context, table, name string, value 
 	case name == "conductor_affinity" && table == "allocations":
 		v, err := scalarOf(name, value)
 		return condition(sql.Equals(table+"."+name, v), err)
+	case table == "runbooks" && name == "project":
+		v, err := scalarOf(name, value)
+		return condition(sql.OwnedOrPublic(v), err)
+	case table == "runbooks" && slices.Contains([]string{"id_in", "uuid_in", "name_in"}, name):
+		values, err := scalarsOf(name, value)
+		return condition(sql.OneOf("runbooks."+strings.TrimSuffix(name, "_in"), values), err)
 	case table != "nodes":
 	case name == "include_children" || name == "parent_node":
 		return nil, nil
@@ -153,4 +162,9 @@ func (a boundArgs) wantedFields() ([]string, error) {
 // errNotSent is what Python raises when it reads a field of an object that was not sent.
 func errNotSent(field string) error {
 	return oslo.Builtin("NotImplementedError", "Cannot load '%s' in the base class", field)
+}
+
+// errDestroyTakesNone is what Python raises for the destroy of classes whose method does not take the context that it is called with.
+func errDestroyTakesNone(class string) error {
+	return oslo.Builtin("TypeError", "%s.destroy() takes 1 positional argument but 2 were given", class)
 }

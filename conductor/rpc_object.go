@@ -34,12 +34,9 @@ func (c *Conductor) objectClassAction(ctx context.Context, _ oslo.Context, a obj
 	if err := c.codec.Accepts(a.Class, version); err != nil {
 		return nil, err
 	}
-	class, kept := remoteClasses[a.Class]
-	if !kept {
-		return nil, notKept(a.Class)
-	}
+	class := remoteClasses[a.Class]
 	m, ok := class.methods[a.Method]
-	if !ok {
+	if !ok || !class.has(a.Method, c.cfg.Release) {
 		return nil, oslo.Builtin("AttributeError", "type object '%s' has no attribute '%s'", a.Class, a.Method)
 	}
 	bound, err := m.bind(a.Class+"."+a.Method, a.Args, a.Kwargs)
@@ -48,12 +45,6 @@ func (c *Conductor) objectClassAction(ctx context.Context, _ oslo.Context, a obj
 	}
 	bound.version, bound.versions = version, a.Versions
 	return m.run(ctx, c, bound)
-}
-
-// notKept refuses a class whose objects this conductor leaves to ironic-api.
-func notKept(class string) error {
-	return store.Errorf(store.IronicException,
-		"This conductor (ironmaster) does not read or write %s objects for others: ironic-api must have a database of its own.", class)
 }
 
 type objectArgs struct {
@@ -79,12 +70,9 @@ func (c *Conductor) objectAction(ctx context.Context, _ oslo.Context, a objectAr
 	if err != nil {
 		return nil, err
 	}
-	class, kept := remoteClasses[sent.Name]
-	if !kept {
-		return nil, notKept(sent.Name)
-	}
+	class := remoteClasses[sent.Name]
 	act, ok := class.actions[a.Method]
-	if !ok {
+	if !ok || !class.has(a.Method, c.cfg.Release) {
 		return nil, oslo.Builtin("AttributeError", "'%s' object has no attribute '%s'", sent.Name, a.Method)
 	}
 	now, err := act(ctx, c, sent)

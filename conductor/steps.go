@@ -289,10 +289,7 @@ func (t *task) templateSteps(ctx context.Context) (steps []store.Dict, names []s
 	}
 	for _, tpl := range templates {
 		names = append(names, tpl.Name)
-		for _, s := range tpl.Steps {
-			steps = append(steps, store.Dict{"interface": s.Interface, "step": s.Step, "args": map[string]any(s.Args),
-				"priority": s.Priority})
-		}
+		steps = append(steps, tpl.Steps...)
 	}
 	return steps, names, nil
 }

@@ -77,6 +77,8 @@ func ColumnValue(v reflect.Value, notNull bool) (any, error) {
 		return jsonText(map[string]any(x))
 	case []string:
 		return jsonText(x)
+	case []Dict:
+		return jsonText(x)
 	}
 	return nil, fmt.Errorf("model field of type %s has no column form", v.Type())
 }

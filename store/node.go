@@ -135,29 +135,6 @@ type HardwareInterface struct {
 	Default       bool
 }
 
-// DeployTemplate is a named list of deploy steps, chosen by a trait of the same name: a row of the table deploy_templates with
-// those of deploy_template_steps.
-type DeployTemplate struct {
-	ID   int64  `field:"id"`
-	UUID string `field:"uuid"`
-
-	CreatedAt time.Time `field:"created_at"`
-	UpdatedAt time.Time `field:"updated_at"`
-
-	Name  string `field:"name"`
-	Extra Dict   `field:"extra"`
-
-	Steps []TemplateStep
-}
-
-// TemplateStep is one step of a deploy template.
-type TemplateStep struct {
-	Interface string `json:"interface"`
-	Step      string `json:"step"`
-	Args      Dict   `json:"args"`
-	Priority  int    `json:"priority"`
-}
-
 // HistoryEntry is one row of node_history: something that happened to a node, for operators to read later.
 type HistoryEntry struct {
 	NodeID    int64

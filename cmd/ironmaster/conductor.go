@@ -138,7 +138,8 @@ func (p *workerProcess) run(ctx context.Context) error {
 func rowVersions(codec *objects.Codec) map[string]string {
 	versions := map[string]string{}
 	for _, name := range []string{"Node", "Port", "Portgroup", "VolumeConnector", "VolumeTarget", "Allocation", "Conductor",
-		"Trait", "NodeHistory", "NodeInventory", "BIOSSetting", "Chassis"} {
+		"Trait", "NodeHistory", "NodeInventory", "BIOSSetting", "Chassis", "DeployTemplate", "Runbook", "RunbookTrait", "InspectionRule",
+		"FirmwareComponent"} {
 		versions[name] = codec.Version(name)
 	}
 	return versions

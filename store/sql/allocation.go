@@ -42,6 +42,30 @@ func (db *DB) CreateAllocation(ctx context.Context, a *store.Allocation) error {
 	return db.allocations.create(ctx, a)
 }
 
+// SaveAllocation writes what changed in an allocation since it was read. Nothing changed is nothing written.
+func (db *DB) SaveAllocation(ctx context.Context, a *store.Allocation) error {
+	return db.allocations.save(ctx, a)
+}
+
+// SaveAllocationWithNode is SaveAllocation for one that got its node n, which the guard must hold for: the node gets the allocation's
+// UUID as instance_uuid, and its traits go into instance_info. Refusals are those of Allocate.
+func (db *DB) SaveAllocationWithNode(ctx context.Context, a *store.Allocation, n *store.Node, g Guard) error {
+	values, err := db.allocations.changes(a)
+	if err != nil {
+		return err
+	}
+	err = db.transact(ctx, "giving node "+n.UUID+" to allocation "+a.UUID, func(s session) error {
+		if err := db.allocations.writeChanges(s, a, values); err != nil {
+			return err
+		}
+		return s.giveNode(a, n, g)
+	})
+	if err == nil {
+		db.allocations.saved(a, values)
+	}
+	return err
+}
+
 // FailAllocation notes why an allocation that looks for a node gets none. One that is not looked for any more, or by somebody
 // else, stays as it is, and the failure is ErrAllocationChanged.
 func (db *DB) FailAllocation(ctx context.Context, a *store.Allocation, why string) error {

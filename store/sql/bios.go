@@ -42,10 +42,7 @@ func (db *DB) ReplaceRegisteredBIOSSettings(ctx context.Context, nodeID int64, s
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
-			value := sql.NullString{}
-			if v := wanted[name].Value; v != nil {
-				value = sql.NullString{String: *v, Valid: true}
-			}
+			value := optional(wanted[name].Value)
 			old, exists := present[name]
 			if exists && old == value {
 				continue
@@ -56,6 +53,105 @@ func (db *DB) ReplaceRegisteredBIOSSettings(ctx context.Context, nodeID int64, s
 		}
 		return nil
 	})
+}
+
+// CreateBIOSSettings notes further settings of a node, all or none.
+func (db *DB) CreateBIOSSettings(ctx context.Context, node int64, settings []store.BIOSSetting) error {
+	lost := false
+	return db.transact(ctx, fmt.Sprintf("writing the BIOS settings of node %d", node), func(s session) error {
+		present, err := s.biosSettingsOf(node)
+		if err != nil {
+			return err
+		}
+		again := lost
+		lost = true
+		for _, one := range settings {
+			value := optional(one.Value)
+			old, exists := present[one.Name]
+			if exists && again && old == value {
+				continue // An attempt whose answer was lost wrote it.
+			}
+			if exists {
+				// Ironic names the last setting of the request, whichever was there.
+				return store.Errorf(store.BIOSSettingAlreadyExists, "A BIOS setting %s for node %d already exists.",
+					settings[len(settings)-1].Name, node)
+			}
+			if err := db.writeBIOSSetting(s, node, one, value, false); err != nil {
+				return err
+			}
+			present[one.Name] = value
+		}
+		return nil
+	})
+}
+
+// UpdateBIOSSettings changes settings of a node, all or none.
+func (db *DB) UpdateBIOSSettings(ctx context.Context, node int64, settings []store.BIOSSetting) error {
+	return db.transact(ctx, fmt.Sprintf("writing the BIOS settings of node %d", node), func(s session) error {
+		present, err := s.biosSettingsOf(node)
+		if err != nil {
+			return err
+		}
+		for _, one := range settings {
+			if _, exists := present[one.Name]; !exists {
+				return NoBIOSSetting(node, one.Name)
+			}
+			if err := db.writeBIOSSetting(s, node, one, optional(one.Value), true); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// DeleteBIOSSettings forgets settings of a node. Those that are not there are named in the failure, and the others are gone.
+func (db *DB) DeleteBIOSSettings(ctx context.Context, node int64, names []string) error {
+	var missing []string
+	lost := false
+	err := db.transact(ctx, fmt.Sprintf("deleting BIOS settings of node %d", node), func(s session) error {
+		present, err := s.biosSettingsOf(node)
+		if err != nil {
+			return err
+		}
+		if !lost {
+			missing = slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, exists := present[name]; return exists })
+		}
+		lost = true
+		for _, name := range names {
+			if _, err := s.exec("DELETE FROM bios_settings WHERE node_id = ? AND name = ?", node, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && len(missing) > 0 {
+		return store.Errorf(store.BIOSSettingListNotFound, "Node %d doesn't have BIOS settings '%s'", node, strings.Join(missing, ","))
+	}
+	return err
+}
+
+// NoBIOSSetting is the failure of asking for a setting that nobody noted.
+func NoBIOSSetting(node any, name string) error {
+	return store.Errorf(store.BIOSSettingNotFound, "Node %v doesn't have a BIOS setting '%s'", node, name)
+}
+
+func optional(text *string) sql.NullString {
+	if text == nil {
+		return sql.NullString{}
+	}
+	return sql.NullString{String: *text, Valid: true}
+}
+
+// biosSettingsOf reads the settings of a node, which must be there.
+func (s session) biosSettingsOf(node int64) (map[string]sql.NullString, error) {
+	found, err := s.one("SELECT id FROM nodes WHERE id = ?"+s.db.dialect.forUpdate(), []any{node}, new(int64))
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, store.Errorf(store.NodeNotFound, "Node %d could not be found.", node)
+	}
+	return presentBIOSSettings(s, node)
 }
 
 func presentBIOSSettings(s session, nodeID int64) (map[string]sql.NullString, error) {

@@ -13,7 +13,7 @@ func TestBIOSSettingsAreReplaced(t *testing.T) {
 		n, other := createNode(t, db, nil), createNode(t, db, nil)
 		read := func(node *store.Node, want int) []*store.BIOSSetting {
 			t.Helper()
-			all, err := sql.SelectOfNode[store.BIOSSetting](t.Context(), db, "bios_settings", "name", node.ID)
+			all, err := sql.SelectBy[store.BIOSSetting](t.Context(), db, "bios_settings", "name", sql.Equals("node_id", node.ID))
 			if err != nil || len(all) != want {
 				t.Fatalf("%d settings, %v; want %d", len(all), err, want)
 			}

@@ -39,3 +39,22 @@ func (db *DB) LastInventory(ctx context.Context, nodeID int64) (*store.NodeInven
 	}
 	return found[0], nil
 }
+
+// DeleteInventory forgets what was stored of a node's inspection.
+func (db *DB) DeleteInventory(ctx context.Context, nodeID int64) error {
+	lost := false
+	return db.write(ctx, fmt.Sprintf("deleting the inventory of node %d", nodeID), func(s session) error {
+		before := lost
+		lost = true
+		n, err := s.exec("DELETE FROM node_inventory WHERE node_id = ?", nodeID)
+		if err == nil && n == 0 && !before {
+			return NoInventory(nodeID)
+		}
+		return err
+	})
+}
+
+// NoInventory is the failure of asking for the inventory of a node that was never inspected.
+func NoInventory(node any) error {
+	return store.Errorf(store.NodeInventoryNotFound, "Node inventory record for node %v could not be found.", node)
+}

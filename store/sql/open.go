@@ -84,6 +84,9 @@ type DB struct {
 	volumeConnectors *records[store.VolumeConnector]
 	volumeTargets    *records[store.VolumeTarget]
 	allocations      *records[store.Allocation]
+	templates        *records[store.DeployTemplate]
+	runbooks         *records[store.Runbook]
+	inspectionRules  *records[store.InspectionRule]
 
 	versions atomic.Pointer[map[string]string]
 	// registrations keep a process whose host was started anew elsewhere from writing.
@@ -125,6 +128,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	db.volumeConnectors, db.volumeTargets = newVolumeConnectors(db), newVolumeTargets(db)
 	db.allocations = newAllocations(db)
 	db.chassis = newChassis(db)
+	db.templates, db.runbooks, db.inspectionRules = newTemplates(db), newRunbooks(db), newInspectionRules(db)
 	db.conductors = newRows[store.Conductor](db, "conductors")
 	return db, nil
 }

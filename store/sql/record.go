@@ -24,6 +24,8 @@ type records[T any] struct {
 	defaults func(*T)
 	// duplicate is the failure that a violated unique constraint is to ironic's users; values are the row's as it was to be.
 	duplicate func(columns []string, values store.Snapshot) *store.Error
+	// complete reads what records have in other tables, nil when they have nothing there.
+	complete func(s session, found []*T) error
 }
 
 // parts are the fields that all kinds of records have.
@@ -63,7 +65,7 @@ func (r *records[T]) selectWhere(ctx context.Context, where string, args ...any)
 	statement := "SELECT " + r.columns + ", " + node + " FROM " + r.table + join + " WHERE " + where + " ORDER BY " + r.table + ".id"
 	err := r.db.read(ctx, "reading "+r.table, func(s session) error {
 		found = nil
-		return s.query(statement, args, func(from *sql.Rows) error {
+		if err := s.query(statement, args, func(from *sql.Rows) error {
 			one := new(T)
 			var node sql.NullString
 			if err := r.scan(from, one, &node); err != nil {
@@ -74,7 +76,10 @@ func (r *records[T]) selectWhere(ctx context.Context, where string, args ...any)
 			}
 			found = append(found, one)
 			return nil
-		})
+		}); err != nil || r.complete == nil {
+			return err
+		}
+		return r.complete(s, found)
 	})
 	if err != nil {
 		return nil, err
@@ -98,6 +103,11 @@ func (db *DB) joinNode(table string) (column, join string) {
 
 // create inserts a record and gives it back as the row is now; a UUID is made when it has none.
 func (r *records[T]) create(ctx context.Context, record *T) error {
+	return r.createWith(ctx, record, nil)
+}
+
+// createWith is create for records that have rows in other tables, too, which further writes in the same transaction.
+func (r *records[T]) createWith(ctx context.Context, record *T, further func(s session, id int64) error) error {
 	row := *record
 	p := r.parts(&row)
 	if *p.uuid == "" {
@@ -110,21 +120,24 @@ func (r *records[T]) create(ctx context.Context, record *T) error {
 	if err != nil {
 		return fmt.Errorf("creating %s %s: %w", r.noun, *p.uuid, err)
 	}
-	lost := false
-	err = r.db.write(ctx, "creating "+r.noun+" "+*p.uuid, func(s session) error {
-		_, err := r.insert(s, values)
-		if err != nil && lost && r.db.dialect.classify(err).kind == faultDuplicate {
-			// The row in the way may be that of an attempt whose answer was lost.
-			own, findErr := s.one("SELECT id FROM "+r.table+" WHERE uuid = ? AND created_at = ?", []any{*p.uuid, *p.created}, new(int64))
-			if findErr != nil {
-				return findErr
-			}
-			if own {
-				return nil
+	run, lost := r.db.write, false
+	if further != nil {
+		run = r.db.transact
+	}
+	err = run(ctx, "creating "+r.noun+" "+*p.uuid, func(s session) error {
+		if lost {
+			// The row may be there already, from an attempt whose answer was lost.
+			own, err := s.one("SELECT id FROM "+r.table+" WHERE uuid = ? AND created_at = ?", []any{*p.uuid, *p.created}, new(int64))
+			if err != nil || own {
+				return err
 			}
 		}
 		lost = true
-		return r.failure(err, values)
+		id, err := r.insert(s, values)
+		if err != nil || further == nil {
+			return r.failure(err, values)
+		}
+		return further(s, id)
 	})
 	if err != nil {
 		return err
@@ -175,6 +188,42 @@ func (r *records[T]) save(ctx context.Context, record *T) error {
 	})
 	if err == nil {
 		r.saved(record, values)
+	}
+	return err
+}
+
+// saveWith is save for records that have a field in another table. When that field changed, replace writes it in the same
+// transaction.
+func (r *records[T]) saveWith(ctx context.Context, record *T, elsewhere string, replace func(s session) error) error {
+	values, err := r.changes(record)
+	if err != nil {
+		return err
+	}
+	p := r.parts(record)
+	now, err := store.Changes(record, *p.snapshot)
+	if err != nil {
+		return fmt.Errorf("saving %s %s: %w", r.noun, *p.uuid, err)
+	}
+	value, changed := now[elsewhere]
+	if len(values) == 0 && !changed {
+		return nil
+	}
+	err = r.db.transact(ctx, "saving "+r.noun+" "+*p.uuid, func(s session) error {
+		if len(values) > 0 {
+			if err := r.writeChanges(s, record, values); err != nil {
+				return err
+			}
+		}
+		if !changed {
+			return nil
+		}
+		return replace(s)
+	})
+	if err == nil {
+		if len(values) > 0 {
+			r.saved(record, values)
+		}
+		(*p.snapshot)[elsewhere] = value
 	}
 	return err
 }

@@ -145,6 +145,14 @@ func assign(dest, value any) error {
 			return nil
 		}
 		return json.Unmarshal([]byte(s), dest)
+	case *[]store.Dict:
+		s, ok := text(value)
+		if !ok || s == "" {
+			return nil
+		}
+		decoder := json.NewDecoder(strings.NewReader(s))
+		decoder.UseNumber()
+		return decoder.Decode(dest)
 	default:
 		return fmt.Errorf("a model field of type %T cannot be read", dest)
 	}

@@ -61,6 +61,11 @@ func OfProject(project any) Condition {
 	return Condition{"(nodes.owner = ? OR nodes.lessee = ?)", []any{project, project}}
 }
 
+// OwnedOrPublic asks for runbooks that the project owns, or that are everybody's.
+func OwnedOrPublic(project any) Condition {
+	return Condition{"(runbooks.owner = ? OR runbooks.public = ?)", []any{project, true}}
+}
+
 // Before asks for a moment before the given one.
 func Before(column string, t time.Time) Condition { return Condition{column + " < ?", []any{t}} }
 
@@ -148,13 +153,13 @@ func (s Selection) beyond(db *DB, table string) Condition {
 		" OR " + same + " AND " + table + ".id" + than + "last_row.id))", []any{*s.After}}
 }
 
-// SelectOfNode reads all rows of a node from a table whose rows have no id, in the order of a column.
-func SelectOfNode[T any](ctx context.Context, db *DB, table, order string, node any) ([]*T, error) {
+// SelectBy reads all rows that fulfil a condition from a table whose rows have no id, in the order of a column.
+func SelectBy[T any](ctx context.Context, db *DB, table, order string, where Condition) ([]*T, error) {
 	columns := newRows[T](db, table)
 	var found []*T
 	err := db.read(ctx, "reading "+table, func(s session) error {
 		found = nil
-		return s.query("SELECT "+columns.columns+" FROM "+table+" WHERE node_id = ? ORDER BY "+order, []any{node}, func(from *sql.Rows) error {
+		return s.query("SELECT "+columns.columns+" FROM "+table+" WHERE "+where.clause+" ORDER BY "+order, where.args, func(from *sql.Rows) error {
 			one := new(T)
 			found = append(found, one)
 			return columns.scan(from, one)

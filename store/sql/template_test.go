@@ -25,8 +25,10 @@ func TestDeployTemplates(t *testing.T) {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		first, second := got[1].Steps[0], got[1].Steps[1]
-		if level, _, err := first.Args.Int("level"); err != nil || level != 5 || first.Interface != "raid" ||
-			first.Step != "apply_configuration" || first.Priority != 90 || second.Interface != "bios" {
+		level, _, levelErr := first.Dict("args").Int("level")
+		priority, _, err := first.Int("priority")
+		if levelErr != nil || level != 5 || err != nil || priority != 90 || first.String("interface") != "raid" ||
+			first.String("step") != "apply_configuration" || second.String("interface") != "bios" {
 			t.Errorf("steps %+v", got[1].Steps)
 		}
 		if none, err := db.DeployTemplates(t.Context(), nil); err != nil || none != nil {

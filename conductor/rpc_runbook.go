@@ -1,0 +1,26 @@
+package conductor
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/ironmaster/ironmaster/messaging/oslo"
+)
+
+type runbookArgs struct {
+	Ident string `json:"runbook_ident"`
+}
+
+// getRunbook reads a runbook by UUID or name.
+func (c *Conductor) getRunbook(ctx context.Context, _ oslo.Context, a runbookArgs) (any, error) {
+	column := "name"
+	if uuid.Validate(a.Ident) == nil {
+		column = "uuid"
+	}
+	found, err := runbookKind.by(ctx, c, column, a.Ident)
+	if err != nil {
+		return nil, err
+	}
+	return c.codec.Encode("Runbook", found), nil
+}
