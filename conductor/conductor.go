@@ -34,6 +34,8 @@ type Parts struct {
 	Images   Images
 	// Media serves what users put into virtual drives; nil where no request for that can come.
 	Media Media
+	// Consoles holds the containers of graphical consoles; nil where the release has none.
+	Consoles Consoles
 	// Compute is nil when nobody wants to know of power states.
 	Compute Compute
 	Codec   Codec
@@ -59,6 +61,7 @@ type Conductor struct {
 	images    Images
 	media     Media
 	compute   Compute
+	consoles  Consoles
 	codec     Codec
 	log       zerolog.Logger
 	// records and reservations are local and db, for the locks on nodes.
@@ -106,7 +109,7 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, media: p.Media, compute: p.Compute, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
+		images: p.Images, media: p.Media, compute: p.Compute, consoles: p.Consoles, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
 		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),
@@ -242,6 +245,10 @@ func (c *Conductor) start(ctx context.Context) error {
 	}
 	if err := c.cleanImages(ctx); err != nil {
 		c.log.Warn().Err(err).Msg("Cleaning up images from before the restart failed")
+	}
+	// Those of nodes that are another worker's by now would stay for ever.
+	if err := c.stopContainers(ctx); err != nil {
+		return err
 	}
 	c.background.Go(func() { c.startConsoles(c.working()) })
 	c.background.Go(func() { c.serveInstances(c.working()) })

@@ -56,6 +56,10 @@ type Config struct {
 	Sensors             SensorConfig
 	MaxMessageSize      int
 
+	// ConsoleExpiryInterval is how often consoles that are open for a time are looked at ([vnc]expire_console_session_interval); 0
+	// never.
+	ConsoleExpiryInterval time.Duration
+
 	// RAIDStatusInterval and RAIDFailInterval are how often BMCs are asked about changes of arrays that they make, and that failed
 	// ([redfish]raid_config_status_interval and raid_config_fail_interval).
 	RAIDStatusInterval, RAIDFailInterval time.Duration

@@ -3,7 +3,11 @@ package conductor
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
@@ -95,4 +99,43 @@ func (c *Conductor) startConsoles(ctx context.Context) {
 	if len(nodes) > 0 {
 		c.log.Info().Int("nodes", len(nodes)).Msg("The consoles of this conductor's nodes were started")
 	}
+}
+
+// containersTimeout bounds the ending of console containers, which takes programs of theirs.
+const containersTimeout = time.Minute
+
+// stopContainers ends the containers of graphical consoles. The start does so, because it starts those anew that nodes have enabled,
+// and the stop, because whoever has the nodes next starts his own.
+func (c *Conductor) stopContainers(ctx context.Context) error {
+	if c.consoles == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, containersTimeout)
+	defer cancel()
+	if err := c.consoles.StopAll(ctx); err != nil {
+		return fmt.Errorf("stopping console containers: %w", err)
+	}
+	return nil
+}
+
+// closeExpiredConsoles closes the consoles that are open for longer than they may be.
+func (c *Conductor) closeExpiredConsoles(ctx context.Context) error {
+	nodes, err := c.owned(ctx, sql.Filter{ConsoleEnabled: pointer(true)}, "console_interface", "driver_internal_info")
+	if err != nil {
+		return err
+	}
+	expired := slices.DeleteFunc(nodes, func(n *store.Node) bool { return !c.consoleExpired(n) })
+	c.eachLocked(ctx, expired, 0, "checking active console sessions", func(ctx context.Context, t *task) error {
+		if !t.Node.ConsoleEnabled || !c.consoleExpired(t.Node) {
+			return nil // somebody was faster
+		}
+		t.Log.Info().Msg("The time of the node's console is over, and it is closed")
+		return t.Hardware.Console.StopConsole(ctx, t.Task)
+	})
+	return nil
+}
+
+func (c *Conductor) consoleExpired(n *store.Node) bool {
+	console, ok := c.hardware.Interface(n, drivers.TypeConsole).(drivers.ExpiringConsole)
+	return ok && console.Expired(n)
 }

@@ -93,6 +93,12 @@ type Media interface {
 	Withdraw(node string, names ...string) error
 }
 
+// Consoles is what the containers of graphical consoles run in.
+type Consoles interface {
+	// StopAll ends all of this conductor's containers.
+	StopAll(ctx context.Context) error
+}
+
 // Images decides what kind of image a node is to get.
 type Images interface {
 	// IsGlance tells whether a reference names an image in Glance.

@@ -37,6 +37,7 @@ func (c *Conductor) periodics() []periodic {
 		{"workers that are gone for good", func(*Live) time.Duration { return c.cfg.StaleInterval }, c.forgetStaleWorkers},
 		{"histories of nodes", func(*Live) time.Duration { return c.cfg.HistoryCleanUpInterval }, c.cutHistories},
 		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages},
+		{"consoles that are open for too long", func(*Live) time.Duration { return c.cfg.ConsoleExpiryInterval }, c.closeExpiredConsoles},
 		{"sensor data", c.sensorInterval, c.sendSensorData},
 		{"deploy callback timeouts", check, c.failSilentDeploys},
 		{"clean callback timeouts", check, c.failSilentCleans},

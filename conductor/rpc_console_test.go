@@ -102,3 +102,49 @@ func TestConsoleFollowsTheInstance(t *testing.T) {
 	w.must(t, "destroy_node", map[string]any{"node_id": n.UUID})
 	equal(t, "asked at the end", w.script.did("start console", "stop console")[3], "stop console")
 }
+
+// Consoles that are open for too long are closed; those of other kinds, of others' nodes and of locked nodes are left alone.
+func TestConsolesExpire(t *testing.T) {
+	w := startWorker(t, nil)
+	console := func(name, state string, enabled bool) *store.Node {
+		return w.enroll(t, func(n *store.Node) {
+			n.ConsoleInterface, n.ConsoleEnabled, n.DriverInternalInfo = name, enabled, store.Dict{"console": state}
+		})
+	}
+	console("expiring", "expired", true)
+	console("expiring", "open", true)
+	console("expiring", "expired", false)
+	console("fake", "expired", true)
+	locked := console("expiring", "expired", true)
+	w.exec(t, "UPDATE nodes SET reservation = 'someone-else' WHERE uuid = ?", locked.UUID)
+	if err := w.closeExpiredConsoles(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "asked", strings.Join(w.script.did("stop console"), ", "), "stop console")
+}
+
+// The containers of an earlier run end before consoles are started anew, and those of this one at its end.
+func TestConsoleContainersEndWithTheWorker(t *testing.T) {
+	r := newRig(t, nil)
+	n := &store.Node{Driver: "fake-hardware", ProvisionState: store.Manageable, ConsoleEnabled: true, ConsoleInterface: "fake"}
+	if err := r.db.CreateNode(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	w := r.start(t)
+	w.announced(t, n.UUID, "console_restore.start", "console_restore.end")
+	w.stop()
+	equal(t, "asked", strings.Join(w.script.did("stop containers", "start console"), ", "), "stop containers, start console, stop containers")
+}
+
+func TestAWorkerWhoseContainersDoNotEndDoesNotStart(t *testing.T) {
+	r := newRig(t, nil)
+	r.script.use(behaviour{stopContainers: func() error { return errors.New("no engine") }})
+	c, bus, closeMemory := r.build(t)
+	defer closeMemory()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(t.Context()) }()
+	<-bus.handle
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "stopping console containers: no engine") {
+		t.Errorf("the worker ended with %v", err)
+	}
+}

@@ -64,7 +64,9 @@ type behaviour struct {
 	findings        func(inventory, pluginData store.Dict) error
 
 	startConsole, stopConsole func() error
-	sensors                   func(n *store.Node) (drivers.SensorData, error)
+	// stopContainers is told that the worker ends all console containers.
+	stopContainers func() error
+	sensors        func(n *store.Node) (drivers.SensorData, error)
 }
 
 // script is scripted hardware: power, management, deploy with an agent, network and rescue of all nodes of a test. It
@@ -124,6 +126,7 @@ func (s *script) catalog() *drivers.Catalog {
 	} {
 		c.Implementations[typ]["fake"] = impl
 	}
+	c.Implementations[drivers.TypeConsole]["expiring"] = &scriptExpiring{scriptConsole{fake.NewConsole(), s}}
 	c.Implementations[drivers.TypeBoot]["retrying"] = &scriptBoot{fake.NewBoot(fake.Config{}), s}
 	c.Implementations[drivers.TypeDeploy]["choosing"] = &scriptChooser{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeDeploy]["installing"] = &scriptInstaller{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
@@ -160,6 +163,18 @@ func (c *scriptConsole) StopConsole(context.Context, *drivers.Task) error {
 
 func (c *scriptConsole) ConsoleAccess(context.Context, *drivers.Task) (drivers.ConsoleAccess, error) {
 	return drivers.ConsoleAccess{Type: "socat", URL: "tcp://192.0.2.1:10000"}, nil
+}
+
+// scriptExpiring is a console whose time is over when its node says so.
+type scriptExpiring struct{ scriptConsole }
+
+func (*scriptExpiring) Expired(n *store.Node) bool {
+	return n.DriverInternalInfo.String("console") == "expired"
+}
+
+// StopAll is Consoles.
+func (s *script) StopAll(context.Context) error {
+	return maybe(s.called("stop containers").stopContainers)
 }
 
 type scriptPower struct {

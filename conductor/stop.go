@@ -37,6 +37,15 @@ func (c *Conductor) stop(stopServing func(), serving *sync.WaitGroup) {
 	c.endWork()
 	c.pool.Close()
 	c.background.Wait()
+	c.letGo(how)
+	// Last, because programs take their time.
+	if err := c.stopContainers(context.Background()); err != nil {
+		c.log.Error().Err(err).Msg("Stopping console containers failed")
+	}
+}
+
+// letGo gives what the worker holds to whoever comes next.
+func (c *Conductor) letGo(how Ending) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	if _, err := c.db.ClearReservations(ctx, c.cfg.Host); err != nil {

@@ -231,7 +231,7 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 			drivers.TypeBoot: {Names: []string{"fake", "retrying"}}, drivers.TypeDeploy: {Names: []string{"fake", "choosing", "installing"}},
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
 			drivers.TypeRAID:    {Names: []string{"fake", "no-raid"}},
-			drivers.TypeConsole: {Names: []string{"fake", "no-console"}}, drivers.TypeVendor: {Names: []string{"fake", "no-vendor"}},
+			drivers.TypeConsole: {Names: []string{"fake", "no-console", "expiring"}}, drivers.TypeVendor: {Names: []string{"fake", "no-vendor"}},
 		},
 		Defaults: map[drivers.InterfaceType]string{drivers.TypeStorage: "noop"},
 	})
@@ -244,7 +244,7 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 	}
 	bus = newTestBus(r.cfg)
 	parts := Parts{DB: r.db, Local: memory, Transport: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
-		Metrics: prometheus.NewRegistry(), Now: r.clock.now, Uptime: r.clock.uptime}
+		Consoles: r.script, Metrics: prometheus.NewRegistry(), Now: r.clock.now, Uptime: r.clock.uptime}
 	if !r.brokerless {
 		parts.Notifier = bus
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/graphical"
 	"github.com/ironmaster/ironmaster/drivers/idrac"
 	"github.com/ironmaster/ironmaster/drivers/ilo"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
@@ -164,7 +165,8 @@ func buildOfAll() *drivers.Catalog {
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
-		Vendors: vendors()})
+		GraphicalConsoles: map[string]drivers.Console{"fake-graphical": &graphical.Console{}, "redfish-graphical": &graphical.Console{}},
+		Vendors:           vendors()})
 }
 
 func TestReadmeNamesEveryInterface(t *testing.T) {

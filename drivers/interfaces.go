@@ -261,6 +261,13 @@ type Console interface {
 	ConsoleAccess(ctx context.Context, t *Task) (ConsoleAccess, error)
 }
 
+// ExpiringConsole is a console interface whose consoles are open for a time.
+type ExpiringConsole interface {
+	Console
+	// Expired tells whether the time of a node's console is over. It needs console_interface and driver_internal_info alone.
+	Expired(n *store.Node) bool
+}
+
 // ConsoleAccess is the kind of a console and where it is. Both are empty where there is nothing to tell.
 type ConsoleAccess struct{ Type, URL string }
 

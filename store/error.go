@@ -123,6 +123,7 @@ const (
 	SNMPFailure                    Kind = "SNMPFailure"
 	ConsoleError                   Kind = "ConsoleError"
 	ConsoleSubprocessFailed        Kind = "ConsoleSubprocessFailed"
+	ConsoleContainerError          Kind = "ConsoleContainerError"
 	PasswordFileFailedToCreate     Kind = "PasswordFileFailedToCreate"
 	NoFreeIPMITerminalPorts        Kind = "NoFreeIPMITerminalPorts"
 	NodeConsoleNotEnabled          Kind = "NodeConsoleNotEnabled"

@@ -101,11 +101,12 @@ func nominalParts(release messaging.Release) catalog.Parts {
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		RedfishSerial: release > messaging.V2025_2,
-		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(ipmi.Interfaces(bmcs)).
+		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(openIPMI(bmcs, release)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
 	}
+	addGraphicalConsoles(&p, &config.Settings{}, nil, nil, release)
 	if release < messaging.V22_1 {
 		p.AgentInspect = nil
 	}

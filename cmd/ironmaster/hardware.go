@@ -17,6 +17,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
+	"github.com/ironmaster/ironmaster/drivers/graphical"
 	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/neutron"
@@ -36,7 +37,9 @@ type hardware struct {
 	neutron *neutron.Client
 	media   *image.Media
 	netboot *networkBoot // nil when none of its interfaces is enabled
-	log     zerolog.Logger
+	// consoles holds the containers of graphical consoles; nil where the release has none.
+	consoles graphical.Containers
+	log      zerolog.Logger
 }
 
 // openHardware builds every driver of this build and enables those that the settings name.
@@ -103,6 +106,9 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	if err != nil {
 		return err
 	}
+	if h.consoles, err = openContainers(ctx, s, release); err != nil {
+		return err
+	}
 	parts := catalog.Parts{
 		Fake: fakes, BIOSSettings: db,
 		Deploys:           deployInterfaces(direct, overISCSI, release, s.Default.AutodetectDeploy),
@@ -112,11 +118,12 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
-		Vendors: openVendors(h.redfish, s, release, db, isos).and(ipmi.Interfaces(h.ipmi)).
+		Vendors: openVendors(h.redfish, s, release, db, isos).and(openIPMI(h.ipmi, release)).
 			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
 		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
 		Firmware: release >= messaging.V22_1, RedfishSerial: release > messaging.V2025_2,
 	}
+	addGraphicalConsoles(&parts, s, h.redfish, h.consoles, release)
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], agentCfg.APIURL, &parts); err != nil {
 		return err
 	}

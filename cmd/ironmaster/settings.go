@@ -84,7 +84,8 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
 		RAIDStatusInterval: s.Redfish.RAIDStatusInterval, RAIDFailInterval: s.Redfish.RAIDFailInterval,
 		FirmwareStatusInterval: s.Redfish.FirmwareStatusInterval, FirmwareFailInterval: s.Redfish.FirmwareFailInterval,
-		Sensors: sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
+		ConsoleExpiryInterval: s.VNC.ExpiryInterval,
+		Sensors:               sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
 }
 
@@ -311,7 +312,8 @@ func ipmiConfig(s *config.Settings, release messaging.Release) ipmi.Config {
 	c.RawStep, c.ConsoleTakesOver = release >= messaging.V2025_1, release >= messaging.V2025_1
 	c.Console = ipmi.ConsoleConfig{PIDDir: firstOf(cfg.TerminalPIDDir, s.Default.TempDir), TempDir: s.Default.TempDir,
 		Idle: cfg.TerminalTimeout, StartTimeout: cfg.SubprocessTimeout, CheckInterval: cfg.SubprocessCheckingInterval,
-		KillTimeout: cfg.KillTimeout, Address: cfg.SocatAddress, Host: s.Default.Host}
+		KillTimeout: cfg.KillTimeout, Address: cfg.SocatAddress, WebAddress: s.Default.MyIP, Host: s.Default.Host,
+		Terminal: cfg.Terminal, CertDir: cfg.TerminalCertDir}
 	ranges, _ := cfg.Ranges(s.Release) // Load has checked it
 	for _, r := range ranges {
 		c.Console.Ports = append(c.Console.Ports, ipmi.PortRange{First: r.First, Stop: r.Stop})

@@ -74,6 +74,15 @@ func vendorInspection(client *redfish.Client, s *config.Settings, release messag
 		SKUIsSerial: release >= messaging.V2026_1, Neighbours: release >= messaging.V34_0}, keep)}}
 }
 
+// openIPMI builds the interfaces of the hardware type ipmi. Ironic has its web console up to 34.0, as that of HPE's types.
+func openIPMI(bmcs *ipmi.Client, release messaging.Release) vendorInterfaces {
+	all := vendorInterfaces(ipmi.Interfaces(bmcs))
+	if release >= messaging.V2026_1 {
+		delete(all[drivers.TypeConsole], "ipmitool-shellinabox")
+	}
+	return all
+}
+
 // openSNMP builds the interface of the hardware type snmp.
 func openSNMP(s *config.Settings, release messaging.Release, log zerolog.Logger) vendorInterfaces {
 	if !hasRetiredTypes(release) {

@@ -25,6 +25,7 @@ type Settings struct {
 	IRMC          IRMC          `group:"irmc"`
 	IPMI          IPMI          `group:"ipmi"`
 	Console       Console       `group:"console"`
+	VNC           VNC           `group:"vnc"`
 	SNMP          SNMP          `group:"snmp"`
 	SensorData    SensorData    `group:"sensor_data"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`

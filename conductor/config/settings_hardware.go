@@ -22,6 +22,8 @@ type IPMI struct {
 
 // Console is [console].
 type Console struct {
+	Terminal                   string        `opt:"terminal" default:"shellinaboxd"`          // Shell In A Box alone
+	TerminalCertDir            string        `opt:"terminal_cert_dir"`                        // likewise
 	TerminalPIDDir             string        `opt:"terminal_pid_dir"`                         // [DEFAULT]tempdir when empty
 	TerminalTimeout            time.Duration `opt:"terminal_timeout" default:"600" min:"0"`   // of a user who types nothing; 0: none
 	SubprocessCheckingInterval time.Duration `opt:"subprocess_checking_interval" default:"1"` // while a console starts
@@ -29,6 +31,25 @@ type Console struct {
 	KillTimeout                time.Duration `opt:"kill_timeout" default:"1"`                 // to end
 	SocatAddress               string        `opt:"socat_address" default:"$my_ip"`
 	PortRange                  []string      `opt:"port_range"` // START:STOP, the newest release takes several
+}
+
+// VNC is [vnc], as far as it is the conductor's and not ironic-novncproxy's.
+type VNC struct {
+	PublicURL          string        `opt:"public_url"`
+	ReadOnly           bool          `opt:"read_only" default:"false"`
+	TokenTimeout       time.Duration `opt:"token_timeout" default:"600" min:"10"`
+	ExpiryInterval     time.Duration `opt:"expire_console_session_interval" default:"120" min:"1"`
+	ContainerProvider  string        `opt:"container_provider" default:"fake"`
+	ConsoleImage       string        `opt:"console_image"`
+	SystemdTemplate    string        `opt:"systemd_container_template" default:"$pybasedir/console/container/ironic-console.container.template"`
+	SystemdPort        string        `opt:"systemd_container_publish_port" default:"$my_ip::5900"`
+	KubernetesTemplate string        `opt:"kubernetes_container_template" default:"$pybasedir/console/container/ironic-console-pod.yaml.template"`
+	PodTimeout         time.Duration `opt:"kubernetes_pod_timeout" default:"120"`
+	Executable         string        `opt:"container_executable" default:"docker"`
+	EngineHost         string        `opt:"container_host"`
+	CommandTemplate    string        `opt:"container_command_template" default:"$pybasedir/console/container/ironic-console-container.template"`
+	CommandPort        string        `opt:"container_publish_port" default:"$my_ip::5900"`
+	ReadyTimeout       time.Duration `opt:"wait_for_ready_timeout" default:"10" min:"1"`
 }
 
 // SNMP is [snmp].

@@ -4,6 +4,7 @@ package catalog
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/fake"
@@ -37,6 +38,11 @@ type Parts struct {
 
 	// The boot interfaces pxe, ipxe, http and http-ipxe; ironic has the last two since 25.0.
 	PXE, IPXE, HTTP, HTTPIPXE drivers.Boot
+
+	// GraphicalConsoles are the console interfaces fake-graphical and redfish-graphical, which ironic has since 29.0. GraphicalEverywhere
+	// tells that every machine may have the former, as after 32.0.
+	GraphicalConsoles   map[string]drivers.Console
+	GraphicalEverywhere bool
 
 	// Flat and Neutron are the network interfaces flat and neutron.
 	Flat, Neutron drivers.Network
@@ -100,6 +106,9 @@ func New(p Parts) *drivers.Catalog {
 			impl[drivers.TypeNetwork][name] = network
 		}
 	}
+	for name, console := range p.GraphicalConsoles {
+		impl[drivers.TypeConsole][name] = console
+	}
 	for typ, interfaces := range p.Vendors {
 		maps.Copy(impl[typ], interfaces)
 	}
@@ -109,8 +118,23 @@ func New(p Parts) *drivers.Catalog {
 		}
 	}
 	types := hardwareTypes(impl)
-	if machine, ok := types["redfish"]; ok && p.RedfishSerial && impl[drivers.TypeConsole]["ipmitool-socat"] != nil {
-		machine.Supported[drivers.TypeConsole] = []string{"ipmitool-socat", "no-console"}
-	}
+	addConsoles(types, impl[drivers.TypeConsole], p)
 	return &drivers.Catalog{Types: types, Implementations: impl}
+}
+
+// addConsoles gives hardware types the consoles that not every release has.
+func addConsoles(types map[string]drivers.HardwareType, built map[string]drivers.Interface, p Parts) {
+	if machine, ok := types["redfish"]; ok {
+		serial := "ipmitool-socat"
+		if !p.RedfishSerial {
+			serial = ""
+		}
+		machine.Supported[drivers.TypeConsole] = slices.DeleteFunc([]string{"redfish-graphical", serial, "no-console"},
+			func(name string) bool { return built[name] == nil })
+	}
+	if p.GraphicalEverywhere && built["fake-graphical"] != nil {
+		for _, machine := range types {
+			machine.Supported[drivers.TypeConsole] = append(machine.Supported[drivers.TypeConsole], "fake-graphical")
+		}
+	}
 }

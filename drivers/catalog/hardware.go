@@ -55,7 +55,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypePower:      {"agent", "fake"},
 		},
 		"ipmi": {
-			drivers.TypeConsole:    {"ipmitool-socat", "no-console"},
+			drivers.TypeConsole:    {"ipmitool-socat", "ipmitool-shellinabox", "no-console"},
 			drivers.TypeManagement: {"ipmitool", "noop"},
 			drivers.TypePower:      {"ipmitool"},
 			drivers.TypeVendor:     {"ipmitool", "no-vendor"},

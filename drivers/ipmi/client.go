@@ -58,7 +58,7 @@ func New(cfg Config, log zerolog.Logger) *Client {
 // Interfaces are those of the hardware type ipmi, by ironic's names.
 func Interfaces(c *Client) map[drivers.InterfaceType]map[string]drivers.Interface {
 	return map[drivers.InterfaceType]map[string]drivers.Interface{
-		drivers.TypeConsole:    {"ipmitool-socat": NewConsole(c)},
+		drivers.TypeConsole:    {"ipmitool-socat": NewConsole(c), "ipmitool-shellinabox": NewWebConsole(c)},
 		drivers.TypeManagement: {"ipmitool": NewManagement(c)},
 		drivers.TypePower:      {"ipmitool": NewPower(c)},
 		drivers.TypeVendor:     {"ipmitool": NewVendor(c)},

@@ -58,9 +58,11 @@ type ConsoleConfig struct {
 	Idle time.Duration
 	// StartTimeout is how long a console may take to start, looked at each CheckInterval; KillTimeout how long it may take to end.
 	StartTimeout, CheckInterval, KillTimeout time.Duration
-	// Address is where consoles listen. Nodes without a port of their own are given one of Ports.
-	Address string
-	Ports   []PortRange
+	// Address is where socat listens, WebAddress the one of this host at which users reach Shell In A Box, which listens on all. Nodes without a port of their own are given one of Ports.
+	Address, WebAddress string
+	Ports               []PortRange
+	// Terminal is Shell In A Box's program. CertDir holds its certificates; it speaks plain HTTP without one.
+	Terminal, CertDir string
 	// Host is this conductor's name, for the error of a range that is used up.
 	Host string
 }
@@ -85,6 +87,6 @@ func DefaultConfig() Config {
 		ResetPause:          15 * time.Second,
 		BootMode:            "bios",
 		Console: ConsoleConfig{TempDir: "/tmp", Idle: 10 * time.Minute, StartTimeout: 10 * time.Second, CheckInterval: time.Second,
-			KillTimeout: time.Second, Address: "127.0.0.1"},
+			KillTimeout: time.Second, Address: "127.0.0.1", WebAddress: "127.0.0.1", Terminal: "shellinaboxd"},
 	}
 }

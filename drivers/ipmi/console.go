@@ -14,11 +14,12 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// Console is the console interface ipmitool-socat: a socat for each node, which runs ipmitool's Serial over LAN for whoever
-// connects. It goes on when this worker stops, and is begun anew when it starts.
+// Console is a console interface: a program for each node, which runs ipmitool's Serial over LAN for whoever connects. It goes on
+// when this worker stops, and is begun anew when it starts.
 type Console struct {
 	base
-	cfg ConsoleConfig
+	cfg      ConsoleConfig
+	terminal terminal
 
 	mu sync.Mutex
 	// taken are the ports that nodes of this worker were given.
@@ -30,10 +31,15 @@ func NewConsole(c *Client) *Console {
 	return NewConsoleOf(c, nil)
 }
 
+// NewWebConsole returns the console interface ipmitool-shellinabox, which ironic has up to 34.0.
+func NewWebConsole(c *Client) *Console {
+	return &Console{base: base{client: c}, cfg: c.cfg.Console, terminal: shellInABox{c.cfg.Console}, taken: map[int]bool{}}
+}
+
 // NewConsoleOf returns the same for nodes that name their BMC in words of their own: driverInfo puts these into those of the
 // hardware type ipmi.
 func NewConsoleOf(c *Client, driverInfo func(*store.Node) store.Dict) *Console {
-	return &Console{base: base{client: c, words: driverInfo}, cfg: c.cfg.Console, taken: map[int]bool{}}
+	return &Console{base: base{client: c, words: driverInfo}, cfg: c.cfg.Console, terminal: socat{c.cfg.Console}, taken: map[int]bool{}}
 }
 
 // Properties are those of every IPMI interface and the port.
@@ -91,22 +97,27 @@ func (c *Console) StartConsole(ctx context.Context, t *drivers.Task) error {
 	return nil
 }
 
-// StopConsole ends the console and the session on the BMC.
+// StopConsole ends the console, and the session on the BMC where ironic does.
 func (c *Console) StopConsole(ctx context.Context, t *drivers.Task) error {
-	to, err := c.target(t)
-	if err != nil {
-		return err
+	var to target
+	if c.terminal.deactivates() {
+		var err error
+		if to, err = c.target(t); err != nil {
+			return err
+		}
 	}
 	if err := c.stop(ctx, t); err != nil {
 		return err
 	}
-	if _, err := c.client.run(ctx, t, to, deactivate); err != nil && ctx.Err() != nil {
-		return err
+	if c.terminal.deactivates() {
+		if _, err := c.client.run(ctx, t, to, deactivate); err != nil && ctx.Err() != nil {
+			return err
+		}
 	}
 	return c.giveBack(ctx, t)
 }
 
-// ConsoleAccess is the address that socat listens on.
+// ConsoleAccess is where the node's port is reached.
 func (c *Console) ConsoleAccess(ctx context.Context, t *drivers.Task) (drivers.ConsoleAccess, error) {
 	to, err := c.target(t)
 	if err != nil {
@@ -117,10 +128,10 @@ func (c *Console) ConsoleAccess(ctx context.Context, t *drivers.Task) (drivers.C
 			return drivers.ConsoleAccess{}, err
 		}
 	}
-	return drivers.ConsoleAccess{Type: "socat", URL: "tcp://" + net.JoinHostPort(c.cfg.Address, strconv.Itoa(to.terminalPort))}, nil
+	return c.terminal.access(to.terminalPort), nil
 }
 
-// access are the arguments of the ipmitool that socat runs, and its environment. The password is in a file that stands for as
+// access are the arguments of the ipmitool that the terminal runs, and its environment. The password is in a file that stands for as
 // long as the console, unless the operator wants it in the environment.
 func (c *Console) access(to target) (env, args []string, err error) {
 	tool := ipmitool{c.client.cfg}
@@ -185,7 +196,7 @@ func (c *Console) allocate(had int) (int, error) {
 			if port == 0 || c.taken[port] && port != had {
 				continue
 			}
-			l, err := net.Listen("tcp", net.JoinHostPort(c.cfg.Address, strconv.Itoa(port)))
+			l, err := net.Listen("tcp", net.JoinHostPort(c.terminal.address(), strconv.Itoa(port)))
 			if err != nil {
 				continue
 			}

@@ -24,28 +24,9 @@ func TestConsole(t *testing.T) {
 	for _, env := range []bool{false, true} {
 		t.Run(fmt.Sprintf("password in environment %v", env), func(t *testing.T) {
 			t.Parallel()
-			serial, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer serial.Close()
-			go func() {
-				for {
-					machine, err := serial.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer machine.Close()
-						lines := bufio.NewScanner(machine)
-						for lines.Scan() {
-							fmt.Fprintf(machine, "you typed %s\r\n", strings.TrimSpace(lines.Text()))
-						}
-					}()
-				}
-			}()
+			serial := echoingMachine(t)
 			l := lab.NewForTest(t, lab.Options{})
-			sim, err := l.StartIPMISim("bmc", serial.Addr().String())
+			sim, err := l.StartIPMISim("bmc", serial)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,6 +92,32 @@ func TestConsole(t *testing.T) {
 			}
 		})
 	}
+}
+
+// echoingMachine is a machine's serial port: it repeats each line.
+func echoingMachine(t *testing.T) (address string) {
+	t.Helper()
+	serial, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { serial.Close() })
+	go func() {
+		for {
+			machine, err := serial.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer machine.Close()
+				lines := bufio.NewScanner(machine)
+				for lines.Scan() {
+					fmt.Fprintf(machine, "you typed %s\r\n", strings.TrimSpace(lines.Text()))
+				}
+			}()
+		}
+	}()
+	return serial.Addr().String()
 }
 
 // awaitLine reads until a line holds a text.
