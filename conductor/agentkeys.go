@@ -47,7 +47,7 @@ func (t *task) wipeDeploy() {
 	if !t.fastTrackAble() {
 		wipeAgent(t.Node)
 	}
-	wipeSteps(t.Node, drivers.DeployStep, keyUserSteps)
+	wipeSteps(t.Node, drivers.DeployStep, keyUserSteps, keyGivenUp)
 }
 
 // wipeClean removes what a cleaning kept for itself.

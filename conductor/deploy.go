@@ -362,6 +362,7 @@ func (t *task) continueDeploy(ctx context.Context) {
 		return
 	}
 	if t.Node.DeployStep.Bool("abort_after", false) {
+		t.Node.DriverInternalInfo[keyGivenUp] = true
 		if err := t.processEvent(ctx, eventFail, eventOptions{}); err != nil {
 			t.Log.Error().Err(err).Msg("Aborting the deployment failed")
 			return

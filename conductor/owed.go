@@ -130,7 +130,8 @@ func settleNode(_ context.Context, t *task) error {
 }
 
 func (t *task) leaveFailed(ctx context.Context) {
-	aborted := strings.HasPrefix(t.Node.LastError, abortedBegins)
+	// What the user is told of a deployment's abort comes into the row when that is over, as in ironic.
+	aborted := strings.HasPrefix(t.Node.LastError, abortedBegins) || t.Node.DriverInternalInfo.Bool(keyGivenUp, false)
 	text := t.Node.LastError
 	if text == "" {
 		text = "The operation failed, and its conductor was lost before it had left the node in order"

@@ -426,6 +426,9 @@ func TestAFailureThatWasCutShortIsEnded(t *testing.T) {
 			`step "deploy.one"`},
 		{"a cleaning that timed out", store.Node{ProvisionState: store.CleanFail, CleanStep: begun("one")}, "cleaning.tear down",
 			"The operation failed, and its conductor was lost before it had left the node in order"},
+		{"an aborted deployment", store.Node{ProvisionState: store.DeployFail, DeployStep: begun("one"),
+			DriverInternalInfo: store.Dict{keyGivenUp: true}}, "deploy.clean up",
+			`By request, the deploy operation was aborted during or after the completion of step "deploy.one"`},
 		{"a deployment that timed out", store.Node{ProvisionState: store.DeployFail, DeployStep: begun("one")}, "deploy.clean up",
 			"The operation failed, and its conductor was lost before it had left the node in order"},
 	} {

@@ -220,8 +220,10 @@ func (t *task) requestDeployAbort(ctx context.Context) error {
 		return err
 	}
 	delete(t.Node.DriverInternalInfo, keyAgentURL)
+	t.Node.DriverInternalInfo[keyGivenUp] = true
 	return t.processEvent(ctx, eventAbort, eventOptions{
 		background: func(ctx context.Context, t *task) { t.abortDeploy(ctx) },
+		undo:       func() { delete(t.Node.DriverInternalInfo, keyGivenUp) },
 	})
 }
 

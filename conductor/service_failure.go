@@ -15,8 +15,8 @@ func serviceTimeout(n *store.Node) string {
 		"Failed on step %s.", store.PythonRepr(n.ServiceStep))
 }
 
-// keyGivenUp tells, in driver_internal_info, that a servicing was given up and that nobody has left the node in order yet: its state
-// is that of a node at rest.
+// keyGivenUp tells, in driver_internal_info, that a servicing or a deployment was given up and that nobody has left the node in order
+// yet: its state is that of a node at rest.
 const keyGivenUp = "ironmaster_given_up"
 
 // leftService tells that a servicing has come to nothing, and that nobody has left the node in order. A node that has failed by an
