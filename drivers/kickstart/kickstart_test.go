@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -70,6 +72,32 @@ func TestRender(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "url --url http://tree/\n") || strings.Contains(string(text), "liveimg") ||
 		strings.Contains(string(text), "--insecure") {
 		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// An installer's word may come while ironic cannot take it.
+func TestTheBuiltInTemplateSaysEachWordUntilItWasTaken(t *testing.T) {
+	text, err := Template{Text: Default}.Render(Options{LiveImageURL: "http://worker/disk", AgentToken: "TOKEN", HeartbeatURL: "http://api"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := regexp.MustCompile(`(?ms)^%(pre|onerror|post)\n(.*?)^%end`).FindAllStringSubmatch(string(text), -1)
+	if len(sections) != 3 {
+		t.Fatalf("found %q", sections)
+	}
+	for _, section := range sections {
+		dir := t.TempDir()
+		curl := filepath.Join(dir, "curl")
+		// The first call finds ironic away.
+		if err := os.WriteFile(curl, []byte("#!/bin/sh\necho called >> "+dir+"/calls\n[ $(wc -l < "+dir+"/calls) = 2 ]\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		script := strings.NewReplacer("/usr/bin/curl", curl, "sleep 10", ":", "sync\n", "").Replace(section[2])
+		said, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput()
+		calls, reading := os.ReadFile(filepath.Join(dir, "calls"))
+		if err != nil || reading != nil || string(calls) != "called\ncalled\n" {
+			t.Errorf("%%%s: %v, %v, %q, %s", section[1], err, reading, calls, said)
+		}
 	}
 }
 
