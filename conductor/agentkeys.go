@@ -1,6 +1,7 @@
 package conductor
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -43,16 +44,16 @@ func wipeAgent(n *store.Node) {
 }
 
 // wipeDeploy removes what a deployment kept for itself.
-func (t *task) wipeDeploy() {
-	if !t.fastTrackAble() {
+func (t *task) wipeDeploy(ctx context.Context) {
+	if !t.fastTrackAble(ctx) {
 		wipeAgent(t.Node)
 	}
 	wipeSteps(t.Node, drivers.DeployStep, keyUserSteps, keyGivenUp)
 }
 
 // wipeClean removes what a cleaning kept for itself.
-func (t *task) wipeClean() {
-	if !t.fastTrackAble() {
+func (t *task) wipeClean(ctx context.Context) {
+	if !t.fastTrackAble(ctx) {
 		wipeAgent(t.Node)
 	}
 	wipeSteps(t.Node, drivers.CleanStep, keyDisableRamdisk, "declarative_cleaning")
@@ -84,10 +85,17 @@ func wipePlace(n *store.Node, kind drivers.StepKind) {
 // servicing are the states of a servicing.
 var servicing = []string{store.Servicing, store.ServiceWait, store.ServiceFail, store.ServiceHold}
 
-// fastTrackAble reports whether an agent that runs already may be used instead of booting one.
-func (t *task) fastTrackAble() bool {
-	return t.Node.DriverInfo.Bool("fast_track", t.c.cfg.FastTrack) && t.Hardware != nil &&
-		t.Hardware.Storage.ShouldWriteImage(t.Task) && t.Node.LastError == "" && !slices.Contains(servicing, t.Node.ProvisionState)
+// fastTrackAble reports whether an agent that runs already may be used instead of booting one. Where that can't be found out, none is.
+func (t *task) fastTrackAble(ctx context.Context) bool {
+	if !t.Node.DriverInfo.Bool("fast_track", t.c.cfg.FastTrack) || t.Hardware == nil || t.Node.LastError != "" ||
+		slices.Contains(servicing, t.Node.ProvisionState) {
+		return false
+	}
+	writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t.Task)
+	if err != nil {
+		t.Log.Warn().Err(err).Msg("Whether the node boots from a volume is not known")
+	}
+	return writes && err == nil
 }
 
 // newAgentToken makes a token as Python's secrets.token_urlsafe() does: 32 random bytes.

@@ -66,7 +66,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		t.cleanFailed(ctx, flowFailure{text: cleanValidation(t.Node, err)})
 		return
 	}
-	t.wipeClean()
+	t.wipeClean(ctx)
 	r.store(t.Node)
 	if r.manual && t.c.cfg.Release > messaging.V2025_2 {
 		t.Node.DriverInternalInfo["declarative_cleaning"] = true
@@ -208,7 +208,7 @@ func (t *task) finishClean(ctx context.Context, disableRamdisk bool) {
 	defer cancel()
 	t.collectLogs(ctx, t.cleaning(), false)
 	t.Node.CleanStep = store.Dict{}
-	t.wipeClean()
+	t.wipeClean(ctx)
 	t.note(store.Dict{markEnding: disableRamdisk})
 	if t.saveOrLose(ctx) != nil {
 		return

@@ -285,6 +285,21 @@ func (c *Conductor) SavePortgroup(ctx context.Context, _ *drivers.Task, g *store
 	return c.db.SavePortgroup(ctx, g)
 }
 
+// VolumeConnectors is drivers.Worker: the node's volume connectors as the database has them now.
+func (c *Conductor) VolumeConnectors(ctx context.Context, dt *drivers.Task) ([]*store.VolumeConnector, error) {
+	return c.db.VolumeConnectorsOfNode(ctx, dt.Node.ID)
+}
+
+// VolumeTargets is drivers.Worker: the node's volume targets as the database has them now.
+func (c *Conductor) VolumeTargets(ctx context.Context, dt *drivers.Task) ([]*store.VolumeTarget, error) {
+	return c.db.VolumeTargetsOfNode(ctx, dt.Node.ID)
+}
+
+// DestroyVolumeTarget is drivers.Worker: a driver deletes one of the node's volume targets.
+func (c *Conductor) DestroyVolumeTarget(ctx context.Context, _ *drivers.Task, v *store.VolumeTarget) error {
+	return c.db.DestroyVolumeTarget(ctx, v)
+}
+
 // Journal is drivers.Worker: the worker's own memory of a node's flow.
 func (c *Conductor) Journal(dt *drivers.Task) drivers.Journal {
 	return nodeJournal{c: c, node: dt.Node.UUID}

@@ -184,7 +184,7 @@ func checkInstanceTraits(n *store.Node) error {
 // deploy is the flow's first part, up to the first step that waits. All of it may run again.
 func (t *task) deploy(ctx context.Context) {
 	user := t.Node.DriverInternalInfo[keyUserSteps]
-	t.wipeDeploy()
+	t.wipeDeploy(ctx)
 	if user != nil {
 		t.Node.DriverInternalInfo[keyUserSteps] = user
 	}
@@ -342,7 +342,7 @@ func (t *task) finishDeploy(ctx context.Context) {
 	// The cursor goes in the same UPDATE that ends the flow: a row without it would be taken for a deployment that has just
 	// begun, and begin again.
 	t.Node.DeployStep = store.Dict{}
-	t.wipeDeploy()
+	t.wipeDeploy(ctx)
 	if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowDeploy}); err != nil {
 		t.Log.Error().Err(err).Msg("Ending the deployment failed")
 	}
@@ -388,7 +388,7 @@ func (t *task) abortDeploy(ctx context.Context) {
 	}
 	t.Node.LastError = abortedText("deploy", t.Node.DeployStep)
 	t.Node.DeployStep = store.Dict{}
-	t.wipeDeploy()
+	t.wipeDeploy(ctx)
 	if t.saveOrLose(ctx) == nil {
 		t.reportFlow(ctx, flowDeploy, flowError, t.Node.LastError)
 	}

@@ -39,7 +39,7 @@ func (t *task) deployFailed(ctx context.Context, text string, cleanUp bool) {
 	switch t.Node.ProvisionState {
 	case store.Deploying, store.DeployWait, store.DeployFail:
 		t.Node.DeployStep = store.Dict{}
-		t.wipeDeploy()
+		t.wipeDeploy(ctx)
 	}
 	if cleanupText != "" {
 		t.record(ctx, historyDeploying, cleanupText)

@@ -31,7 +31,7 @@ var heartbeatFastTrack = []string{store.Enroll, store.Manageable, store.Availabl
 
 // beat takes a heartbeat in the background. A node that waits for nobody is left alone.
 func (t *task) beat(ctx context.Context, h heartbeat) {
-	if !t.wantsHeartbeat() {
+	if !t.wantsHeartbeat(ctx) {
 		t.noteResult(momentHeartbeat, "left alone", "nothing waits for it in "+t.Node.ProvisionState, nil)
 		if t.c.strayBeats.first(t.Node.UUID, t.Node.ProvisionState) {
 			t.Log.Warn().Str("state", t.Node.ProvisionState).Msg("Heartbeat in a provision state that waits for none; further " +
@@ -120,10 +120,10 @@ func nullable(s string) any {
 	return s
 }
 
-func (t *task) wantsHeartbeat() bool {
+func (t *task) wantsHeartbeat(ctx context.Context) bool {
 	state := t.Node.ProvisionState
 	return slices.Contains(heartbeatActs, state) || slices.Contains(heartbeatRecords, state) ||
-		slices.Contains(heartbeatFastTrack, state) && t.fastTrackAble()
+		slices.Contains(heartbeatFastTrack, state) && t.fastTrackAble(ctx)
 }
 
 func (t *task) beatInMaintenance(ctx context.Context) {

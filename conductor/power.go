@@ -67,7 +67,12 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 		return err
 	}
 	// gofail: var powerTargetSaved struct{}
-	err = t.switchRelatives(ctx, requested, timeout)
+	if target == store.PowerOn {
+		err = t.attachVolumes(ctx)
+	}
+	if err == nil {
+		err = t.switchRelatives(ctx, requested, timeout)
+	}
 	if err == nil {
 		err = t.drivePower(ctx, requested, timeout)
 	}
@@ -84,6 +89,31 @@ func (t *task) setPower(ctx context.Context, requested string, timeout time.Dura
 	t.tellNova(ctx)
 	t.notifyPower(ctx, "end", requested)
 	t.Log.Info().Str("power_state", target).Str("by", requested).Msg("Node's power state was set")
+	if target == store.PowerOff {
+		return t.detachVolumes(ctx)
+	}
+	return nil
+}
+
+// attachVolumes lets an instance reach its volumes before its machine starts. Those of other nodes are their flows' business.
+func (t *task) attachVolumes(ctx context.Context) error {
+	if t.Node.ProvisionState != store.Active {
+		return nil
+	}
+	return t.Hardware.Storage.AttachVolumes(ctx, t.Task)
+}
+
+// detachVolumes takes the volumes from an instance whose machine is off. Those that stay, because that fails or because the worker is
+// killed before, are no failure: the next start finds them attached.
+func (t *task) detachVolumes(ctx context.Context) error {
+	if t.Node.ProvisionState != store.Active {
+		return nil
+	}
+	err := t.Hardware.Storage.DetachVolumes(ctx, t.Task)
+	if store.KindOf(err) != store.StorageError {
+		return err
+	}
+	t.Log.Warn().Err(err).Msg("Detaching the node's volumes failed")
 	return nil
 }
 

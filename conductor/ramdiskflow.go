@@ -30,7 +30,8 @@ type ramdiskFlow struct {
 	// alsoFailed tells, after why the flow failed, that it could not be torn down either.
 	alsoFailed func(error) string
 	// wipe removes what the flow kept for itself, and clear as much of it as upstream does when the flow failed.
-	wipe, clear func()
+	wipe  func(context.Context)
+	clear func()
 	// restore brings the node's own deploy interface back after a failure.
 	restore func()
 	// powerOff tells that a node is switched off after a failure.
@@ -51,7 +52,7 @@ func (t *task) servicing() ramdiskFlow {
 		kind: drivers.ServiceStep, flow: flowService, fault: store.FaultService, history: historyServicing, doing: "service",
 		logs: "service", states: []string{store.Servicing, store.ServiceWait, store.ServiceFail},
 		withoutRamdisk: keyServiceWithoutRamdisk, tearDown: t.Hardware.Deploy.TearDownService,
-		alsoFailed: func(error) string { return "Also failed to tear down servicing." }, wipe: t.wipeService,
+		alsoFailed: func(error) string { return "Also failed to tear down servicing." }, wipe: func(context.Context) { t.wipeService() },
 		clear: func() { removeStepFlags(t.Node) }, restore: t.restoreAfterRamdisk, powerOff: t.c.live().PowerOffInServiceFail,
 	}
 }
@@ -199,7 +200,7 @@ func (t *task) abortRamdiskFlow(ctx context.Context, f ramdiskFlow) {
 	step := stepColumn(t.Node, f.kind)
 	t.Node.LastError = abortedText(string(f.kind), *step)
 	*step = store.Dict{}
-	f.wipe()
+	f.wipe(ctx)
 	t.restoreAfterRamdisk()
 	if t.saveOrLose(ctx) == nil {
 		t.reportFlow(ctx, f.flow, flowError, t.Node.LastError)

@@ -63,6 +63,8 @@ type behaviour struct {
 	abortInspection func(*drivers.Task) error
 	findings        func(inventory, pluginData store.Dict) error
 
+	attachVolumes, detachVolumes func() error
+
 	startConsole, stopConsole func() error
 	// stopContainers is told that the worker ends all console containers.
 	stopContainers func() error
@@ -131,6 +133,7 @@ func (s *script) catalog() *drivers.Catalog {
 	c.Implementations[drivers.TypeDeploy]["choosing"] = &scriptChooser{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeDeploy]["installing"] = &scriptInstaller{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeNetwork]["noop"] = &scriptNetwork{noop.NewNetwork(), s}
+	c.Implementations[drivers.TypeStorage]["noop"] = &scriptStorage{noop.NewStorage(), s}
 	return c
 }
 

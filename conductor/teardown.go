@@ -64,7 +64,7 @@ func (t *task) forgetInstance(ctx context.Context) error {
 	node.InstanceInfo = store.Dict{}
 	node.InstanceUUID = ""
 	node.InstanceName = nil
-	t.wipeDeploy()
+	t.wipeDeploy(ctx)
 	info := node.DriverInternalInfo
 	for _, key := range []string{"instance", "root_uuid_or_disk_id", "is_whole_disk_image", "is_source_a_path",
 		"deploy_boot_mode"} {

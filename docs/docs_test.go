@@ -32,6 +32,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/snmp"
+	"github.com/ironmaster/ironmaster/drivers/storage"
 )
 
 const root = ".."
@@ -164,7 +165,7 @@ func buildOfAll() *drivers.Catalog {
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
-		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
+		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{},
 		GraphicalConsoles: map[string]drivers.Console{"fake-graphical": &graphical.Console{}, "redfish-graphical": &graphical.Console{}},
 		Vendors:           vendors()})
 }

@@ -18,6 +18,28 @@ func Capability(n *store.Node, name string) string {
 	return ""
 }
 
+// Capabilities returns all of a machine's capabilities. A value of properties.capabilities that is not "key:value,key:value" is an
+// InvalidParameterValue.
+func Capabilities(n *store.Node) (map[string]string, error) {
+	all := map[string]string{}
+	value := n.Properties["capabilities"]
+	text, ok := value.(string)
+	switch {
+	case value == nil || ok && text == "":
+		return all, nil
+	case !ok:
+		return nil, store.Errorf(store.InvalidParameterValue, "Value of 'capabilities' must be string.")
+	}
+	for item := range strings.SplitSeq(text, ",") {
+		key, value, ok := strings.Cut(item, ":")
+		if !ok || strings.Contains(value, ":") {
+			return nil, store.Errorf(store.InvalidParameterValue, "Malformed capabilities value: %s", item)
+		}
+		all[key] = value
+	}
+	return all, nil
+}
+
 // WithCapability returns properties.capabilities with one of them changed or added at the end. What the text holds beside is left as it
 // is.
 func WithCapability(n *store.Node, name, value string) string {

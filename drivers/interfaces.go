@@ -210,11 +210,15 @@ type Inspect interface {
 	AbortInspection(ctx context.Context, t *Task) error
 }
 
-// Storage says where a node's root disk is.
+// Storage says where a node's root disk is, and connects the node with its volumes. Failures are StorageError.
 type Storage interface {
 	Interface
-	// ShouldWriteImage is false when the node boots from a volume.
-	ShouldWriteImage(t *Task) bool
+	// ShouldWriteImage is false when the node boots from a volume that holds its instance already.
+	ShouldWriteImage(ctx context.Context, t *Task) (bool, error)
+	// AttachVolumes lets the node reach its volumes, and DetachVolumes ends that. Attaching what is attached and detaching what is
+	// not is no error, so a flow that goes on after a crash calls the same again.
+	AttachVolumes(ctx context.Context, t *Task) error
+	DetachVolumes(ctx context.Context, t *Task) error
 }
 
 // BIOS reads a node's firmware settings.

@@ -47,6 +47,11 @@ type Worker interface {
 	// SavePort and SavePortgroup write what changed since they were read.
 	SavePort(ctx context.Context, t *Task, p *store.Port) error
 	SavePortgroup(ctx context.Context, t *Task, g *store.Portgroup) error
+	// VolumeConnectors and VolumeTargets read by what the node reaches volumes, and the volumes, in the order in which they were made.
+	VolumeConnectors(ctx context.Context, t *Task) ([]*store.VolumeConnector, error)
+	VolumeTargets(ctx context.Context, t *Task) ([]*store.VolumeTarget, error)
+	// DestroyVolumeTarget deletes the row of one of the node's volumes.
+	DestroyVolumeTarget(ctx context.Context, t *Task, v *store.VolumeTarget) error
 	// SetPower brings the node to a power state with everything that goes with it: columns, agent keys, notifications.
 	// target is one of store.PowerOn, PowerOff, Reboot, SoftReboot and SoftPowerOff. It returns when the BMC reports the
 	// state or the configured time is over.

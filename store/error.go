@@ -121,6 +121,7 @@ const (
 	FailedToGetSensorData          Kind = "FailedToGetSensorData"
 	FailedToParseSensorData        Kind = "FailedToParseSensorData"
 	SNMPFailure                    Kind = "SNMPFailure"
+	StorageError                   Kind = "StorageError"
 	ConsoleError                   Kind = "ConsoleError"
 	ConsoleSubprocessFailed        Kind = "ConsoleSubprocessFailed"
 	ConsoleContainerError          Kind = "ConsoleContainerError"

@@ -26,6 +26,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/storage"
 	"github.com/ironmaster/ironmaster/messaging"
 )
 
@@ -104,7 +105,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, ramdisks{}).and(openIPMI(bmcs, release)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
-		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{},
+		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{},
 	}
 	addGraphicalConsoles(&p, &config.Settings{}, nil, nil, release)
 	if release < messaging.V22_1 {

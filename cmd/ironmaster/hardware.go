@@ -22,6 +22,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
+	"github.com/ironmaster/ironmaster/drivers/storage"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
@@ -121,6 +122,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		Vendors: openVendors(h.redfish, s, release, db, isos).and(openIPMI(h.ipmi, release)).
 			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
 		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
+		External: storage.NewExternal(release < messaging.V27_0),
 		Firmware: release >= messaging.V22_1, RedfishSerial: release > messaging.V2025_2,
 	}
 	addGraphicalConsoles(&parts, s, h.redfish, h.consoles, release)

@@ -10,7 +10,6 @@ import (
 // lacking are names in lists of what is enabled, by interface type.
 var lacking = map[string][]string{
 	"console": {"ipmitool-shellinabox"},
-	"storage": {"external"},
 }
 
 // withoutLacking takes the names that this build lacks out of the options that enable interfaces.

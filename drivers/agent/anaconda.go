@@ -61,6 +61,9 @@ const (
 
 // Prepare switches the machine off and makes the image ready for the installer.
 func (a *Anaconda) Prepare(ctx context.Context, t *drivers.Task) error {
+	if err := drivers.RememberBootVolume(ctx, t); err != nil {
+		return err
+	}
 	switch t.Node.ProvisionState {
 	case store.Deploying:
 	case store.Active, store.Unrescuing:
@@ -86,6 +89,9 @@ func (a *Anaconda) Prepare(ctx context.Context, t *drivers.Task) error {
 		if err := t.Hardware.Network.AddProvisioningNetwork(ctx, t); err != nil {
 			return err
 		}
+	}
+	if err := t.Hardware.Storage.AttachVolumes(ctx, t); err != nil {
+		return err
 	}
 	// What an installer of an earlier deployment said is not this one's.
 	forgetInstaller(t.Node)

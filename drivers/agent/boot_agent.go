@@ -16,8 +16,8 @@ func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (
 	if running {
 		return drivers.Done, d.RefreshSteps(ctx, t, drivers.DeployStep)
 	}
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
-		return drivers.Done, nil
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return drivers.Done, err
 	}
 	// A step before this one may have rebooted into the agent already.
 	if !t.Node.DriverInternalInfo.Bool("deployment_reboot", false) {
@@ -37,8 +37,11 @@ func (d *Deploy) bootAgent(ctx context.Context, t *drivers.Task, _ store.Dict) (
 // its BMC says of it: a request to switch it on may be under way still, and what it looked for then nobody served.
 func (d *Deploy) resumeBoot(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 	running, err := d.fastTrack(ctx, t)
-	if err != nil || running || !t.Hardware.Storage.ShouldWriteImage(t) {
+	if err != nil || running {
 		return d.bootAgent(ctx, t, args)
+	}
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return drivers.Done, err
 	}
 	if t.Node.DriverInternalInfo.String("agent_url") != "" && d.RefreshSteps(ctx, t, drivers.DeployStep) == nil {
 		return drivers.Done, nil

@@ -118,6 +118,9 @@ func (d *Deploy) Prepare(ctx context.Context, t *drivers.Task) error {
 
 // PrepareWith is Prepare for a deploy interface whose image comes to the node by another way, for which supply cares.
 func (d *Deploy) PrepareWith(ctx context.Context, t *drivers.Task, supply func(context.Context, *drivers.Task) error) error {
+	if err := drivers.RememberBootVolume(ctx, t); err != nil {
+		return err
+	}
 	switch t.Node.ProvisionState {
 	case store.Deploying:
 		return d.prepareDeploying(ctx, t, supply)
@@ -147,8 +150,12 @@ func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task, supply f
 			return err
 		}
 	}
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
-		return nil
+	writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t)
+	if err != nil {
+		return err
+	}
+	if !writes {
+		return t.Hardware.Storage.AttachVolumes(ctx, t)
 	}
 	// A rebuilt node is still on its tenant's networks.
 	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
@@ -157,7 +164,16 @@ func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task, supply f
 	if err := t.Hardware.Network.AddProvisioningNetwork(ctx, t); err != nil {
 		return err
 	}
-	if err := supply(ctx, t); err != nil || running {
+	if running {
+		if err := supply(ctx, t); err != nil {
+			return err
+		}
+		return t.Hardware.Storage.AttachVolumes(ctx, t)
+	}
+	if err := t.Hardware.Storage.AttachVolumes(ctx, t); err != nil {
+		return err
+	}
+	if err := supply(ctx, t); err != nil {
 		return err
 	}
 	return d.cfg.prepareRamdisk(ctx, t)
@@ -195,9 +211,15 @@ func (d *Deploy) CleanUp(ctx context.Context, t *drivers.Task) error {
 	return d.serve.Withdraw(ctx, t)
 }
 
-// TearDown switches the node off and takes it from its networks.
+// TearDown switches the node off and takes it from its volumes, which are forgotten, and its networks.
 func (d *Deploy) TearDown(ctx context.Context, t *drivers.Task) error {
 	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
+		return err
+	}
+	if err := t.Hardware.Storage.DetachVolumes(ctx, t); err != nil {
+		return err
+	}
+	if err := drivers.ForgetVolumes(ctx, t); err != nil {
 		return err
 	}
 	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
@@ -207,8 +229,9 @@ func (d *Deploy) TearDown(ctx context.Context, t *drivers.Task) error {
 	return t.Hardware.Network.RemoveProvisioningNetwork(ctx, t)
 }
 
-// TakeOver serves again, after this worker was restarted, what a node is waiting for or reading: its image and what it boots
-// its agent from. The agent and its node do not care otherwise which worker speaks to them.
+// TakeOver serves again, after this worker was restarted, what a node is waiting for or reading: its image, what it boots its agent
+// from, and what an instance without a disk boots from at its next start. The agent and its node do not care otherwise which worker
+// speaks to them.
 func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
 	switch t.Node.ProvisionState {
 	case store.DeployWait, store.Deploying:
@@ -216,6 +239,11 @@ func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
 			return err
 		}
 	case store.CleanWait, store.Rescuing, store.RescueWait, store.Servicing, store.ServiceWait:
+	case store.Active:
+		if boot, ok := t.Hardware.Boot.(instanceServer); ok {
+			return boot.ResumeInstance(ctx, t)
+		}
+		return nil
 	default:
 		return nil
 	}
@@ -223,6 +251,12 @@ func (d *Deploy) TakeOver(ctx context.Context, t *drivers.Task) error {
 		return boot.Resume(ctx, t)
 	}
 	return nil
+}
+
+// instanceServer is a boot interface whose instances may boot from this worker.
+type instanceServer interface {
+	// ResumeInstance serves again what the machine reads at its next start. One whose instance is on its disk reads nothing.
+	ResumeInstance(ctx context.Context, t *drivers.Task) error
 }
 
 // ramdiskServer is a boot interface whose ramdisk comes from this worker.

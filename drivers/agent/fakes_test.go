@@ -26,10 +26,18 @@ type worker struct {
 	saveErr  error
 	powerErr error
 	ports    []*store.Port
+	targets  []*store.VolumeTarget
 }
 
 func (w *worker) Save(context.Context, *drivers.Task) error                   { w.saves++; return w.saveErr }
 func (w *worker) Ports(context.Context, *drivers.Task) ([]*store.Port, error) { return w.ports, nil }
+func (w *worker) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTarget, error) {
+	return w.targets, nil
+}
+func (w *worker) DestroyVolumeTarget(context.Context, *drivers.Task, *store.VolumeTarget) error {
+	w.targets = w.targets[1:]
+	return nil
+}
 func (w *worker) SetPower(_ context.Context, t *drivers.Task, target string) error {
 	w.power = append(w.power, target)
 	t.Node.PowerState = target

@@ -35,7 +35,10 @@ func (c Config) alive(n *store.Node, now time.Time) bool {
 // fastTrack reports whether an agent runs on the node now and may be used.
 func (d *Deploy) fastTrack(ctx context.Context, t *drivers.Task) (bool, error) {
 	on, err := d.cfg.fastTrackEnabled(t.Node)
-	if err != nil || !on || t.Node.LastError != "" || !t.Hardware.Storage.ShouldWriteImage(t) {
+	if err != nil || !on || t.Node.LastError != "" {
+		return false, err
+	}
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
 		return false, err
 	}
 	state, err := t.Hardware.Power.PowerState(ctx, t)

@@ -16,7 +16,11 @@ const keyRootUUID = "root_uuid_or_disk_id"
 // prepareInstanceBoot is the step deploy.prepare_instance_boot: what was written is made bootable, and the node is made to
 // boot it.
 func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
+	writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t)
+	if err != nil {
+		return drivers.Done, err
+	}
+	if !writes {
 		return drivers.Done, t.Hardware.Boot.PrepareInstance(ctx, t)
 	}
 	answer, err := d.client.do(ctx, t.Node, request{method: "standby.get_partition_uuids", params: store.Dict{}, wait: true})

@@ -57,12 +57,18 @@ func (r *Ramdisk) CachedSteps(t *drivers.Task, kind drivers.StepKind, iface driv
 // Prepare switches the machine off. A machine that is taken over, or that comes back from a rescue, is made to boot its instance
 // again.
 func (r *Ramdisk) Prepare(ctx context.Context, t *drivers.Task) error {
+	if err := drivers.RememberBootVolume(ctx, t); err != nil {
+		return err
+	}
 	switch t.Node.ProvisionState {
 	case store.Deploying:
 		if err := t.Hardware.Network.Validate(ctx, t); err != nil {
 			return err
 		}
-		if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil || !r.fromImage {
+		if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
+			return err
+		}
+		if err := t.Hardware.Storage.AttachVolumes(ctx, t); err != nil || !r.fromImage {
 			return err
 		}
 		return r.takeFromImage(ctx, t)
@@ -95,21 +101,4 @@ func bootTenant(ctx context.Context, t *drivers.Task) error {
 	}
 	// gofail: var instanceOffered struct{}
 	return t.Worker.SetPower(ctx, t, store.PowerOn)
-}
-
-// TakeOver serves again what an instance boots from, after this worker was restarted: its machine reads it at its next start.
-func (r *Ramdisk) TakeOver(ctx context.Context, t *drivers.Task) error {
-	if t.Node.ProvisionState != store.Active {
-		return r.Deploy.TakeOver(ctx, t)
-	}
-	if boot, ok := t.Hardware.Boot.(instanceServer); ok {
-		return boot.ResumeInstance(ctx, t)
-	}
-	return nil
-}
-
-// instanceServer is a boot interface whose instances boot from this worker.
-type instanceServer interface {
-	// ResumeInstance serves again what the machine reads at its next start.
-	ResumeInstance(ctx context.Context, t *drivers.Task) error
 }

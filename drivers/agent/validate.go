@@ -17,8 +17,8 @@ func (d *Deploy) Validate(ctx context.Context, t *drivers.Task) error {
 	if err := d.validateMachine(ctx, t); err != nil {
 		return err
 	}
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
-		return nil
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return err
 	}
 	if err := d.validateImage(t.Node); err != nil {
 		return err

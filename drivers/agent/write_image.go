@@ -20,8 +20,8 @@ func writeImageStep(args store.Dict) store.Dict {
 // Crash windows: before the command, the agent's list does not hold it, and it is sent; after the command and before the
 // wait state is saved, the list holds it, and it is waited for.
 func (d *Deploy) writeImage(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
-		return drivers.Done, nil
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return drivers.Done, err
 	}
 	if err := d.ensureServed(ctx, t); err != nil {
 		return drivers.Done, err
@@ -31,8 +31,8 @@ func (d *Deploy) writeImage(ctx context.Context, t *drivers.Task, _ store.Dict) 
 
 // resumeWriteImage goes on with writeImage. Whatever the agent does with the image, it reads it from this worker.
 func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
-		return drivers.Done, nil
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return drivers.Done, err
 	}
 	if _, err := d.serve.Resume(ctx, t); err != nil {
 		return drivers.Done, err

@@ -47,6 +47,9 @@ type Parts struct {
 	// Flat and Neutron are the network interfaces flat and neutron.
 	Flat, Neutron drivers.Network
 
+	// External is the storage interface external.
+	External drivers.Storage
+
 	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
 	Firmware bool
 	// RedfishSerial tells that machines with Redfish may have IPMI's serial console: after 32.0 they do.
@@ -108,6 +111,9 @@ func New(p Parts) *drivers.Catalog {
 	}
 	for name, console := range p.GraphicalConsoles {
 		impl[drivers.TypeConsole][name] = console
+	}
+	if p.External != nil {
+		impl[drivers.TypeStorage]["external"] = p.External
 	}
 	for typ, interfaces := range p.Vendors {
 		maps.Copy(impl[typ], interfaces)

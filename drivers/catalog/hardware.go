@@ -29,7 +29,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 		drivers.TypeNetwork:  {"flat", "neutron", "noop"},
 		drivers.TypeRAID:     {"no-raid", "agent"},
 		drivers.TypeRescue:   {"no-rescue", "agent"},
-		drivers.TypeStorage:  {"noop"},
+		drivers.TypeStorage:  {"noop", "cinder", "external"},
 		drivers.TypeVendor:   {"no-vendor"},
 	}
 	special := map[string]map[drivers.InterfaceType][]string{
@@ -44,7 +44,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypePower:      {"fake"},
 			drivers.TypeRAID:       {"fake", "no-raid", "agent"},
 			drivers.TypeRescue:     {"fake", "no-rescue", "agent"},
-			drivers.TypeStorage:    {"fake", "noop"},
+			drivers.TypeStorage:    {"fake", "noop", "cinder", "external"},
 			drivers.TypeVendor:     {"fake", "no-vendor"},
 		},
 		// Upstream has no fake here. With it an operator boots the ramdisk by hand, as fits a machine whose power is managed by

@@ -49,8 +49,9 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "ipmitool": "ipmitool.IPMIPower", "redfish": "redfish.power.RedfishPower", "snmp": "snmp.SNMPPower"},
 	drivers.TypeRAID: {"agent": "agent.AgentRAID", "fake": "fake.FakeRAID", "no-raid": "noop.NoRAID", "redfish": "redfish.raid.RedfishRAID",
 		"idrac-redfish": "drac.raid.DracRedfishRAID"},
-	drivers.TypeRescue:  {"agent": "agent.AgentRescue", "fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
-	drivers.TypeStorage: {"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},
+	drivers.TypeRescue: {"agent": "agent.AgentRescue", "fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
+	drivers.TypeStorage: {"external": "storage.external.ExternalStorage", "fake": "fake.FakeStorage",
+		"noop": "storage.noop.NoopStorage"},
 	drivers.TypeVendor: {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor", "redfish": "redfish.vendor.RedfishVendorPassthru",
 		"idrac-redfish": "drac.vendor_passthru.DracRedfishVendorPassthru"},
 }

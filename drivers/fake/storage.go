@@ -1,6 +1,10 @@
 package fake
 
-import "github.com/ironmaster/ironmaster/drivers"
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
 
 // Storage is the storage interface fake: the root disk is in the machine.
 type Storage struct{ plain }
@@ -9,6 +13,12 @@ type Storage struct{ plain }
 func NewStorage() *Storage { return &Storage{} }
 
 // ShouldWriteImage is always true.
-func (*Storage) ShouldWriteImage(*drivers.Task) bool { return true }
+func (*Storage) ShouldWriteImage(context.Context, *drivers.Task) (bool, error) { return true, nil }
+
+// AttachVolumes does nothing.
+func (*Storage) AttachVolumes(context.Context, *drivers.Task) error { return nil }
+
+// DetachVolumes does nothing.
+func (*Storage) DetachVolumes(context.Context, *drivers.Task) error { return nil }
 
 var _ drivers.Storage = (*Storage)(nil)

@@ -74,9 +74,18 @@ func (*memoryStore) Portgroups(context.Context, *drivers.Task) ([]*store.Portgro
 	return nil, nil
 }
 func (*memoryStore) SavePortgroup(context.Context, *drivers.Task, *store.Portgroup) error { return nil }
-func (*memoryStore) SetPower(context.Context, *drivers.Task, string) error                { return nil }
-func (*memoryStore) Report(*drivers.Task, drivers.Progress)                               {}
-func (*memoryStore) Journal(*drivers.Task) drivers.Journal                                { return nil }
+func (*memoryStore) VolumeConnectors(context.Context, *drivers.Task) ([]*store.VolumeConnector, error) {
+	return nil, nil
+}
+func (*memoryStore) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTarget, error) {
+	return nil, nil
+}
+func (*memoryStore) DestroyVolumeTarget(context.Context, *drivers.Task, *store.VolumeTarget) error {
+	return nil
+}
+func (*memoryStore) SetPower(context.Context, *drivers.Task, string) error { return nil }
+func (*memoryStore) Report(*drivers.Task, drivers.Progress)                {}
+func (*memoryStore) Journal(*drivers.Task) drivers.Journal                 { return nil }
 
 func newTask(m *memoryStore) *drivers.Task {
 	return &drivers.Task{Node: &store.Node{ID: 7, UUID: "n"}, Worker: m}

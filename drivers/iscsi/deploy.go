@@ -89,7 +89,11 @@ type stepRun = func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome
 // afterFetch has the image here before a step runs that takes the machine away from what it does.
 func (d *Deploy) afterFetch(run stepRun) stepRun {
 	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
-		if t.Hardware.Storage.ShouldWriteImage(t) {
+		writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t)
+		if err != nil {
+			return drivers.Done, err
+		}
+		if writes {
 			forget(t.Node)
 			if _, err := d.fetch(ctx, t); err != nil {
 				return drivers.Done, err
@@ -101,7 +105,11 @@ func (d *Deploy) afterFetch(run stepRun) stepRun {
 
 // prepareInstanceBoot is the step deploy.prepare_instance_boot. Which partitions there are this worker knows by itself.
 func (d *Deploy) prepareInstanceBoot(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
+	writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t)
+	if err != nil {
+		return drivers.Done, err
+	}
+	if !writes {
 		return drivers.Done, t.Hardware.Boot.PrepareInstance(ctx, t)
 	}
 	ids := t.Node.DriverInternalInfo.Dict(keyUUIDs)

@@ -39,8 +39,8 @@ func (d *Deploy) resumeWriteImage(ctx context.Context, t *drivers.Task, _ store.
 
 // write writes the image. exposed tells that this agent has exposed its disk before.
 func (d *Deploy) write(ctx context.Context, t *drivers.Task, exposed bool) (drivers.Outcome, error) {
-	if !t.Hardware.Storage.ShouldWriteImage(t) {
-		return drivers.Done, nil
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return drivers.Done, err
 	}
 	cached, err := d.held(ctx, t)
 	if err != nil {

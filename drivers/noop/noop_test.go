@@ -58,8 +58,8 @@ func TestFlowsPassThroughNoop(t *testing.T) {
 	if err := noop.NewRescue().CleanUp(t.Context(), task("x")); err != nil {
 		t.Error("cleaning up a rescue:", err)
 	}
-	if !noop.NewStorage().ShouldWriteImage(task("x")) {
-		t.Error("noop storage keeps the image from being written")
+	if writes, err := noop.NewStorage().ShouldWriteImage(t.Context(), task("x")); !writes || err != nil {
+		t.Error("noop storage keeps the image from being written:", err)
 	}
 	n := noop.NewNetwork()
 	err := errors.Join(n.AddCleaningNetwork(t.Context(), task("x")), n.RemoveCleaningNetwork(t.Context(), task("x")),

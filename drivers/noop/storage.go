@@ -1,6 +1,10 @@
 package noop
 
-import "github.com/ironmaster/ironmaster/drivers"
+import (
+	"context"
+
+	"github.com/ironmaster/ironmaster/drivers"
+)
 
 // Storage is the storage interface noop: the root disk is in the machine.
 type Storage struct{ permissive }
@@ -9,6 +13,12 @@ type Storage struct{ permissive }
 func NewStorage() *Storage { return &Storage{} }
 
 // ShouldWriteImage is always true: nothing else could bring the image onto the disk.
-func (*Storage) ShouldWriteImage(*drivers.Task) bool { return true }
+func (*Storage) ShouldWriteImage(context.Context, *drivers.Task) (bool, error) { return true, nil }
+
+// AttachVolumes does nothing.
+func (*Storage) AttachVolumes(context.Context, *drivers.Task) error { return nil }
+
+// DetachVolumes does nothing.
+func (*Storage) DetachVolumes(context.Context, *drivers.Task) error { return nil }
 
 var _ drivers.Storage = (*Storage)(nil)

@@ -19,6 +19,7 @@ const (
 	wholeDiskSection = "boot_whole_disk"
 	ramdiskSection   = "boot_ramdisk"
 	anacondaSection  = "boot_anaconda"
+	iscsiSection     = "boot_iscsi"
 )
 
 // configuration is what goes into a node's file.
@@ -141,8 +142,7 @@ func (b *Boot) kernelParameters(t *drivers.Task, params map[string]string) strin
 	if t.GlobalRequestID != "" {
 		words = append(words, "ipa-global-request-id="+t.GlobalRequestID)
 	}
-	// A second line would be one of the boot loader's own language.
-	return strings.NewReplacer("\n", "", "\r", "", "\x00", "").Replace(strings.Join(words, " "))
+	return oneLine(strings.Join(words, " "))
 }
 
 // link makes the node's ports and, for GRUB, its IP addresses lead to its configuration.

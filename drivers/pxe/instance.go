@@ -13,8 +13,8 @@ import (
 )
 
 // PrepareInstance makes the machine boot its instance from now on: from its disk, whatever kind of image was written there, or
-// from the network when the instance is a ramdisk or still has to be installed. For machines that try the network first all
-// the same there may be a configuration that sends them to the disk.
+// from the network when the instance is on a volume, is a ramdisk or still has to be installed. For machines that try the network
+// first all the same there may be a configuration that sends them to the disk.
 func (b *Boot) PrepareInstance(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.SyncBootMode(ctx, t, b.cfg.DefaultBootMode); err != nil {
 		return err
@@ -26,7 +26,11 @@ func (b *Boot) PrepareInstance(ctx context.Context, t *drivers.Task) error {
 			return err
 		}
 	}
-	if option == drivers.BootLocal {
+	volume, err := bootVolume(ctx, t)
+	if err != nil {
+		return err
+	}
+	if option == drivers.BootLocal && volume == nil {
 		return b.bootDisk(ctx, t)
 	}
 	if err := b.offerInstance(ctx, t); err != nil {
@@ -107,6 +111,13 @@ func (b *Boot) wish(t *drivers.Task) image.BootWish {
 // serveInstance fetches kernel and ramdisk, or an ISO, and writes the configuration that boots them. It may run again at any
 // time: everything is made as if for the first time.
 func (b *Boot) serveInstance(ctx context.Context, t *drivers.Task) error {
+	volume, err := bootVolume(ctx, t)
+	if err != nil {
+		return err
+	}
+	if volume != nil {
+		return b.serveVolume(ctx, t, volume)
+	}
 	if err := b.placeFirst(); err != nil {
 		return fmt.Errorf("writing what boot loaders read first: %w", err)
 	}
@@ -142,8 +153,9 @@ func (tree) url(base string, n *store.Node, name string) string {
 
 // ResumeInstance writes the files of an instance again that its machine may read at its next start, if they are gone.
 func (b *Boot) ResumeInstance(ctx context.Context, t *drivers.Task) error {
-	if drivers.InstanceBoot(t.Node) != drivers.BootRamdisk {
-		return nil
+	volume, err := bootVolume(ctx, t)
+	if err != nil || volume == nil && drivers.InstanceBoot(t.Node) != drivers.BootRamdisk {
+		return err
 	}
 	if _, err := os.Stat(filepath.Join(b.tree.nodeDir(t.Node), configName)); err == nil {
 		return nil

@@ -237,6 +237,17 @@ type worker struct {
 	drivers.Worker
 	journal map[string][]byte
 	ports   []*store.Port
+
+	targets    []*store.VolumeTarget
+	connectors []*store.VolumeConnector
+}
+
+func (w *worker) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTarget, error) {
+	return w.targets, nil
+}
+
+func (w *worker) VolumeConnectors(context.Context, *drivers.Task) ([]*store.VolumeConnector, error) {
+	return w.connectors, nil
 }
 
 func (*worker) Save(context.Context, *drivers.Task) error                     { return nil }

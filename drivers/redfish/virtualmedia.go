@@ -129,8 +129,11 @@ func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
 			return err
 		}
 	}
-	if drivers.InstanceBoot(t.Node) == drivers.BootLocal || !t.Hardware.Storage.ShouldWriteImage(t) {
+	if drivers.InstanceBoot(t.Node) == drivers.BootLocal {
 		return nil
+	}
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return err
 	}
 	return v.cfg.Sources.ValidateBoot(ctx, v.wish(t))
 }

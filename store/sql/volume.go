@@ -48,6 +48,11 @@ func (db *DB) VolumeConnector(ctx context.Context, ident string) (*store.VolumeC
 	return db.volumeConnectors.read(ctx, ident)
 }
 
+// VolumeConnectorsOfNode reads the volume connectors of a node, ordered by id.
+func (db *DB) VolumeConnectorsOfNode(ctx context.Context, nodeID int64) ([]*store.VolumeConnector, error) {
+	return db.volumeConnectors.selectWhere(ctx, "volume_connectors.node_id = ?", nodeID)
+}
+
 // CreateVolumeConnector inserts a volume connector and gives it back as the row is now; a UUID is made when it has none.
 func (db *DB) CreateVolumeConnector(ctx context.Context, c *store.VolumeConnector) error {
 	return db.volumeConnectors.create(ctx, c)
@@ -66,6 +71,11 @@ func (db *DB) DestroyVolumeConnector(ctx context.Context, c *store.VolumeConnect
 // VolumeTarget reads a volume target by UUID or decimal id.
 func (db *DB) VolumeTarget(ctx context.Context, ident string) (*store.VolumeTarget, error) {
 	return db.volumeTargets.read(ctx, ident)
+}
+
+// VolumeTargetsOfNode reads the volume targets of a node, ordered by id.
+func (db *DB) VolumeTargetsOfNode(ctx context.Context, nodeID int64) ([]*store.VolumeTarget, error) {
+	return db.volumeTargets.selectWhere(ctx, "volume_targets.node_id = ?", nodeID)
 }
 
 // CreateVolumeTarget inserts a volume target and gives it back as the row is now; a UUID is made when it has none.

@@ -39,6 +39,13 @@ func TestVolumeConnectorsComeAndGo(t *testing.T) {
 		wantKind(t, db.CreateVolumeConnector(t.Context(), sameUUID), store.VolumeConnectorAlreadyExists,
 			"A volume connector with UUID "+c.UUID+" already exists.")
 
+		if all, err := db.VolumeConnectorsOfNode(t.Context(), n.ID); err != nil || len(all) != 2 || all[0].UUID != c.UUID || all[1].UUID != other.UUID {
+			t.Errorf("connectors of the node: %v, %v", all, err)
+		}
+		if none, err := db.VolumeConnectorsOfNode(t.Context(), n.ID+1); err != nil || len(none) != 0 {
+			t.Errorf("connectors of another node: %v, %v", none, err)
+		}
+
 		if err := db.DestroyVolumeConnector(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +88,11 @@ func TestVolumeTargetsComeAndGo(t *testing.T) {
 		sameUUID := &store.VolumeTarget{UUID: boot.UUID, NodeID: n.ID}
 		wantKind(t, db.CreateVolumeTarget(t.Context(), sameUUID), store.VolumeTargetAlreadyExists,
 			"A volume target with UUID "+boot.UUID+" already exists.")
+
+		if all, err := db.VolumeTargetsOfNode(t.Context(), n.ID); err != nil || len(all) != 4 || all[0].UUID != boot.UUID ||
+			all[0].Properties.String("target_lun") != "1" {
+			t.Errorf("targets of the node: %v, %v", all, err)
+		}
 
 		if err := db.DestroyVolumeTarget(t.Context(), boot); err != nil {
 			t.Fatal(err)
