@@ -47,11 +47,13 @@ type biosSettings interface {
 }
 
 // openVendors builds the interfaces of the vendors' hardware types.
-func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios biosSettings,
+func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios biosSettings, molds idrac.Molds,
 	r ramdisks) vendorInterfaces {
 	all := vendorInterfaces{}
 	all.add(redfish.Interfaces(client, bios))
-	all.add(idrac.Interfaces(client, dellConfig(s), r.config, r.isos, r.publisher))
+	dell := dellConfig(s)
+	dell.Molds = molds
+	all.add(idrac.Interfaces(client, dell, r.config, r.isos, r.publisher))
 	if hasRetiredTypes(release) {
 		all.add(openILO(client, s, bios, r))
 		all.add(openIRMC(client, s, r))

@@ -34,6 +34,8 @@ type Settings struct {
 	API           API           `group:"api"`
 	Glance        Glance        `group:"glance"`
 	Nova          Nova          `group:"nova"`
+	Swift         Swift         `group:"swift"`
+	Molds         Molds         `group:"molds"`
 	Catalog       Catalog       `group:"service_catalog"`
 	Database      Database      `group:"database"`
 	Rabbit        Rabbit        `group:"oslo_messaging_rabbit"`

@@ -57,6 +57,21 @@ type Nova struct {
 	SendPowerNotifications bool   `opt:"send_power_notifications" default:"true"`
 }
 
+// Swift is [swift].
+type Swift struct {
+	Auth
+	ServiceType string `opt:"service_type" default:"object-store"`
+}
+
+// Molds is [molds], which releases up to 36.0 have.
+type Molds struct {
+	Storage       string        `opt:"storage" default:"swift" choices:"swift|http"`
+	User          string        `opt:"user"`
+	Password      string        `opt:"password" secret:"true"`
+	RetryAttempts int           `opt:"retry_attempts" default:"3" min:"1"`
+	RetryInterval time.Duration `opt:"retry_interval" default:"3" min:"0"`
+}
+
 // Catalog is [service_catalog]: where this cloud's bare metal API is found.
 type Catalog struct {
 	Auth

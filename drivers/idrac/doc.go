@@ -34,6 +34,8 @@ type Config struct {
 	// ReadyAttempts and ReadyInterval say how often controllers are asked whether they are ready for changes without a restart.
 	ReadyAttempts int
 	ReadyInterval time.Duration
+	// Molds are where configurations are kept; nil where they are neither imported nor exported.
+	Molds Molds
 }
 
 // DefaultConfig returns what sushy-oem-idrac does.

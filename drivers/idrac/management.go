@@ -16,16 +16,26 @@ type Management struct {
 	*redfish.Management
 	bmcs *redfish.BMCs
 	cfg  Config
+	// configurations is nil where there are no molds, as since ironic 37.0.
+	configurations *configurations
 }
 
 // NewManagement returns the management interface idrac-redfish.
 func NewManagement(c *redfish.Client, cfg Config) *Management {
-	return &Management{redfish.NewManagement(c, cfg.BootMode), c.Plain(), cfg}
+	m := &Management{Management: redfish.NewManagement(c, cfg.BootMode), bmcs: c.Plain(), cfg: cfg}
+	if cfg.Molds != nil {
+		m.configurations = newConfigurations(m.bmcs, cfg, cfg.Molds)
+	}
+	return m
 }
 
-// Steps are those of redfish, and in cleaning and verification Dell's, which need no ramdisk. Each may run twice.
+// Steps are those of redfish, and Dell's: in cleaning and verification those for the iDRAC itself, which need no ramdisk and may run twice,
+// and those for configurations.
 func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 	steps := m.Management.Steps(kind)
+	if m.configurations != nil {
+		steps = append(steps, m.configurations.steps(kind)...)
+	}
 	if kind != drivers.CleanStep && kind != drivers.VerifyStep {
 		return steps
 	}
@@ -105,4 +115,31 @@ func (m *Management) reset(ctx context.Context, t *drivers.Task) error {
 	})
 }
 
-var _ drivers.Management = (*Management)(nil)
+func (m *Management) imports(n *store.Node) bool {
+	return m.configurations != nil && importing(n) != ""
+}
+
+// UnderWay tells whether the iDRAC imports a configuration, or updates firmware.
+func (m *Management) UnderWay(n *store.Node) bool { return m.imports(n) || m.Management.UnderWay(n) }
+
+// Poll looks how the running step stands.
+func (m *Management) Poll(ctx context.Context, t *drivers.Task) (bool, error) {
+	if m.imports(t.Node) {
+		return m.configurations.poll(ctx, t)
+	}
+	return m.Management.Poll(ctx, t)
+}
+
+// Discard forgets what was to come.
+func (m *Management) Discard(ctx context.Context, t *drivers.Task) error {
+	if m.imports(t.Node) {
+		m.configurations.forget(t.Node)
+		return nil
+	}
+	return m.Management.Discard(ctx, t)
+}
+
+var (
+	_ drivers.Management = (*Management)(nil)
+	_ drivers.Polled     = (*Management)(nil)
+)

@@ -214,6 +214,14 @@ func (k keyword) faults(s *Schema, value any) []fault {
 				return wrong("%s is less than or equal to the minimum of %s", store.PythonRepr(value), store.PythonRepr(k.value))
 			}
 		}
+	case "const":
+		if !equal(k.value, value) {
+			return wrong("%s was expected", store.PythonRepr(k.value))
+		}
+	case "minProperties":
+		if least := number(k.value); isObject && least != nil && big.NewRat(int64(len(object)), 1).Cmp(least) < 0 {
+			return wrong("%s does not have enough properties", store.PythonRepr(value))
+		}
 	case "minItems":
 		if least := number(k.value); isList && least != nil && big.NewRat(int64(len(list)), 1).Cmp(least) < 0 {
 			return wrong("%s is too short", store.PythonRepr(value))
