@@ -48,11 +48,9 @@ func (m *Machine) bootInstaller(ctx context.Context, kickstart string) error {
 	m.change(func(s *state) { s.tellStep("install") })
 	if err := i.write(ctx, image[1]); err != nil {
 		m.log.Warn().Err(err).Msg("installing")
-		if err := i.tell(ctx, text.String(), "error"); err != nil {
-			return err
-		}
+		// From its first call on ironic may know, whether the call is answered or not.
 		m.change(func(s *state) { delete(s.unread, "install") })
-		return nil
+		return i.tell(ctx, text.String(), "error")
 	}
 	if err := i.tell(ctx, text.String(), "end"); err != nil {
 		return err

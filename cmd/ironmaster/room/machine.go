@@ -146,7 +146,7 @@ type Snapshot struct {
 	// destroy data.
 	Begun map[string]int
 	// Blind counts the steps that an agent was told once more although nobody had read its commands since the first time, and the
-	// installations that began once more although the installer had not told ironic that it failed.
+	// installations that began once more although the one before had not failed.
 	Blind int
 }
 
