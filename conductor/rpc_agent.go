@@ -47,7 +47,13 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 		// Newer releases answer with the node as it is without its lock.
 		return c.db.Node(ctx, node.UUID)
 	}
-	return node, err
+	if err != nil || fresh {
+		return node, err
+	}
+	// ironic's object counts the masked field as changed.
+	masked := c.codec.EncodeNode(node)
+	masked.Changes = []string{"driver_internal_info"}
+	return masked, nil
 }
 
 type heartbeatArgs struct {

@@ -1,11 +1,11 @@
 package ipmi
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
-
-	"github.com/ironmaster/ironmaster/store"
 )
 
 // command is what a BMC is asked: in the words of ipmitool, by which errors name it too, and as IPMI messages.
@@ -102,8 +102,7 @@ func rawCommand(text string) (command, error) {
 	data := make([]byte, 0, len(words))
 	for _, w := range words {
 		if !rawWord.MatchString(w) {
-			return command{}, store.Errorf(store.InvalidParameterValue,
-				"Parameter raw_bytes holds '%s', which is no byte. It must be like '0x00 0x01'.", w)
+			return command{}, fmt.Errorf("raw_bytes holds %q, which is no byte: it must be like '0x00 0x01'", w)
 		}
 		n, err := strconv.ParseUint(w, 0, 8)
 		if err == nil {
@@ -111,8 +110,7 @@ func rawCommand(text string) (command, error) {
 		}
 	}
 	if len(words) < 2 {
-		return command{}, store.Errorf(store.InvalidParameterValue,
-			"Parameter raw_bytes must hold a network function and a command at least, like '0x00 0x01'.")
+		return command{}, errors.New("raw_bytes must hold a network function and a command at least, like '0x00 0x01'")
 	}
 	if len(data) == len(words) {
 		c.messages = []message{{netFn: data[0], code: data[1], data: data[2:]}}

@@ -233,9 +233,12 @@ func TestSensorsVendorAndRaw(t *testing.T) {
 				err.Error() != "IPMI call failed: bmc reset warm." {
 				t.Errorf("a warm reset: %v", err)
 			}
-			for _, bad := range []string{"", "0x00", "0x00 0x01 -f /etc/shadow", "0x00;id 1"} {
-				if err := run("send_raw", store.Dict{"raw_bytes": bad}); store.KindOf(err) != store.InvalidParameterValue &&
-					store.KindOf(err) != store.MissingParameterValue {
+			if err := run("send_raw", store.Dict{"raw_bytes": ""}); store.KindOf(err) != store.MissingParameterValue {
+				t.Errorf("no raw_bytes: %v", err)
+			}
+			for _, bad := range []string{"0x00", "0x00 0x01 -f /etc/shadow", "0x00;id 1"} {
+				if err := run("send_raw", store.Dict{"raw_bytes": bad}); store.KindOf(err) != store.IPMIFailure ||
+					err.Error() != "IPMI call failed: raw "+bad+"." {
 					t.Errorf("raw_bytes %q: %v", bad, err)
 				}
 			}

@@ -26,15 +26,10 @@ func (v *Vendor) NodeMethods() map[string]drivers.VendorMethod {
 // DriverMethods are none.
 func (*Vendor) DriverMethods() map[string]drivers.VendorMethod { return nil }
 
-// ValidateMethod checks the bytes to be sent, and driver_info.
+// ValidateMethod checks that there are bytes to be sent, and driver_info.
 func (v *Vendor) ValidateMethod(ctx context.Context, t *drivers.Task, method string, args store.Dict) error {
-	if method == "send_raw" {
-		if args.String("raw_bytes") == "" {
-			return store.Errorf(store.MissingParameterValue, "Parameter raw_bytes (string of bytes) was not specified.")
-		}
-		if _, err := rawCommand(args.String("raw_bytes")); err != nil {
-			return err
-		}
+	if method == "send_raw" && !store.PythonTrue(args["raw_bytes"]) {
+		return store.Errorf(store.MissingParameterValue, "Parameter raw_bytes (string of bytes) was not specified.")
 	}
 	return v.Validate(ctx, t)
 }
@@ -59,9 +54,11 @@ func (v *Vendor) Steps(kind drivers.StepKind) []drivers.Step {
 }
 
 func (v *Vendor) sendRaw(ctx context.Context, t *drivers.Task, args store.Dict) (any, error) {
-	c, err := rawCommand(args.String("raw_bytes"))
+	text := store.PythonText(args["raw_bytes"])
+	c, err := rawCommand(text)
 	if err != nil {
-		return nil, err
+		t.Log.Warn().Err(err).Msg("Raw bytes were not sent")
+		return nil, store.Errorf(store.IPMIFailure, "IPMI call failed: raw %s.", text)
 	}
 	_, err = v.ask(ctx, t, c)
 	return nil, err

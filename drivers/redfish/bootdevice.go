@@ -46,11 +46,12 @@ func (m *Management) BootDevice(ctx context.Context, t *drivers.Task) (device dr
 
 // SetBootDevice sets what the machine boots from, once or for good.
 func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device string, persistent bool) error {
-	source, known := bootSource(device)
-	if !known || device == store.BootDeviceUEFIHTTP && !m.bmcs.client.cfg.BootsHTTP {
-		return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
-	}
 	return m.on(ctx, t, "", func(s *system) error {
+		// As with ironic, a BMC that cannot be reached is the first that is told.
+		source, known := bootSource(device)
+		if !known || device == store.BootDeviceUEFIHTTP && !m.bmcs.client.cfg.BootsHTTP {
+			return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
+		}
 		if _, kept := t.Node.DriverInternalInfo[keyBootDevice]; kept {
 			delete(t.Node.DriverInternalInfo, keyBootDevice)
 			if err := t.Worker.Save(ctx, t); err != nil {
