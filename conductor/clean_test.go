@@ -49,14 +49,14 @@ func TestProvide(t *testing.T) {
 			lastError: "Failed to prepare node %s for cleaning: smoke", did: "cleaning.prepare, cleaning.tear down"},
 		{name: "a step that fails", automated: true, acts: behaviour{steps: cleanSteps(step("erase", 10, drivers.Done, broken))},
 			state: store.CleanFail, fault: store.FaultClean, did: "cleaning.prepare, agent.logs cleaning, cleaning.tear down",
-			lastError: "Node %s failed step {'interface': 'deploy', 'step': 'erase', 'priority': 10, 'abortable': False, " +
-				"'argsinfo': None, 'requires_ramdisk': False}: smoke"},
+			lastError: "Node %s failed step {'step': 'erase', 'priority': 10, 'abortable': False, " +
+				"'argsinfo': None, 'interface': 'deploy', 'requires_ramdisk': False}: smoke"},
 		{name: "a step and the tear-down that fail", automated: true, state: store.CleanFail, fault: store.FaultClean,
 			acts: behaviour{steps: cleanSteps(step("erase", 10, drivers.Done, broken)),
 				tearDownCleaning: func(*drivers.Task) error { return broken }},
 			did: "cleaning.prepare, agent.logs cleaning, cleaning.tear down",
-			lastError: "Node %s failed step {'interface': 'deploy', 'step': 'erase', 'priority': 10, 'abortable': False, " +
-				"'argsinfo': None, 'requires_ramdisk': False}: smoke. Also failed to tear down cleaning."},
+			lastError: "Node %s failed step {'step': 'erase', 'priority': 10, 'abortable': False, " +
+				"'argsinfo': None, 'interface': 'deploy', 'requires_ramdisk': False}: smoke. Also failed to tear down cleaning."},
 		{name: "a tear-down that fails", automated: true, state: store.CleanFail,
 			acts:      behaviour{tearDownCleaning: func(*drivers.Task) error { return broken }},
 			lastError: "Failed to tear down from cleaning for node %s, reason: smoke", did: "cleaning.prepare, cleaning.tear down"},
@@ -133,8 +133,8 @@ func TestManualClean(t *testing.T) {
 		{name: "an unknown step", steps: one(store.Dict{"interface": "deploy", "step": "wash"}),
 			lastError: "Cannot clean node %s: node does not support this clean step: {'interface': 'deploy', 'step': 'wash'}"},
 		{name: "an unknown argument", steps: one(store.Dict{"interface": "deploy", "step": "erase",
-			"args": store.Dict{"times": "3"}}), lastError: "Cannot clean node %s: clean step {'interface': 'deploy', " +
-			"'step': 'erase', 'args': {'times': '3'}} has these unexpected arguments: times"},
+			"args": store.Dict{"times": "3"}}), lastError: "Cannot clean node %s: clean step {'args': {'times': '3'}, " +
+			"'interface': 'deploy', 'step': 'erase'} has these unexpected arguments: times"},
 		{name: "a missing argument", steps: one(store.Dict{"interface": "deploy", "step": "raid"}),
 			lastError: "Cannot clean node %s: clean step {'interface': 'deploy', 'step': 'raid'} is missing these required " +
 				"arguments: level (of the array)"},

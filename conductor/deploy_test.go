@@ -203,7 +203,7 @@ func TestDeployRefusals(t *testing.T) {
 				"args": store.Dict{"colour": "red"}}}},
 			acts: behaviour{steps: deploySteps(step("tune", 0, drivers.Done, nil))},
 			text: `Failed to validate deploy or power info for node %s: Validation of deploy steps from "deploy steps" argument ` +
-				"failed.deploy step {'interface': 'deploy', 'step': 'tune', 'args': {'colour': 'red'}, 'priority': 5} has these " +
+				"failed.deploy step {'args': {'colour': 'red'}, 'interface': 'deploy', 'priority': 5, 'step': 'tune'} has these " +
 				"unexpected arguments: colour"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func (t *task) goesOn(ctx context.Context, f ramdiskFlow, outcome drivers.Outcom
 		t.flowBroke(ctx, f.kind, step.String("step"))
 		t.collectLogs(ctx, f, true)
 		t.ramdiskFlowFailed(ctx, f, flowFailure{
-			text: fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, store.PythonRepr(step), err)})
+			text: fmt.Sprintf("Node %s failed step %s: %s", t.Node.UUID, t.wording.of(step), err)})
 		return false
 	case outcome == drivers.Waiting:
 		t.wait(ctx, f.target)

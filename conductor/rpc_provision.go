@@ -12,10 +12,10 @@ import (
 )
 
 type deployArgs struct {
-	NodeID      string       `json:"node_id"`
-	Rebuild     bool         `json:"rebuild,omitempty"`
-	ConfigDrive any          `json:"configdrive,omitempty"`
-	DeploySteps []store.Dict `json:"deploy_steps,omitempty"`
+	NodeID      string         `json:"node_id"`
+	Rebuild     bool           `json:"rebuild,omitempty"`
+	ConfigDrive any            `json:"configdrive,omitempty"`
+	DeploySteps requestedSteps `json:"deploy_steps,omitempty"`
 }
 
 func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployArgs) (any, error) {
@@ -28,7 +28,8 @@ func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployA
 	}
 	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "node deployment"},
 		func(ctx context.Context, t *task) error {
-			return t.startDeploy(ctx, deployRequest{event: event, configDrive: a.ConfigDrive, steps: a.DeploySteps})
+			t.wording = a.DeploySteps.wording
+			return t.startDeploy(ctx, deployRequest{event: event, configDrive: a.ConfigDrive, steps: a.DeploySteps.list})
 		})
 }
 
@@ -103,9 +104,9 @@ func (c *Conductor) doNodeTearDown(ctx context.Context, rq oslo.Context, a nodeA
 }
 
 type cleanArgs struct {
-	NodeID         string       `json:"node_id"`
-	CleanSteps     []store.Dict `json:"clean_steps"`
-	DisableRamdisk bool         `json:"disable_ramdisk,omitempty"`
+	NodeID         string         `json:"node_id"`
+	CleanSteps     requestedSteps `json:"clean_steps"`
+	DisableRamdisk bool           `json:"disable_ramdisk,omitempty"`
 }
 
 func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArgs) (any, error) {
@@ -124,7 +125,8 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 				}
 				return err
 			}
-			r := cleanRequest{manual: true, steps: a.CleanSteps, disableRamdisk: a.DisableRamdisk}
+			t.wording = a.CleanSteps.wording
+			r := cleanRequest{manual: true, steps: a.CleanSteps.list, disableRamdisk: a.DisableRamdisk}
 			before := t.Node.DriverInternalInfo.Clone()
 			r.store(t.Node)
 			return asInvalidRequest(t.processEvent(ctx, eventClean, eventOptions{

@@ -9,8 +9,8 @@ import (
 )
 
 type serviceArgs struct {
-	NodeID       string       `json:"node_id"`
-	ServiceSteps []store.Dict `json:"service_steps"`
+	NodeID       string         `json:"node_id"`
+	ServiceSteps requestedSteps `json:"service_steps"`
 	// DisableRamdisk is null when nobody says.
 	DisableRamdisk *bool `json:"disable_ramdisk,omitempty"`
 }
@@ -27,7 +27,8 @@ func (c *Conductor) doNodeService(ctx context.Context, rq oslo.Context, a servic
 				}
 				return err
 			}
-			r := serviceRequest{steps: a.ServiceSteps, disableRamdisk: a.DisableRamdisk}
+			t.wording = a.ServiceSteps.wording
+			r := serviceRequest{steps: a.ServiceSteps.list, disableRamdisk: a.DisableRamdisk}
 			before := t.Node.DriverInternalInfo.Clone()
 			r.store(t.Node)
 			return asInvalidRequest(t.processEvent(ctx, eventService, eventOptions{

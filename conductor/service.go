@@ -122,7 +122,7 @@ func (t *task) cannotService(ctx context.Context, err error) {
 // setServiceSteps holds the steps that the user asked for against what the node offers, and saves the list.
 func (t *task) setServiceSteps(ctx context.Context, withoutRamdisk bool) error {
 	steps, err := checkUserSteps(t.flowSteps(drivers.ServiceStep), t.driverSteps(drivers.ServiceStep), stepRules{
-		kind: drivers.ServiceStep, withoutRamdisk: withoutRamdisk, release: t.c.cfg.Release})
+		kind: drivers.ServiceStep, withoutRamdisk: withoutRamdisk, wording: t.wording, release: t.c.cfg.Release})
 	if err != nil {
 		return err
 	}

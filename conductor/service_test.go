@@ -63,7 +63,7 @@ func TestServicing(t *testing.T) {
 			acts: behaviour{steps: serviceSteps(step("one", 0, drivers.Waiting, nil))}, did: "service.prepare"},
 		{name: "a step that fails", release: messaging.V2025_1, steps: asked("one"), state: store.ServiceFail, fault: store.FaultService,
 			acts: behaviour{steps: serviceSteps(step("one", 0, drivers.Done, smoke))},
-			text: "Node %s failed step {'interface': 'deploy', 'step': 'one', 'priority': 0, 'abortable': False}: smoke",
+			text: "Node %s failed step {'interface': 'deploy', 'step': 'one', 'abortable': False, 'priority': 0}: smoke",
 			did:  "service.prepare, agent.logs service, service.tear down"},
 		{name: "a ramdisk that stays", release: messaging.V2025_1, steps: asked("one"), state: store.ServiceFail,
 			acts: behaviour{steps: serviceSteps(one), tearDownService: func(*drivers.Task) error { return smoke }},

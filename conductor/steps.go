@@ -159,6 +159,7 @@ type stepRules struct {
 	skipUnknown bool
 	// withoutRamdisk accepts only steps that need none.
 	withoutRamdisk bool
+	wording        wording
 	// release decides whether reserved steps are known.
 	release messaging.Release
 }
@@ -187,11 +188,13 @@ func checkUserSteps(user, offered []store.Dict, r stepRules) ([]store.Dict, erro
 		known := findStep(offered, step)
 		if known == nil {
 			if !r.skipUnknown {
-				problems = append(problems, "node does not support this "+string(r.kind)+" step: "+store.PythonRepr(step))
+				problems = append(problems, "node does not support this "+string(r.kind)+" step: "+r.wording.of(step))
 			}
 			continue
 		}
+		asked := r.wording.of(step)
 		problems = append(problems, checkUserStep(step, known, r)...)
+		r.wording.complete(asked, step)
 		accepted = append(accepted, step)
 	}
 	if r.kind == drivers.DeployStep {
@@ -207,17 +210,17 @@ func checkUserStep(step, known store.Dict, r stepRules) []string {
 	var problems []string
 	argsinfo, args := known.Dict("argsinfo"), step.Dict("args")
 	if extra := keysMissing(args, argsinfo); len(extra) > 0 {
-		problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+" has these unexpected arguments: "+
+		problems = append(problems, string(r.kind)+" step "+r.wording.of(step)+" has these unexpected arguments: "+
 			strings.Join(extra, ", "))
 	}
 	ownPriority := r.kind == drivers.DeployStep
 	if !ownPriority || priority(step) > 0 {
 		if missing := requiredMissing(args, argsinfo); len(missing) > 0 {
-			problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+
+			problems = append(problems, string(r.kind)+" step "+r.wording.of(step)+
 				" is missing these required arguments: "+strings.Join(missing, ", "))
 		}
 		if r.withoutRamdisk && known.Bool("requires_ramdisk", true) {
-			problems = append(problems, string(r.kind)+" step "+store.PythonRepr(step)+" requires booting a ramdisk")
+			problems = append(problems, string(r.kind)+" step "+r.wording.of(step)+" requires booting a ramdisk")
 		}
 	}
 	if !ownPriority {
@@ -314,7 +317,7 @@ func (t *task) checkedDeploySteps(ctx context.Context, user []store.Dict, skipUn
 		user = dictList(t.Node.DriverInternalInfo.List("user_deploy_steps"))
 	}
 	own, err = checkUserSteps(user, offered, stepRules{
-		kind: drivers.DeployStep, skipUnknown: skipUnknown, release: t.c.cfg.Release,
+		kind: drivers.DeployStep, skipUnknown: skipUnknown, wording: t.wording, release: t.c.cfg.Release,
 		prefix: `Validation of deploy steps from "deploy steps" argument failed.`,
 	})
 	return own, templates, err
@@ -366,7 +369,7 @@ func (t *task) setCleanSteps(ctx context.Context, withoutRamdisk bool) error {
 		var err error
 		user := dictList(t.Node.DriverInternalInfo.List("clean_steps"))
 		steps, err = checkUserSteps(user, offered, stepRules{
-			kind: drivers.CleanStep, withoutRamdisk: withoutRamdisk, release: t.c.cfg.Release})
+			kind: drivers.CleanStep, withoutRamdisk: withoutRamdisk, wording: t.wording, release: t.c.cfg.Release})
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type task struct {
 	c       *Conductor
 	request oslo.Context
 	purpose string
+	// wording is how the steps of the request are shown.
+	wording wording
 	// held names the lock in the worker's file, shared or exclusive as the task is; "" when there is none (any more).
 	held string
 

@@ -10,8 +10,12 @@ import (
 	"unicode"
 )
 
-// stepKeyOrder is the order in which ironic's API hands on a step's keys; Python prints them in it.
-var stepKeyOrder = []string{"interface", "step", "args", "priority", "abortable"}
+// Python prints the keys of a step in the order in which they were put in: by ironic's API and then by its conductor, or by the
+// driver that offers the step, which says whether it needs a ramdisk.
+var (
+	askedStepOrder   = []string{"interface", "step", "args", "abortable", "priority"}
+	offeredStepOrder = []string{"step", "priority", "abortable", "argsinfo", "interface", "requires_ramdisk"}
+)
 
 // PythonRepr prints a value as Python's repr() does, because ironic's texts contain steps in that form.
 func PythonRepr(v any) string {
@@ -83,8 +87,12 @@ func pythonNumber(n json.Number) string {
 }
 
 func writeReprDict(b *strings.Builder, d map[string]any) {
+	order := askedStepOrder
+	if _, offered := d["requires_ramdisk"]; offered {
+		order = offeredStepOrder
+	}
 	var keys []string
-	for _, k := range stepKeyOrder {
+	for _, k := range order {
 		if _, ok := d[k]; ok {
 			keys = append(keys, k)
 		}

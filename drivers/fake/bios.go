@@ -2,6 +2,10 @@ package fake
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -50,17 +54,70 @@ func (b *BIOS) apply(ctx context.Context, t *drivers.Task, args store.Dict) (dri
 	if err := b.delay.wait(ctx); err != nil {
 		return drivers.Done, err
 	}
+	settings, err := settingsOf(args["settings"])
+	if err != nil {
+		return drivers.Done, err
+	}
 	wanted := map[string]string{}
-	for _, item := range args.List("settings") {
-		setting := store.Dict{"setting": item}.Dict("setting")
-		name := setting.String("name")
-		if name == "" {
-			return drivers.Done, store.Errorf(store.InvalidParameterValue,
-				"settings: every item needs a name and a value")
-		}
-		wanted[name] = setting.String("value")
+	for _, s := range settings {
+		wanted[s.String("name")] = s.String("value")
 	}
 	return drivers.Done, b.settings.ReplaceBIOSSettings(ctx, t.Node.ID, wanted)
+}
+
+// settingsOf reads a list of objects with a name and a value. What is none fails as it does in ironic, which does not check its
+// argument: in the words of Python.
+func settingsOf(value any) ([]store.Dict, error) {
+	items, isList := value.([]any)
+	switch v := value.(type) {
+	case string:
+		for _, r := range v {
+			items = append(items, string(r))
+		}
+	case map[string]any:
+		for key := range v {
+			items = append(items, key)
+		}
+	default:
+		if !isList {
+			return nil, fmt.Errorf("'%s' object is not iterable", pythonType(value))
+		}
+	}
+	settings := make([]store.Dict, len(items))
+	for _, key := range []string{"name", "value"} {
+		for i, item := range items {
+			object, isObject := item.(map[string]any)
+			switch item.(type) {
+			case string:
+				return nil, errors.New("string indices must be integers, not 'str'")
+			case []any:
+				return nil, errors.New("list indices must be integers or slices, not str")
+			default:
+				if !isObject {
+					return nil, fmt.Errorf("'%s' object is not subscriptable", pythonType(item))
+				}
+			}
+			if _, given := object[key]; !given {
+				return nil, errors.New("'" + key + "'")
+			}
+			settings[i] = object
+		}
+	}
+	return settings, nil
+}
+
+// pythonType names the type that Python decodes a JSON value to which is no text, list or object.
+func pythonType(value any) string {
+	switch v := value.(type) {
+	case bool:
+		return "bool"
+	case json.Number:
+		if strings.ContainsAny(v.String(), ".eE") {
+			return "float"
+		}
+		return "int"
+	}
+	return "NoneType"
 }
 
 func (b *BIOS) cache(ctx context.Context, _ *drivers.Task, _ store.Dict) (drivers.Outcome, error) {

@@ -144,11 +144,26 @@ func TestBIOSSteps(t *testing.T) {
 	if _, err := byName["cache_bios_settings"].Run(t.Context(), task(), nil); err != nil || len(kept[7]) != 2 {
 		t.Errorf("caching: %v, settings %v", err, kept[7])
 	}
-	for _, bad := range []string{`{"settings": [1]}`, `{"settings": [{"value": "x"}]}`} {
+	for bad, text := range map[string]string{
+		`{"settings": [1]}`:              "'int' object is not subscriptable",
+		`{"settings": [null]}`:           "'NoneType' object is not subscriptable",
+		`{"settings": ["x"]}`:            "string indices must be integers, not 'str'",
+		`{"settings": "x"}`:              "string indices must be integers, not 'str'",
+		`{"settings": {"x": 1}}`:         "string indices must be integers, not 'str'",
+		`{"settings": [[]]}`:             "list indices must be integers or slices, not str",
+		`{"settings": null}`:             "'NoneType' object is not iterable",
+		`{"settings": 1.5}`:              "'float' object is not iterable",
+		`{"settings": true}`:             "'bool' object is not iterable",
+		`{"settings": [{"value": "x"}]}`: "'name'",
+		`{"settings": [{"name": "x"}]}`:  "'value'",
+	} {
 		args, _ := store.ParseDict([]byte(bad))
-		if _, err := byName["apply_configuration"].Run(t.Context(), task(), args); store.KindOf(err) != store.InvalidParameterValue {
-			t.Errorf("%s: %v", bad, err)
+		if _, err := byName["apply_configuration"].Run(t.Context(), task(), args); err == nil || err.Error() != text {
+			t.Errorf("%s: %v, want %s", bad, err, text)
 		}
+	}
+	if len(kept[7]) != 2 {
+		t.Errorf("refused settings left %v", kept[7])
 	}
 	if _, err := byName["factory_reset"].Run(t.Context(), task(), nil); err != nil || len(kept[7]) != 0 {
 		t.Errorf("reset: %v, settings %v", err, kept[7])

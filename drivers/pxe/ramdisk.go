@@ -14,6 +14,10 @@ import (
 // PrepareRamdisk writes what the node's machine reads to boot the ramdisk, tells DHCP where, and sets the machine to boot from
 // the network once. It may run again at any time: everything is made as if for the first time.
 func (b *Boot) PrepareRamdisk(ctx context.Context, t *drivers.Task, params map[string]string) error {
+	// A node without images fails before its boot mode is noted.
+	if _, err := b.ramdiskImages(t.Node); err != nil {
+		return err
+	}
 	if err := drivers.SyncBootMode(ctx, t, b.cfg.DefaultBootMode); err != nil {
 		return err
 	}
