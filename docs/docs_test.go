@@ -150,7 +150,7 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 	}
 	all[drivers.TypePower]["snmp"] = &snmp.Power{}
 	all[drivers.TypeConsole]["ilo"] = &ilo.Console{}
-	all[drivers.TypeInspect] = map[string]drivers.Interface{"idrac-redfish": &redfish.Inspect{}}
+	all[drivers.TypeInspect] = map[string]drivers.Interface{"idrac-redfish": &redfish.Inspect{}, "ilo": &ilo.Inspect{}}
 	maps.Copy(all[drivers.TypeBoot], map[string]drivers.Interface{"ilo-pxe": &ilo.NetworkBoot{}, "ilo-ipxe": &ilo.NetworkBoot{},
 		"irmc-pxe": &pxe.Boot{}})
 	return all

@@ -70,10 +70,14 @@ func dellConfig(s *config.Settings) idrac.Config {
 // vendorInspection builds the inspect interfaces of the vendors' hardware types. plain is what the one of redfish goes by.
 func vendorInspection(client *redfish.Client, s *config.Settings, release messaging.Release, plain redfish.InspectConfig,
 	keep inspection.Store) vendorInterfaces {
-	return vendorInterfaces{drivers.TypeInspect: {"idrac-redfish": idrac.NewInspect(client, dellConfig(s), idrac.InspectConfig{
+	all := map[string]drivers.Interface{"idrac-redfish": idrac.NewInspect(client, dellConfig(s), idrac.InspectConfig{
 		InspectConfig: plain, EachCard: release <= messaging.V36_0,
 		MarksPorts:  release < messaging.V2025_1 || s.Inspector.UpdatePXEEnabled,
-		SKUIsSerial: release >= messaging.V2026_1, Neighbours: release >= messaging.V34_0}, keep)}}
+		SKUIsSerial: release >= messaging.V2026_1, Neighbours: release >= messaging.V34_0}, keep)}
+	if hasRetiredTypes(release) {
+		all["ilo"] = ilo.NewInspect(client, iloConfig(s), plain.Texts, keep)
+	}
+	return vendorInterfaces{drivers.TypeInspect: all}
 }
 
 // openIPMI builds the interfaces of the hardware type ipmi. Ironic has its web console up to 34.0, as that of HPE's types.

@@ -39,7 +39,8 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"anaconda": "pxe.PXEAnacondaDeploy", "bootc": "agent.BootcAgentDeploy", "autodetect": "autodetect.AutodetectDeploy"},
 	drivers.TypeFirmware: {"fake": "fake.FakeFirmware", "no-firmware": "noop.NoFirmware"},
 	drivers.TypeInspect: {"agent": "inspector.agent.AgentInspect", "fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect",
-		"redfish": "redfish.inspect.RedfishInspect", "idrac-redfish": "drac.inspect.DracRedfishInspect"},
+		"redfish": "redfish.inspect.RedfishInspect", "idrac-redfish": "drac.inspect.DracRedfishInspect",
+		"ilo": "ilo.inspect.IloInspect"},
 	drivers.TypeManagement: {"fake": "fake.FakeManagement",
 		"idrac-redfish": "drac.management.DracRedfishManagement", "irmc": "irmc.management.IRMCManagement",
 		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "ipmitool": "ipmitool.IPMIManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},
@@ -53,7 +54,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypeStorage: {"external": "storage.external.ExternalStorage", "fake": "fake.FakeStorage",
 		"noop": "storage.noop.NoopStorage"},
 	drivers.TypeVendor: {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor", "redfish": "redfish.vendor.RedfishVendorPassthru",
-		"idrac-redfish": "drac.vendor_passthru.DracRedfishVendorPassthru"},
+		"idrac-redfish": "drac.vendor_passthru.DracRedfishVendorPassthru", "ilo": "ilo.vendor.VendorPassthru"},
 }
 
 func pythonClass(hardware string) string { return hardwareClasses[hardware] }

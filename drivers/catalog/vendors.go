@@ -28,8 +28,10 @@ func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) m
 			drivers.TypeBoot:       {"ilo-virtual-media", "ilo-ipxe", "ilo-pxe"},
 			drivers.TypeBIOS:       {"ilo", "no-bios"},
 			drivers.TypeConsole:    {"ilo", "no-console"},
+			drivers.TypeInspect:    {"ilo", "agent", "no-inspect"},
 			drivers.TypeManagement: {"ilo"},
 			drivers.TypePower:      {"ilo"},
+			drivers.TypeVendor:     {"ilo", "no-vendor"},
 		}
 		types["ilo"], types["ilo5"] = ilo, extended(ilo, map[drivers.InterfaceType][]string{
 			drivers.TypeBoot: append(slices.Clone(ilo[drivers.TypeBoot]), "ilo-uefi-https"), drivers.TypeManagement: {"ilo5"},

@@ -25,6 +25,7 @@ type extension struct {
 	Bios struct {
 		// UefiClass is nil where the iLO does not tell: 0 knows BIOS alone, 2 both modes, 3 UEFI alone.
 		UefiClass *int
+		Current   struct{ VersionString string }
 	}
 	// Links is what iLO 4 names by href alone.
 	Links map[string]hpLink
@@ -34,6 +35,19 @@ type extension struct {
 type hpLink struct {
 	Href string `json:"href"`
 	ID   string `json:"@odata.id"`
+}
+
+// UnmarshalJSON takes the first of several links: newer firmware writes some into a list.
+func (l *hpLink) UnmarshalJSON(text []byte) error {
+	type plain hpLink
+	var list []plain
+	if json.Unmarshal(text, &list) == nil {
+		if len(list) > 0 {
+			*l = hpLink(list[0])
+		}
+		return nil
+	}
+	return json.Unmarshal(text, (*plain)(l))
 }
 
 func (l hpLink) path() string {

@@ -146,6 +146,12 @@ func (s Sources) properties(ctx context.Context, href string, who Requester) (st
 	return meta.Properties, err
 }
 
+// Exists refuses an image that is not there, for a user who waits.
+func (s Sources) Exists(ctx context.Context, href string, who Requester) error {
+	_, err := s.properties(ctx, href, who)
+	return err
+}
+
 // BootImages finds out what an instance boots. Kernel and ramdisk of a Glance image are those that its properties name, unless
 // the instance names both itself. An image without them is ImageUnacceptable.
 func (s Sources) BootImages(ctx context.Context, w BootWish) (BootImages, error) {

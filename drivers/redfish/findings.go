@@ -64,16 +64,21 @@ var instructionSets = map[schemas.InstructionSet]string{
 func (s *system) findings() (findings, error) {
 	f := findings{name: s.Name, model: s.Model, serial: s.SerialNumber, manufacturer: s.Manufacturer, uuid: s.UUID,
 		bootMode: s.bootMode()}
-	if gib := s.MemorySummary.TotalSystemMemoryGiB; gib != nil {
-		f.memoryMB = int64(*gib) * 1024
-	}
-	if err := s.findProcessors(&f); err != nil {
-		return f, single(err)
+	if err := s.findSize(&f); err != nil {
+		return f, err
 	}
 	if err := s.findCards(&f); err != nil {
 		return f, err
 	}
 	return f, s.findDisks(&f)
+}
+
+// findSize reads how much memory and how many processors there are.
+func (s *system) findSize(f *findings) error {
+	if gib := s.MemorySummary.TotalSystemMemoryGiB; gib != nil {
+		f.memoryMB = int64(*gib) * 1024
+	}
+	return single(s.findProcessors(f))
 }
 
 func (s *system) findCards(f *findings) error {

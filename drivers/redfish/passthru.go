@@ -19,7 +19,10 @@ import (
 type Passthru struct{ base }
 
 // NewPassthru returns the vendor interface redfish.
-func NewPassthru(c *Client) *Passthru { return &Passthru{base{c.Plain()}} }
+func NewPassthru(c *Client) *Passthru { return NewPassthruOf(c.Plain()) }
+
+// NewPassthruOf returns a vendor interface like redfish for other BMCs.
+func NewPassthruOf(b *BMCs) *Passthru { return &Passthru{base{b}} }
 
 // Properties are none, as in ironic.
 func (*Passthru) Properties() map[string]string { return map[string]string{} }
