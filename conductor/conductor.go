@@ -36,6 +36,8 @@ type Parts struct {
 	Media Media
 	// Consoles holds the containers of graphical consoles; nil where the release has none.
 	Consoles Consoles
+	// Rules is nil where the release has none.
+	Rules Rules
 	// Compute is nil when nobody wants to know of power states.
 	Compute Compute
 	Codec   Codec
@@ -60,6 +62,7 @@ type Conductor struct {
 	hardware  *catalog.Enabled
 	images    Images
 	media     Media
+	rules     Rules
 	compute   Compute
 	consoles  Consoles
 	codec     Codec
@@ -109,7 +112,7 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, media: p.Media, compute: p.Compute, consoles: p.Consoles, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
+		images: p.Images, media: p.Media, rules: p.Rules, compute: p.Compute, consoles: p.Consoles, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
 		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),

@@ -91,7 +91,9 @@ type Live struct {
 	ServiceCallbackTimeout       time.Duration
 	RescueCallbackTimeout        time.Duration
 	InspectWaitTimeout           time.Duration
-	CheckRescueStateInterval     time.Duration
+	// AutoDiscovery takes findings of nodes that ironic-api has just enrolled, because it did not know their machines.
+	AutoDiscovery            bool
+	CheckRescueStateInterval time.Duration
 	// RescuePasswordHash is sha256 or sha512. RequireRescuePasswordHashed keeps the password as it was given from every agent.
 	RescuePasswordHash             string
 	RequireRescuePasswordHashed    bool

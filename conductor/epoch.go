@@ -35,6 +35,8 @@ const (
 	markBoot = "boot"
 	// markFound tells that the ramdisk of an inspection has told what it found, which the worker keeps in its journal.
 	markFound = "found"
+	// markRuled tells that inspection rules were applied to what was found, which the worker keeps in its journal as they left it.
+	markRuled = "ruled"
 )
 
 // privateKeys is how keys of driver_internal_info begin that only Ironmaster knows.

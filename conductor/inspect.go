@@ -34,7 +34,7 @@ func (c *Conductor) inspectHardware(ctx context.Context, rq oslo.Context, a node
 // inspect begins an inspection, or begins it anew after it was cut short: all that an inspection reads it may read again. The
 // node is in "inspecting".
 func (t *task) inspect(ctx context.Context) {
-	t.note(store.Dict{markFound: nil})
+	t.note(store.Dict{markFound: nil, markRuled: nil})
 	// An agent that runs already is not used: inspection boots its own.
 	wipeAgent(t.Node)
 	outcome, err := t.Hardware.Inspect.InspectHardware(ctx, t.Task)

@@ -126,7 +126,7 @@ func TestFindingsOutliveTheWorker(t *testing.T) {
 		r.script.use(behaviour{findings: taken})
 		before := idleOn(t, r)
 		n := before.crashed(t, row, "worker-1")
-		if err := before.taskOf(&drivers.Task{Node: n}).keepFindings(t.Context(), f); err != nil {
+		if err := before.taskOf(&drivers.Task{Node: n}).keepFindings(t.Context(), journalFindings, f); err != nil {
 			t.Fatal(err)
 		}
 		before.closeMemory()

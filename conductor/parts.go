@@ -50,6 +50,12 @@ type Message interface {
 	KeepWaiting(ctx context.Context) (stop func())
 }
 
+// Rules are the inspection rules that users made.
+type Rules interface {
+	// Apply does with a node what its findings call for. It changes the node in memory, also when it fails.
+	Apply(ctx context.Context, t *drivers.Task, inventory, pluginData store.Dict, phase string) error
+}
+
 // Notifier is the broker that events go to.
 type Notifier interface {
 	// Notify publishes to the exchange and waits for the broker's confirm. It also makes sure that a queue of that name

@@ -148,6 +148,7 @@ type rig struct {
 	script *script
 	clock  *clock
 	images Images
+	rules  Rules
 	// brokerless workers have nowhere to send events.
 	brokerless bool
 }
@@ -243,7 +244,7 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 		t.Fatal(err)
 	}
 	bus = newTestBus(r.cfg)
-	parts := Parts{DB: r.db, Local: memory, Transport: bus, Hardware: enabled, Images: r.images, Codec: codec, Log: log,
+	parts := Parts{DB: r.db, Local: memory, Transport: bus, Hardware: enabled, Images: r.images, Rules: r.rules, Codec: codec, Log: log,
 		Consoles: r.script, Metrics: prometheus.NewRegistry(), Now: r.clock.now, Uptime: r.clock.uptime}
 	if !r.brokerless {
 		parts.Notifier = bus

@@ -127,7 +127,7 @@ func (p *workerProcess) run(ctx context.Context) error {
 		return err
 	}
 	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Transport: wires.transport, Notifier: wires.notifier,
-		Hardware: hw.enabled, Images: hw.images, Media: hw.media, Compute: compute, Consoles: hw.consoles, Codec: codec, Metrics: registry, Log: p.log})
+		Hardware: hw.enabled, Images: hw.images, Media: hw.media, Rules: hw.rules, Compute: compute, Consoles: hw.consoles, Codec: codec, Metrics: registry, Log: p.log})
 	if err := hw.boot.begin(ctx, worker.NoteTransfer); err != nil {
 		return err
 	}

@@ -37,7 +37,8 @@ type hardware struct {
 	ipmi    *ipmi.Client
 	neutron *neutron.Client
 	media   *image.Media
-	netboot *networkBoot // nil when none of its interfaces is enabled
+	rules   conductor.Rules // nil where the release has none
+	netboot *networkBoot    // nil when none of its interfaces is enabled
 	// consoles holds the containers of graphical consoles; nil where the release has none.
 	consoles graphical.Containers
 	log      zerolog.Logger
@@ -132,6 +133,13 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	addGraphicalConsoles(&parts, s, h.redfish, h.consoles, release)
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], agentCfg.APIURL, &parts); err != nil {
 		return err
+	}
+	engine, err := openRules(s, release, db)
+	if err != nil {
+		return err
+	}
+	if engine != nil {
+		h.rules = engine
 	}
 	if err := h.addInspection(s, release, agentCfg, db, &parts); err != nil {
 		return err

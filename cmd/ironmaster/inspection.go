@@ -28,6 +28,9 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 	outOfBand := redfish.InspectConfig{Texts: release < messaging.V22_1, Inventory: release >= messaging.V22_1,
 		Stored: storesInventory(s), SplitFailure: release < messaging.V2024_2, Serial: release >= messaging.V34_0}
 	if release >= messaging.V2025_2 {
+		if h.rules != nil {
+			outOfBand.Rules = h.rules
+		}
 		if outOfBand.Hooks, err = inspection.NewHooks(s.Redfish.InspectionHooks, cfg, keep); err != nil {
 			return fmt.Errorf("[redfish]inspection_hooks: %w", err)
 		}

@@ -112,7 +112,7 @@ func liveOptions(s *config.Settings) conductor.Live {
 		CheckAllocationsInterval:    c.CheckAllocationsInterval, SyncLocalStateInterval: c.SyncLocalStateInterval,
 		CacheCleanUpInterval: c.CacheCleanUpInterval, DeployCallbackTimeout: c.DeployCallbackTimeout,
 		CleanCallbackTimeout: c.CleanCallbackTimeout, InspectWaitTimeout: c.InspectWaitTimeout,
-		AutomatedClean:        c.AutomatedClean,
+		AutomatedClean: c.AutomatedClean, AutoDiscovery: s.AutoDiscovery.Enabled,
 		RescueCallbackTimeout: c.RescueCallbackTimeout, CheckRescueStateInterval: c.CheckRescueStateInterval,
 		RescuePasswordHash: c.RescuePasswordHashAlgorithm, RequireRescuePasswordHashed: c.RequireRescuePasswordHashed,
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,

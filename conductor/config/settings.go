@@ -18,6 +18,8 @@ type Settings struct {
 	Neutron       Neutron       `group:"neutron"`
 	Redfish       Redfish       `group:"redfish"`
 	Inspector     Inspector     `group:"inspector"`
+	AutoDiscovery AutoDiscovery `group:"auto_discovery"`
+	Rules         Rules         `group:"inspection_rules"`
 	Inventory     Inventory     `group:"inventory"`
 	Fake          Fake          `group:"fake"`
 	DRAC          DRAC          `group:"drac"`

@@ -22,6 +22,17 @@ type Inspector struct {
 	PartitioningSpacing bool     `opt:"disk_partitioning_spacing" default:"true"`
 }
 
+// AutoDiscovery is [auto_discovery]. Which driver machines are enrolled with is ironic-api's to know.
+type AutoDiscovery struct {
+	Enabled bool `opt:"enabled" default:"false" reload:"true"`
+}
+
+// Rules is [inspection_rules].
+type Rules struct {
+	BuiltIn     string `opt:"built_in_rules"`
+	MaskSecrets string `opt:"mask_secrets" default:"always" choices:"always|never|sensitive"`
+}
+
 // Inventory is [inventory]: where findings are kept.
 type Inventory struct {
 	DataBackend string `opt:"data_backend" default:"database" choices:"none|database|swift"`

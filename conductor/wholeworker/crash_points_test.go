@@ -135,6 +135,7 @@ var crashPoints = []crashPoint{
 	{"verifyRead", "a verification: the BMC is read, then the result goes into the row", beforeJournal, false},
 	{"inspectDone", "an inspection: the BMC is read or a ramdisk booted, then the row is moved", afterEffect, false},
 	{"findingsKept", "findings come: kept in the journal, then the row is moved", beforeEffect, false},
+	{"findingsRuled", "inspection rules: the findings in the journal, then what they change in the row", beforeEffect, false},
 	{"findingsApplied", "findings are taken: ports and properties, then the inventory, then the row is moved", afterEffect, false},
 	{"findingsStored", "findings are taken: ports and properties, then the inventory, then the row is moved", afterEffect, false},
 	{"adoptTakenOver", "an adoption: the node is prepared, then the row is moved", afterEffect, false},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/inspection"
+	"github.com/ironmaster/ironmaster/drivers/inspection/rules"
 	"github.com/ironmaster/ironmaster/store"
 )
 
@@ -28,10 +29,17 @@ type InspectConfig struct {
 	// Hooks are [redfish]inspection_hooks, which make ports and properties of the inventory since 32.0. Nil has none: the
 	// properties then hold what the BMC says, and each card that it calls enabled gets a port.
 	Hooks *inspection.Hooks
+	// Rules are applied after the hooks; nil has none.
+	Rules Rules
 	// SplitFailure has a failure show its text and what belongs into it apart, as before 26.1.
 	SplitFailure bool
 	// Serial includes model and UUID in what the inventory says of the system, as since 34.0.
 	Serial bool
+}
+
+// Rules are inspection rules. They change the node in memory, also when they fail.
+type Rules interface {
+	Apply(ctx context.Context, t *drivers.Task, inventory, pluginData store.Dict, phase string) error
 }
 
 // NewInspect returns the inspect interface redfish.
@@ -97,6 +105,11 @@ func (i *Inspect) runHooks(ctx context.Context, t *drivers.Task, f findings, pro
 	}
 	if i.cfg.Stored {
 		if err := i.keep.SaveInventory(ctx, t.Node.ID, inventory, pluginData); err != nil {
+			return err
+		}
+	}
+	if i.cfg.Rules != nil {
+		if err := i.cfg.Rules.Apply(ctx, t, inventory, pluginData, rules.PhaseMain); err != nil {
 			return err
 		}
 	}

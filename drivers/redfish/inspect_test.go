@@ -250,3 +250,29 @@ func TestInspectionThatFails(t *testing.T) {
 		})
 	}
 }
+
+// shelf is an inspection rule that puts a machine onto a shelf, or refuses it.
+type shelf struct{ refusal error }
+
+func (s shelf) Apply(_ context.Context, t *drivers.Task, inventory, pluginData store.Dict, _ string) error {
+	t.Node.Extra = store.Dict{"serial": inventory.Dict("system_vendor").String("serial_number"), "cards": len(pluginData.List("macs"))}
+	return s.refusal
+}
+
+func TestRulesOfAnInspectionByRedfish(t *testing.T) {
+	const hooks = "validate-interfaces,ports,architecture"
+	x, _, err := inspected(t, furnished(t), redfish.InspectConfig{Rules: shelf{}}, hooks)
+	if err != nil || x.Node.Extra.String("serial") != "S1" || x.Node.Extra["cards"] == 0 {
+		t.Errorf("extra is %v, %v", x.Node.Extra, err)
+	}
+	_, _, err = inspected(t, furnished(t), redfish.InspectConfig{Rules: shelf{store.Errorf(store.HardwareInspectionFailure, "no")}}, hooks)
+	if store.KindOf(err) != store.HardwareInspectionFailure {
+		t.Errorf("a rule that refuses: %v", err)
+	}
+}
+
+func furnished(t *testing.T) *bmc {
+	b := newBMC(t)
+	furnish(b)
+	return b
+}
