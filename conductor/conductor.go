@@ -95,6 +95,7 @@ type Conductor struct {
 	owedLooked time.Duration
 	// conductorID is this worker's row; it is known once registered is closed.
 	conductorID int64
+	unserved    unserved
 	registered  chan struct{}
 	// atWork tells that the start is over.
 	atWork  atomic.Bool
@@ -254,7 +255,11 @@ func (c *Conductor) start(ctx context.Context) error {
 		return err
 	}
 	c.background.Go(func() { c.startConsoles(c.working()) })
-	c.background.Go(func() { c.serveInstances(c.working()) })
+	c.background.Go(func() {
+		if err := c.serveInstances(c.working()); err != nil {
+			c.log.Error().Err(err).Msg("Listing instances that boot from this worker failed")
+		}
+	})
 	c.runPeriodics(c.workCtx)
 	return nil
 }

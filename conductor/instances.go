@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
@@ -11,26 +13,62 @@ import (
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
+// serveAgainSpacing is how long instances wait that could not be served again.
+const serveAgainSpacing = time.Minute
+
+// unserved are the instances that are still to be served again after a start.
+type unserved struct {
+	mu sync.Mutex
+	// listed tells that nodes holds all that are left.
+	listed bool
+	nodes  []*store.Node
+}
+
 // serveInstances serves again, after a start, what running instances boot from that have no disk in their machine: it is read whenever
-// they are switched on.
-func (c *Conductor) serveInstances(ctx context.Context) {
-	own := map[string]*store.Node{}
-	for _, f := range []sql.Filter{{DeployInterface: "ramdisk"}, {InfoHas: drivers.KeyBootVolume}} {
-		f.ProvisionStates, f.Columns = []string{store.Active}, []string{"uuid", "provision_state", "conductor_affinity"}
-		nodes, err := c.db.Nodes(ctx, f)
-		if err != nil {
-			c.log.Error().Err(err).Msg("Listing instances that boot from this worker failed")
-			return
-		}
-		for _, n := range nodes {
-			if equalPtr(n.ConductorAffinity, &c.conductorID) {
-				own[n.UUID] = n
+// they are switched on. Those that it fails for are left for its next run.
+func (c *Conductor) serveInstances(ctx context.Context) error {
+	c.unserved.mu.Lock()
+	defer c.unserved.mu.Unlock()
+	if !c.unserved.listed {
+		own := map[string]*store.Node{}
+		for _, f := range []sql.Filter{{DeployInterface: "ramdisk"}, {InfoHas: drivers.KeyBootVolume}} {
+			f.ProvisionStates, f.Columns = []string{store.Active}, []string{"uuid", "provision_state", "conductor_affinity"}
+			nodes, err := c.db.Nodes(ctx, f)
+			if err != nil {
+				return err
+			}
+			for _, n := range nodes {
+				if c.servesInstance(n) {
+					own[n.UUID] = n
+				}
 			}
 		}
+		c.unserved.nodes, c.unserved.listed = slices.Collect(maps.Values(own)), true
 	}
-	c.eachToResume(ctx, slices.Collect(maps.Values(own)), func(ctx context.Context, n *store.Node) error {
-		return c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again", func(ctx context.Context, t *task) error {
+	if len(c.unserved.nodes) == 0 {
+		return nil
+	}
+	var mu sync.Mutex
+	var left []*store.Node
+	c.eachToResume(ctx, c.unserved.nodes, func(ctx context.Context, n *store.Node) error {
+		err := c.readNode(ctx, oslo.AdminContext(), n.UUID, "serving again", func(ctx context.Context, t *task) error {
+			if !c.servesInstance(t.Node) {
+				return nil
+			}
 			return t.Hardware.Deploy.TakeOver(ctx, t.Task)
 		})
+		if err != nil && store.KindOf(err) != store.NodeNotFound {
+			mu.Lock()
+			defer mu.Unlock()
+			left = append(left, n)
+		}
+		return err
 	})
+	c.unserved.nodes = left
+	return nil
+}
+
+// servesInstance tells whether a node's instance is there still, and this worker's to look after.
+func (c *Conductor) servesInstance(n *store.Node) bool {
+	return n.ProvisionState == store.Active && equalPtr(n.ConductorAffinity, &c.conductorID)
 }

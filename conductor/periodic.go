@@ -33,6 +33,7 @@ func (c *Conductor) periodics() []periodic {
 		{"requests that were cut short", orphans, c.runCutCalls},
 		{"allocations that nobody sees to", func(o *Live) time.Duration { return min(o.CheckAllocationsInterval, orphanSpacing) },
 			c.resumeAllocations},
+		{"instances that are not served yet", func(*Live) time.Duration { return serveAgainSpacing }, c.serveInstances},
 		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
 		{"workers that are gone for good", func(*Live) time.Duration { return c.cfg.StaleInterval }, c.forgetStaleWorkers},
 		{"histories of nodes", func(*Live) time.Duration { return c.cfg.HistoryCleanUpInterval }, c.cutHistories},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
@@ -60,7 +61,9 @@ func (t *task) attachMedia(ctx context.Context, a attachMediaArgs) {
 		t.Log.Info().Str("device", a.DeviceType).Msg("Virtual media attached")
 		return
 	}
-	t.mediaFailed(ctx, err, fmt.Sprintf("Could not attach device %s to node %s: %s", a.DeviceType, t.Node.UUID, err))
+	// Drivers, BMCs and image servers quote the URL as it was given, which may hold a password or a signature.
+	cause := strings.ReplaceAll(err.Error(), a.ImageURL, image.Redact(a.ImageURL))
+	t.mediaFailed(ctx, err, fmt.Sprintf("Could not attach device %s to node %s: %s", a.DeviceType, t.Node.UUID, cause))
 }
 
 func (t *task) tryAttach(ctx context.Context, a attachMediaArgs) error {
@@ -120,7 +123,7 @@ func (t *task) mediaFailed(ctx context.Context, err error, text string) {
 	if lost(err) || t.cutShort(ctx, text) {
 		return
 	}
-	t.Log.Error().Str("error", text).Msg("Changing virtual media failed")
+	t.Log.Error().Str("error", withoutSecrets(t.Node, text)).Msg("Changing virtual media failed")
 	t.record(ctx, historyUnknown, text)
 	_ = t.saveOrLose(ctx)
 }

@@ -111,6 +111,12 @@ func TestVirtualMediaThatFail(t *testing.T) {
 		w.unlocked(t)
 		equal(t, method, w.row(t, n.UUID).LastError, want)
 	}
+	const secret = "https://user:password@there/x.iso?signature=s3cret"
+	bmc.fail = errors.New("cannot read " + secret)
+	w.must(t, "attach_virtual_media", map[string]any{"node_id": n.UUID, "device_type": "cdrom", "image_url": secret})
+	w.unlocked(t)
+	equal(t, "last_error", w.row(t, n.UUID).LastError,
+		"Could not attach device cdrom to node "+n.UUID+": cannot read https://there/x.iso?...")
 	attach := map[string]any{"node_id": n.UUID, "device_type": "cdrom", "image_url": "http://there/x.iso"}
 	w.exec(t, "UPDATE nodes SET reservation = 'another' WHERE uuid = ?", n.UUID)
 	for _, method := range []string{"attach_virtual_media", "detach_virtual_media"} {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -184,7 +183,7 @@ func jsonRPCAuth(s *config.Settings, log zerolog.Logger) (jsonrpc.Authenticator,
 	if err != nil {
 		return nil, fmt.Errorf("[keystone_authtoken]: %w", err)
 	}
-	return jsonrpc.NewTokenAuth(keystone.NewSession(cfg, &http.Client{Transport: transport}), jsonrpc.TokenConfig{
+	return jsonrpc.NewTokenAuth(keystone.NewSession(cfg, keystone.NewClient(transport, nil)), jsonrpc.TokenConfig{
 		Roles: s.JSONRPC.AllowedRoles, CacheTime: k.TokenCacheTime, Keystone: firstOf(k.WWWAuthenticateURI, k.URL),
 		Timeout: tokenTimeout, Retries: k.MaxRetries, Log: log,
 	}), nil

@@ -37,7 +37,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up TLS for Neutron: %w", err)
 	}
-	client := &http.Client{Transport: transport}
+	client := keystone.NewClient(transport, nil)
 	return &Client{cfg: cfg, http: client, service: keystone.NewService(cfg.ServiceConfig, client)}, nil
 }
 

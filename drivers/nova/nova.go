@@ -32,7 +32,7 @@ func New(cfg keystone.ServiceConfig) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up TLS for Nova: %w", err)
 	}
-	return &Client{service: keystone.NewService(cfg, &http.Client{Transport: transport})}, nil
+	return &Client{service: keystone.NewService(cfg, keystone.NewClient(transport, nil))}, nil
 }
 
 // Configured tells whether a configuration says how Nova is reached.

@@ -135,6 +135,13 @@ func NoBIOSSetting(node any, name string) error {
 	return store.Errorf(store.BIOSSettingNotFound, "Node %v doesn't have a BIOS setting '%s'", node, name)
 }
 
+func derefText(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
 func optional(text *string) sql.NullString {
 	if text == nil {
 		return sql.NullString{}
@@ -172,6 +179,11 @@ func (db *DB) writeBIOSSetting(s session, nodeID int64, b store.BIOSSetting, val
 	allowable, err := store.AppendJSON(nil, append([]string{}, b.AllowableValues...))
 	if err != nil {
 		return fmt.Errorf("encoding allowable_values of %s: %w", b.Name, err)
+	}
+	for column, text := range map[string]any{"name": b.Name, "value": value.String, "attribute_type": derefText(b.Type)} {
+		if _, err := db.fit("bios_settings", column, text); err != nil {
+			return store.Errorf(store.InvalidParameterValue, "BIOS setting %q cannot be stored: %w", cut(b.Name, 255), err)
+		}
 	}
 	columns := []string{"value", "attribute_type", "allowable_values", "lower_bound", "upper_bound", "min_length", "max_length",
 		"read_only", "reset_required", db.dialect.quote("unique")}

@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	stdsql "database/sql"
+	"strings"
 	"testing"
 
 	"github.com/ironmaster/ironmaster/store"
@@ -66,6 +67,29 @@ func TestBIOSSettingsAreReplaced(t *testing.T) {
 		read(n, 0)
 		if *read(other, 1)[0].Value != "Bios" {
 			t.Error("another node's setting changed")
+		}
+	})
+}
+
+// TestBIOSSettingsThatDoNotFit refuses what a BMC says and no column takes, by the setting's name, on each engine alike.
+func TestBIOSSettingsThatDoNotFit(t *testing.T) {
+	beside(t, func(t *testing.T, db *sql.DB, raw *stdsql.DB, e engine) {
+		n := createNode(t, db, nil)
+		long := strings.Repeat("n", 256)
+		refused := map[string]store.BIOSSetting{
+			`BIOS setting "` + long[:255] + `" cannot be stored: The value of name is too long`: {Name: long, Value: new("x")},
+		}
+		if e.name == "postgresql" {
+			refused[`BIOS setting "BootMode" cannot be stored: The value of value holds a NUL character`] = store.BIOSSetting{Name: "BootMode", Value: new("U\x00")}
+		}
+		for want, one := range refused {
+			err := db.ReplaceRegisteredBIOSSettings(t.Context(), n.ID, []store.BIOSSetting{one, {Name: "Good", Value: new("y")}})
+			if store.KindOf(err) != store.InvalidParameterValue || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("refused with %v, want %s", err, want)
+			}
+		}
+		if got := query[int64](t, raw, "SELECT COUNT(*) FROM bios_settings"); got != 0 {
+			t.Errorf("%d settings were written all the same", got)
 		}
 	})
 }

@@ -25,6 +25,8 @@ type dialect interface {
 	forUpdate() string
 	// returning tells that INSERT gives the new id by a RETURNING clause, not by the driver's last insert id.
 	returning() bool
+	// refusesNUL tells that no text may hold the character NUL.
+	refusesNUL() bool
 	// precision is that of a timestamp column.
 	precision() time.Duration
 	// time encodes a UTC time, already cut to the precision, as the engine's naive timestamp.

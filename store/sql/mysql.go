@@ -203,6 +203,7 @@ func (mysqlDialect) quote(id string) string   { return "`" + id + "`" }
 func (mysqlDialect) numbered() bool           { return false }
 func (mysqlDialect) forUpdate() string        { return " FOR UPDATE" }
 func (mysqlDialect) returning() bool          { return false }
+func (mysqlDialect) refusesNUL() bool         { return false }
 func (mysqlDialect) precision() time.Duration { return time.Second }
 func (mysqlDialect) time(t time.Time) any     { return t.Format(time.DateTime) }
 

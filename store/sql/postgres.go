@@ -109,6 +109,7 @@ func (postgresDialect) quote(id string) string   { return `"` + id + `"` }
 func (postgresDialect) numbered() bool           { return true }
 func (postgresDialect) forUpdate() string        { return " FOR UPDATE" }
 func (postgresDialect) returning() bool          { return true }
+func (postgresDialect) refusesNUL() bool         { return true }
 func (postgresDialect) precision() time.Duration { return time.Microsecond }
 func (postgresDialect) time(t time.Time) any     { return t }
 

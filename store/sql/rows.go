@@ -211,6 +211,9 @@ func (db *DB) fit(table, name string, value any) (any, error) {
 	if name == "last_error" || name == "event" || name == "maintenance_reason" {
 		s = mend(s, c)
 	}
+	if strings.ContainsRune(s, 0) && db.dialect.refusesNUL() {
+		return nil, store.Errorf(store.InvalidParameterValue, "The value of %s holds a NUL character, which the database does not take.", name)
+	}
 	if c.bmpOnly && strings.ContainsFunc(s, func(r rune) bool { return r > 0xffff }) {
 		return nil, store.Errorf(store.InvalidParameterValue,
 			"The value of %s holds a character that the database's character set (utf8mb3) lacks.", name)

@@ -131,6 +131,7 @@ func (sqliteDialect) quote(id string) string   { return `"` + id + `"` }
 func (sqliteDialect) numbered() bool           { return false }
 func (sqliteDialect) forUpdate() string        { return "" }
 func (sqliteDialect) returning() bool          { return false }
+func (sqliteDialect) refusesNUL() bool         { return false }
 func (sqliteDialect) precision() time.Duration { return time.Microsecond }
 func (sqliteDialect) time(t time.Time) any     { return t.Format(sqliteTime) }
 
