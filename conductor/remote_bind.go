@@ -51,12 +51,21 @@ func (m remoteMethod) bind(name string, args []json.RawMessage, kwargs jsonObjec
 		}
 		bound.values[key] = kwargs[key]
 	}
+	var missing []string
 	for _, param := range m.params[:m.required] {
 		if _, given := bound.values[param]; !given {
-			return bound, oslo.Builtin("TypeError", "%s() missing 1 required positional argument: '%s'", name, param)
+			missing = append(missing, "'"+param+"'")
 		}
 	}
-	return bound, nil
+	switch n := len(missing); n {
+	case 0:
+		return bound, nil
+	case 1:
+		return bound, oslo.Builtin("TypeError", "%s() missing 1 required positional argument: %s", name, missing[0])
+	default:
+		// No method requires more than two.
+		return bound, oslo.Builtin("TypeError", "%s() missing %d required positional arguments: %s", name, n, strings.Join(missing, " and "))
+	}
 }
 
 func (a boundArgs) given(param string) bool {

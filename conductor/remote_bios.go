@@ -134,7 +134,13 @@ func (c *Conductor) writeBIOSSettings(ctx context.Context, a boundArgs,
 	if err != nil {
 		return nil, err
 	}
-	return encodeList(c, a, "BIOSSettingList", "BIOSSetting", named(all, names)), nil
+	written := named(all, names)
+	for _, one := range written {
+		for _, sent := range settings {
+			asSent(one, &sent)
+		}
+	}
+	return encodeList(c, a, "BIOSSettingList", "BIOSSetting", written), nil
 }
 
 func deleteBIOSSettings(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
@@ -198,6 +204,13 @@ func hasValue(one *store.BIOSSetting, value any) bool {
 	return value == *one.Value
 }
 
+// asSent gives a setting the list that its caller sent: one that was not given is null in the answer, and empty from then on.
+func asSent(written, sent *store.BIOSSetting) {
+	if written.Name == sent.Name && sent.AllowableValues == nil {
+		written.AllowableValues = nil
+	}
+}
+
 // createBIOSSetting notes a setting that its caller made.
 func createBIOSSetting(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
 	return c.writeBIOSSetting(ctx, sent, c.db.CreateBIOSSettings)
@@ -236,5 +249,6 @@ func (c *Conductor) writeBIOSSetting(ctx context.Context, sent *objects.Sent,
 	if len(found) == 0 {
 		return nil, sql.NoBIOSSetting(n.ID, changed.Name)
 	}
+	asSent(found[0], &changed)
 	return c.codec.EncodeAt("BIOSSetting", "", found[0]).Data, nil
 }

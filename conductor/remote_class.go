@@ -122,6 +122,9 @@ func identColumn(value any, further []string) (column string, ident any) {
 	if uuid.Validate(text) == nil {
 		return "uuid", text
 	}
+	if !logicalName.MatchString(text) && !slices.Contains(further, "address") {
+		return "", value
+	}
 	for _, column := range further {
 		if _, err := net.ParseMAC(text); (err == nil) == (column == "address") {
 			return column, text
@@ -216,6 +219,10 @@ type writer[T any] struct {
 	remove func(ctx context.Context, db *sql.DB, one *T) error
 	// fresh sets what a new object has from the configuration.
 	fresh func(c *Conductor, one *T)
+	// check holds the fields that are to be written to ironic's rules, and brings them into their form.
+	check func(c *Conductor, one *T, changes []string) error
+	// answer makes an object what its caller is told of after it was created: not all is as it would be read.
+	answer func(one *T, sent *objects.Sent)
 	// whole fields must have been sent for save, as ironic reads them.
 	whole []string
 	// noun is what the refusal of another UUID calls an object; "" for a kind that looks for the object of that UUID instead.
@@ -230,11 +237,19 @@ func (w writer[T]) actions() map[string]remoteAction {
 			if err := sent.Into(one); err != nil {
 				return nil, err
 			}
+			if w.check != nil {
+				if err := w.check(c, one, sent.Changes); err != nil {
+					return nil, err
+				}
+			}
 			if w.fresh != nil {
 				w.fresh(c, one)
 			}
 			if err := w.create(ctx, c.db, one); err != nil {
 				return nil, err
+			}
+			if w.answer != nil {
+				w.answer(one, sent)
 			}
 			return c.codec.EncodeAt(w.kind.name, "", one).Data, nil
 		},
@@ -284,6 +299,11 @@ func (w writer[T]) saveChanges(ctx context.Context, c *Conductor, sent *objects.
 	}
 	if w.noun != "" && slices.Contains(sent.Changes, "uuid") {
 		return nil, store.Errorf(store.InvalidParameterValue, "Cannot overwrite UUID for an existing %s.", w.noun)
+	}
+	if w.check != nil {
+		if err := w.check(c, changed, sent.Changes); err != nil {
+			return nil, err
+		}
 	}
 	one, err := w.read(ctx, c.db, w.ident(changed))
 	if err != nil {

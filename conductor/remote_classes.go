@@ -205,7 +205,7 @@ func (k kind[T]) listByNames() remoteMethod {
 		if err != nil {
 			return nil, err
 		}
-		found, err := k.find(ctx, c, sql.Selection{Where: []sql.Condition{sql.OneOf(k.table+".name", wanted)}})
+		found, err := k.find(ctx, c, sql.Selection{Where: []sql.Condition{sql.OneOf(k.table+".name", wanted)}, SortKey: "name"})
 		if err != nil {
 			return nil, err
 		}

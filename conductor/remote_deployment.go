@@ -24,6 +24,13 @@ var deploymentClass = remoteClass{methods: map[string]remoteMethod{
 var deploymentFields = map[string]string{"image_checksum": "image_checksum", "image_ref": "image_source", "kernel_ref": "kernel",
 	"ramdisk_ref": "ramdisk", "root_device": "root_device", "root_gib": "root_gb", "swap_mib": "swap_mb"}
 
+// asDeployment is a node's Deployment as an object. All its fields count as changed, for it is made anew each time.
+func asDeployment(version string, n *store.Node) *objects.Object {
+	o := objects.NewPayload("Deployment", version, deploymentOf(n))
+	o.Changes = slices.Sorted(maps.Keys(o.Data))
+	return o
+}
+
 // deploymentOf is a node's Deployment.
 func deploymentOf(n *store.Node) map[string]any {
 	data := map[string]any{"uuid": textOrNull(n.InstanceUUID), "state": textOrNull(n.ProvisionState), "node_uuid": n.UUID}
@@ -53,7 +60,7 @@ func deploymentBy(k kind[store.Node], param, column string) remoteMethod {
 		if err != nil {
 			return nil, err
 		}
-		return objects.NewPayload("Deployment", a.version, deploymentOf(n)), nil
+		return asDeployment(a.version, n), nil
 	}}
 }
 
@@ -71,7 +78,7 @@ func listDeployments(ctx context.Context, c *Conductor, a boundArgs) (any, error
 	}
 	all := make([]*objects.Object, len(found))
 	for i, n := range found {
-		all[i] = objects.NewPayload("Deployment", c.codec.Version("Deployment"), deploymentOf(n))
+		all[i] = asDeployment(c.codec.Version("Deployment"), n)
 	}
 	return all, nil
 }
@@ -102,19 +109,23 @@ func createDeployment(ctx context.Context, c *Conductor, sent *objects.Sent) (ma
 	if ident == nil || *ident == "" {
 		ident = new(uuid.NewString())
 	}
-	n.InstanceUUID = *ident
-	n.InstanceInfo = maps.Clone(n.InstanceInfo)
+	changes := map[string]any{}
 	for _, field := range sent.Changes {
 		if slices.Contains([]string{"uuid", "node_uuid"}, field) {
 			continue
 		}
-		key, settable := deploymentFields[field]
-		if !settable {
-			return nil, store.Errorf(store.BadRequest, "Field %s cannot be set or updated", field)
-		}
 		var value any
 		if err := decodeArg(sent.Data[field], &value); err != nil {
 			return nil, store.Errorf(store.InvalidParameterValue, "Field %s of the object cannot be read.", field)
+		}
+		changes[field] = value
+	}
+	n.InstanceUUID = *ident
+	n.InstanceInfo = maps.Clone(n.InstanceInfo)
+	for field, value := range changes {
+		key, settable := deploymentFields[field]
+		if !settable {
+			return nil, store.Errorf(store.BadRequest, "Field %s cannot be set or updated", store.PythonRepr(changes))
 		}
 		n.InstanceInfo[key] = value
 	}

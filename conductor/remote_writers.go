@@ -2,7 +2,9 @@ package conductor
 
 import (
 	"context"
+	"slices"
 
+	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
@@ -10,7 +12,7 @@ import (
 // The kinds of objects that callers write. A node is written without a guard: who asks for it through ironic-api holds no lock,
 // and the database does what it did before.
 var (
-	nodeWriter = writer[store.Node]{kind: nodeKind, noun: "Node", whole: []string{"last_error"},
+	nodeWriter = writer[store.Node]{kind: nodeKind, noun: "Node", whole: []string{"last_error", "maintenance_reason"}, check: (*Conductor).checkRemoteNode,
 		ident: func(n *store.Node) string { return n.UUID },
 		read:  func(ctx context.Context, db *sql.DB, ident string) (*store.Node, error) { return db.Node(ctx, ident) },
 		create: func(ctx context.Context, db *sql.DB, n *store.Node) error {
@@ -109,6 +111,14 @@ var (
 		},
 		create: func(ctx context.Context, db *sql.DB, a *store.Allocation) error { return db.CreateAllocation(ctx, a) },
 		save:   saveAllocation,
+		answer: func(a *store.Allocation, sent *objects.Sent) {
+			if !sent.Has("traits") {
+				a.Traits = nil
+			}
+			if !sent.Has("candidate_nodes") {
+				a.CandidateNodes = nil
+			}
+		},
 		remove: func(ctx context.Context, db *sql.DB, a *store.Allocation) error {
 			return db.DeleteAllocation(ctx, a, sql.Guard{})
 		}}
@@ -124,4 +134,19 @@ func saveAllocation(ctx context.Context, db *sql.DB, a *store.Allocation) error 
 		return err
 	}
 	return db.SaveAllocationWithNode(ctx, a, n, sql.Guard{})
+}
+
+// checkRemoteNode holds the fields of a node that are to be written to the rules of ironic's object layer.
+func (c *Conductor) checkRemoteNode(n *store.Node, changes []string) error {
+	written := &store.Node{}
+	store.CopyFields(written, n, changes)
+	written.UUID = n.UUID
+	if err := c.checkNodeValues(written); err != nil {
+		return err
+	}
+	if slices.Contains(changes, "conductor_group") {
+		n.ConductorGroup = written.ConductorGroup
+	}
+	c.shorten(n)
+	return nil
 }

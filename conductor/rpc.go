@@ -104,7 +104,7 @@ func rpcMethods() map[string]rpcMethod {
 		"object_class_action_versions": reading(method((*Conductor).objectClassAction)),
 		"object_action":                method((*Conductor).objectAction),
 		"object_backport_versions":     reading(method((*Conductor).objectBackport)),
-		"get_runbook":                  since(messaging.V2024_2, reading(method((*Conductor).getRunbook))),
+		"get_runbook":                  since(messaging.V36_0, reading(method((*Conductor).getRunbook))),
 
 		"create_port":  method((*Conductor).createPort),
 		"update_port":  method((*Conductor).updatePort),

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 
+	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -73,7 +74,7 @@ func (c *Conductor) objectAction(ctx context.Context, _ oslo.Context, a objectAr
 	class := remoteClasses[sent.Name]
 	act, ok := class.actions[a.Method]
 	if !ok || !class.has(a.Method, c.cfg.Release) {
-		return nil, oslo.Builtin("AttributeError", "'%s' object has no attribute '%s'", sent.Name, a.Method)
+		return c.classActionOfObject(ctx, class, sent, a)
 	}
 	now, err := act(ctx, c, sent)
 	if err != nil {
@@ -85,6 +86,28 @@ func (c *Conductor) objectAction(ctx context.Context, _ oslo.Context, a objectAr
 	}
 	updates[whatChanged] = []string{}
 	return []any{updates, nil}, nil
+}
+
+// classActionOfObject runs a method of a class that was asked of one of its objects, which Python allows.
+func (c *Conductor) classActionOfObject(ctx context.Context, class remoteClass, sent *objects.Sent, a objectArgs) (any, error) {
+	m, ok := class.methods[a.Method]
+	switch {
+	case ok && class.has(a.Method, c.cfg.Release):
+	case a.Method == "save":
+		return nil, oslo.Builtin("NotImplementedError", "Cannot save anything in the base class")
+	default:
+		return nil, oslo.Builtin("AttributeError", "'%s' object has no attribute '%s'", sent.Name, a.Method)
+	}
+	bound, err := m.bind(sent.Name+"."+a.Method, a.Args, a.Kwargs)
+	if err != nil {
+		return nil, err
+	}
+	bound.version = c.codec.Own(sent.Name, "")
+	result, err := m.run(ctx, c, bound)
+	if err != nil {
+		return nil, err
+	}
+	return []any{map[string]any{whatChanged: append([]string{}, sent.Changes...)}, result}, nil
 }
 
 // differences are the fields that differ from what was sent, or that were not sent.

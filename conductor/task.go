@@ -385,16 +385,21 @@ func (t *task) save(ctx context.Context) error {
 		return store.Errorf(store.ExclusiveLockRequired,
 			"An exclusive lock is required, but the current context has a shared lock.")
 	}
-	truncate(&t.Node.LastError, t.c.live().LogInDBMaxSize)
-	if r := t.Node.MaintenanceReason; r != nil {
-		short := *r
-		truncate(&short, t.c.live().LogInDBMaxSize)
-		t.Node.MaintenanceReason = &short
-	}
+	t.c.shorten(t.Node)
 	if err := t.c.db.SaveNode(ctx, t.Node, t.guard()); err != nil {
 		return fmt.Errorf("saving node %s: %w", t.Node.UUID, err)
 	}
 	return nil
+}
+
+// shorten cuts the texts of a node that ironic bounds by an option.
+func (c *Conductor) shorten(n *store.Node) {
+	truncate(&n.LastError, c.live().LogInDBMaxSize)
+	if r := n.MaintenanceReason; r != nil {
+		short := *r
+		truncate(&short, c.live().LogInDBMaxSize)
+		n.MaintenanceReason = &short
+	}
 }
 
 // truncate cuts a text that goes into a column, at a character's boundary.

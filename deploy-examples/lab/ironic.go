@@ -57,7 +57,7 @@ func (l *Lab) prepareIronic() error {
 	return l.baseConf().with(ini{
 		"database": {"connection": l.Database.URL},
 		"api":      {"host_ip": l.options.Address, "port": strconv.Itoa(numbers[0]), "api_workers": "1"},
-	}).with(l.options.Extra).write(l.APIConfFile)
+	}).with(l.options.Extra).with(l.options.API).write(l.APIConfFile)
 }
 
 // WriteConf writes an ironic.conf for one conductor: its host name, addresses and files of its own, and options that

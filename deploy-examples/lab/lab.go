@@ -41,6 +41,8 @@ type Options struct {
 	// Extra holds options (group, option, value) that replace or complete those of ironic.conf, for the API and for
 	// the conductor. An empty value leaves the option to its default.
 	Extra map[string]map[string]string
+	// API holds further options for ironic-api alone.
+	API map[string]map[string]string
 	// Detached services outlive the program and the context that started them, until End or Close ends them.
 	Detached bool
 }

@@ -141,7 +141,7 @@ func (c *Codec) parse(raw json.RawMessage, want string) (*primitive, error) {
 	switch {
 	case space != namespace:
 		return nil, store.Errorf(store.UnsupportedObjectError, "Unsupported object type %s.%s", space, p.name)
-	case len(stepsOf(p.name)) == 0:
+	case minorOf(p.name, c.release) < 0:
 		return nil, store.Errorf(store.UnsupportedObjectError, "Unsupported object type %s", p.name)
 	case p.name != want:
 		return nil, store.Errorf(store.InvalidParameterValue, "Expected a %s object but received a %s object.", want, p.name)

@@ -79,6 +79,9 @@ func (c *Codec) DecodeSent(raw json.RawMessage) (*Sent, error) {
 	return &Sent{Name: p.name, Data: p.data, Changes: p.changes}, nil
 }
 
+// Has tells whether a field was sent.
+func (s *Sent) Has(field string) bool { _, sent := s.Data[field]; return sent }
+
 // Into fills a model from the object, whose class it must be of.
 func (s *Sent) Into(model any) error {
 	extra := map[string]*string{}
