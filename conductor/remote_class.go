@@ -83,7 +83,7 @@ func (k kind[T]) lookup(param, column string, further ...string) remoteMethod {
 			if err != nil {
 				return nil, err
 			}
-			return c.codec.EncodeAt(k.name, a.version, one), nil
+			return objects.Within(c.codec.EncodeAt(k.name, a.version, one), a.versions), nil
 		}}
 }
 
@@ -103,7 +103,7 @@ func (k kind[T]) get(param string, further ...string) remoteMethod {
 			if err != nil {
 				return nil, err
 			}
-			return c.codec.EncodeAt(k.name, a.version, one), nil
+			return objects.Within(c.codec.EncodeAt(k.name, a.version, one), a.versions), nil
 		}}
 }
 
@@ -122,11 +122,10 @@ func identColumn(value any, further []string) (column string, ident any) {
 	if uuid.Validate(text) == nil {
 		return "uuid", text
 	}
-	if !logicalName.MatchString(text) && !slices.Contains(further, "address") {
-		return "", value
-	}
+	_, err := net.ParseMAC(text)
+	isMAC := err == nil
 	for _, column := range further {
-		if _, err := net.ParseMAC(text); (err == nil) == (column == "address") {
+		if (column == "address") == isMAC && (isMAC || logicalName.MatchString(text)) {
 			return column, text
 		}
 	}

@@ -55,7 +55,7 @@ func makeRemoteClasses() map[string]remoteClass {
 			"list":                  {params: append(slices.Clone(pageParams), "filters", "fields"), run: listNodes},
 		}, actions: nodeWriter.actions()},
 		"Port": {methods: map[string]remoteMethod{
-			"get": portKind.get("port_id"), "get_by_id": portKind.lookup("port_id", "id"), "get_by_uuid": portKind.lookup("uuid", "uuid"),
+			"get": portKind.get("port_id", "address", "name"), "get_by_id": portKind.lookup("port_id", "id"), "get_by_uuid": portKind.lookup("uuid", "uuid"),
 			"get_by_name": portKind.lookup("name", "name"), "get_by_address": portKind.lookup("address", "address", "owner", "project"),
 			"list":                 portKind.list("", "", "owner", "project", "conductor_groups", "filters"),
 			"list_by_node_id":      portKind.list("node_id", "node_id", "owner", "project", "filters"),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -125,7 +126,11 @@ func createDeployment(ctx context.Context, c *Conductor, sent *objects.Sent) (ma
 	for field, value := range changes {
 		key, settable := deploymentFields[field]
 		if !settable {
-			return nil, store.Errorf(store.BadRequest, "Field %s cannot be set or updated", store.PythonRepr(changes))
+			kind := store.BadRequest
+			if c.cfg.Release >= messaging.V2025_1 {
+				kind = store.Invalid
+			}
+			return nil, store.Errorf(kind, "Field %s cannot be set or updated", store.PythonRepr(changes))
 		}
 		n.InstanceInfo[key] = value
 	}

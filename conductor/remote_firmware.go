@@ -42,7 +42,7 @@ func listFirmware(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
 		return nil, err
 	}
 	found, err := sql.Select[store.FirmwareComponent](ctx, c.db, "firmware_information",
-		sql.Selection{Where: []sql.Condition{sql.Equals("firmware_information.node_id", n.ID)}})
+		sql.Selection{Where: []sql.Condition{sql.Equals("firmware_information.node_id", n.ID)}, SortKey: "component"})
 	if err != nil {
 		return nil, err
 	}

@@ -101,6 +101,11 @@ var (
 		create: func(ctx context.Context, db *sql.DB, r *store.InspectionRule) error {
 			return db.CreateInspectionRule(ctx, r)
 		},
+		answer: func(r *store.InspectionRule, sent *objects.Sent) {
+			if !sent.Has("conditions") {
+				r.Conditions = nil
+			}
+		},
 		save: func(ctx context.Context, db *sql.DB, r *store.InspectionRule) error {
 			return db.SaveInspectionRule(ctx, r)
 		}}

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"strconv"
+	"strings"
 
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
@@ -93,6 +96,8 @@ func (c *Conductor) classActionOfObject(ctx context.Context, class remoteClass, 
 	m, ok := class.methods[a.Method]
 	switch {
 	case ok && class.has(a.Method, c.cfg.Release):
+	case a.Method == "save" && c.cfg.Release >= messaging.V2026_1:
+		return nil, oslo.Builtin("TypeError", "VersionedObject.save() takes 1 positional argument but 2 were given")
 	case a.Method == "save":
 		return nil, oslo.Builtin("NotImplementedError", "Cannot save anything in the base class")
 	default:
@@ -154,6 +159,11 @@ func (c *Conductor) objectBackport(_ context.Context, _ oslo.Context, a objectBa
 	version, ok := a.Versions[sent.Name]
 	if !ok {
 		return nil, oslo.KeyError(sent.Name)
+	}
+	for part := range strings.SplitSeq(version, ".") {
+		if _, err := strconv.Atoi(part); err != nil {
+			return nil, oslo.Builtin("ValueError", "invalid literal for int() with base 10: '%s'", part)
+		}
 	}
 	return c.codec.Backport(a.Object, version)
 }

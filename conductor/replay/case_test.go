@@ -69,7 +69,9 @@ type setup struct {
 	Targets    []row `json:"volume_targets"`
 	// Allocations that have a node need its allocation_id, too.
 	Allocations []row
-	Agent       agentScript
+	// Rows are those of other tables, by table.
+	Rows  map[string][]row
+	Agent agentScript
 	// Neutron tells that the worker has the network interfaces flat and neutron.
 	Neutron bool
 	// Reason says why the case differs from the recording's own state, where it does.

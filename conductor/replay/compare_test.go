@@ -47,7 +47,7 @@ var (
 
 // unordered tells that a list comes from a Python set, so that its order means nothing.
 func unordered(key string) bool {
-	return key == "ironic_object.changes" || strings.HasPrefix(key, "enabled_")
+	return key == "ironic_object.changes" || key == "obj_what_changed" || strings.HasPrefix(key, "enabled_")
 }
 
 // plain makes values comparable: texts that hold JSON are decoded, and times and generated tokens lose what differs from

@@ -79,10 +79,10 @@ func (w *world) replayFurther(t *testing.T, what string, neutron bool) {
 	})
 	s := own.setups()
 	if w.recording() && w.release == 0 {
-		w.recordOwn(t, own, s, asked)
+		w.recordOwn(t, ownOutcomes, own, s, asked)
 		return
 	}
-	outcomes, differences := w.ownOutcomes(t), w.differences(t)
+	outcomes, differences := w.outcomes(t, ownOutcomes), w.differences(t)
 	tally{what: what}.run(t, asked, func(name string) outcome {
 		r, ok := outcomes[name]
 		if !ok {
@@ -103,9 +103,9 @@ func (w *world) replayFurther(t *testing.T, what string, neutron bool) {
 	})
 }
 
-func (w *world) ownOutcomes(t *testing.T) map[string]recording {
+func (w *world) outcomes(t *testing.T, file string) map[string]recording {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("testdata", ownOutcomes))
+	content, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func (w *world) ownOutcomes(t *testing.T) map[string]recording {
 			recording
 		}
 		if err := decode(lines.Text(), &line); err != nil {
-			t.Fatalf("%s: %v", ownOutcomes, err)
+			t.Fatalf("%s: %v", file, err)
 		}
 		line.name = line.Name
 		all[line.Name] = line.recording
@@ -127,9 +127,9 @@ func (w *world) ownOutcomes(t *testing.T) map[string]recording {
 }
 
 // recordOwn asks cases and writes down what happens.
-func (w *world) recordOwn(t *testing.T, own ownCases, s setups, asked []string) {
+func (w *world) recordOwn(t *testing.T, name string, own ownCases, s setups, asked []string) {
 	t.Helper()
-	file := filepath.Join("testdata", ownOutcomes)
+	file := filepath.Join("testdata", name)
 	lines := map[string]string{}
 	if old, err := os.ReadFile(file); err == nil {
 		for line := range strings.Lines(string(old)) {

@@ -28,11 +28,16 @@ type releaseRecord struct {
 // releases that were recorded, oldest first.
 var releases = []releaseRecord{
 	{"21.4", map[string]string{"nodes": "1.37", "ports": "1.11", "portgroups": "1.5", "node_history": "1.0",
-		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1"}},
+		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1",
+		"chassis": "1.3", "deploy_templates": "1.1", "node_inventory": "1.0"}},
 	{"29.0", map[string]string{"nodes": "1.41", "ports": "1.11", "portgroups": "1.5", "node_history": "1.0",
-		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1"}},
+		"node_traits": "1.0", "bios_settings": "1.1", "volume_connectors": "1.0", "volume_targets": "1.0", "allocations": "1.1",
+		"chassis": "1.3", "deploy_templates": "1.1", "node_inventory": "1.0", "firmware_information": "1.0", "runbooks": "1.0",
+		"inspection_rules": "1.0"}},
 	{"39.0", map[string]string{"nodes": "1.44", "ports": "1.16", "portgroups": "1.9", "node_history": "1.3",
-		"node_traits": "1.1", "bios_settings": "1.2", "volume_connectors": "1.1", "volume_targets": "1.1", "allocations": "1.3"}},
+		"node_traits": "1.1", "bios_settings": "1.2", "volume_connectors": "1.1", "volume_targets": "1.1", "allocations": "1.3",
+		"chassis": "1.4", "deploy_templates": "1.2", "node_inventory": "1.1", "firmware_information": "1.2", "runbooks": "1.2",
+		"runbook_traits": "1.0", "inspection_rules": "1.1"}},
 }
 
 // recordedRelease is the place in releases of the newest one that is not newer than a version of ironic.
@@ -254,7 +259,7 @@ func plainChanges(changes map[string]any) map[string]any {
 	all := map[string]any{}
 	for place, change := range changes {
 		name, _, _ := strings.Cut(place, "/")
-		if !slices.ContainsFunc(tables, func(t table) bool { return t.name == name && t.key != nil }) {
+		if !slices.ContainsFunc(tables, func(t table) bool { return t.name == name }) {
 			continue
 		}
 		fresh, isNew := created(change)

@@ -23,7 +23,7 @@ const (
 )
 
 func TestReplay(t *testing.T) {
-	w := start(t, nil)
+	w := start(t, nil, nil)
 	t.Run("registration", w.registration)
 	t.Run("topology", w.topology)
 	t.Run("recorded", w.replayRecorded)
@@ -186,7 +186,8 @@ func (w *world) run(t *testing.T, s setups, c trial) []mismatch {
 // busy tells that the conductor holds a node, or looks for one.
 func busy(rows map[string]any) bool {
 	for place, values := range rows {
-		searching := strings.HasPrefix(place, "allocations/") && values.(row)["state"] == "allocating"
+		searching := strings.HasPrefix(place, "allocations/") && values.(row)["state"] == "allocating" &&
+			values.(row)["conductor_affinity"] != nil
 		if searching || values.(row)["reservation"] == hostname {
 			return true
 		}

@@ -19,6 +19,8 @@ type table struct {
 // tables stand in the order in which they can be emptied.
 var tables = []table{
 	{"node_history", []string{"node_id", "event"}},
+	{"node_inventory", []string{"node_id"}},
+	{"firmware_information", []string{"node_id", "component"}},
 	{"bios_settings", []string{"node_id", "name"}},
 	{"node_traits", []string{"trait"}},
 	{"ports", []string{"uuid"}},
@@ -27,15 +29,21 @@ var tables = []table{
 	{"volume_targets", []string{"uuid"}},
 	{"allocations", []string{"uuid"}},
 	{"nodes", []string{"uuid"}},
-	{"deploy_template_steps", nil},
-	{"deploy_templates", nil},
-	{"chassis", nil},
+	{"deploy_template_steps", []string{"interface", "step", "priority"}},
+	{"deploy_templates", []string{"uuid"}},
+	{"runbook_steps", []string{"interface", "step", "order"}},
+	{"runbook_traits", []string{"trait"}},
+	{"runbooks", []string{"uuid"}},
+	{"inspection_rules", []string{"uuid"}},
+	{"chassis", []string{"uuid"}},
 }
 
 type database struct {
 	*sql.DB
 	// versions of the objects, which rows carry.
 	versions map[string]string
+	// tables are those that this schema has.
+	tables []table
 	// newer are the columns of nodes that 21.4 did not have, with what they usually hold; lacking are those of them that
 	// this schema does not have either.
 	newer   row
@@ -54,6 +62,16 @@ func openDatabase(url string, release releaseRecord) (database, error) {
 		return database{}, err
 	}
 	d := database{DB: db, versions: release.versions, newer: row{}}
+	for _, table := range tables {
+		var known int
+		err := db.QueryRow("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", name, table.name).Scan(&known)
+		if err != nil {
+			return database{}, fmt.Errorf("looking for the table %s: %w", table.name, err)
+		}
+		if known > 0 {
+			d.tables = append(d.tables, table)
+		}
+	}
 	since := row{"firmware_interface": "no-firmware", "service_step": "{}", "disable_power_off": "0"}
 	for column, value := range since {
 		var known int
@@ -76,7 +94,7 @@ func (d database) empty() error {
 	if _, err := d.Exec("UPDATE nodes SET allocation_id = NULL"); err != nil {
 		return fmt.Errorf("taking the allocations from nodes: %w", err)
 	}
-	for _, table := range tables {
+	for _, table := range d.tables {
 		if _, err := d.Exec("DELETE FROM " + table.name); err != nil {
 			return fmt.Errorf("emptying %s: %w", table.name, err)
 		}
@@ -103,6 +121,9 @@ func (d database) insert(table string, values row) error {
 // seed puts the state before a case into the database.
 func (d database) seed(usual map[string]row, s setup, r recording, text string) error {
 	if err := d.empty(); err != nil {
+		return err
+	}
+	if err := d.seedRows(s, true); err != nil {
 		return err
 	}
 	var conductor string
@@ -213,6 +234,21 @@ func (d database) seedRest(s setup, ports []row) error {
 			return err
 		}
 	}
+	return d.seedRows(s, false)
+}
+
+// seedRows inserts the rows that a case gives by table, before the nodes or after them. Tables that this schema lacks are left out.
+func (d database) seedRows(s setup, beforeNodes bool) error {
+	for _, table := range slices.Backward(d.tables) {
+		if (table.name == "chassis") != beforeNodes {
+			continue
+		}
+		for _, values := range s.Rows[table.name] {
+			if err := d.insert(table.name, values); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -244,13 +280,10 @@ func (d database) complete(node row, uuid, conductor string) row {
 	return values
 }
 
-// rows returns all rows of the tables that cases change, as "table/key". Rows of the history have no key.
+// rows returns all rows of the tables that cases change, as "table/key".
 func (d database) rows() (map[string]any, error) {
 	all := map[string]any{}
-	for _, table := range tables {
-		if table.key == nil {
-			continue
-		}
+	for _, table := range d.tables {
 		found, err := d.table(table.name)
 		if err != nil {
 			return nil, err
@@ -307,7 +340,10 @@ func (d database) table(name string) ([]row, error) {
 var volatile = map[string][]string{
 	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"},
 	"volume_connectors": {"updated_at"}, "volume_targets": {"updated_at"}, "allocations": {"updated_at"}, "node_history": {"id", "uuid", "duration_seconds"},
-	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"},
+	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"}, "node_inventory": {"updated_at"}, "firmware_information": {"updated_at"},
+	"deploy_template_steps": {"id", "deploy_template_id", "updated_at"}, "deploy_templates": {"updated_at"},
+	"runbook_steps": {"id", "runbook_id", "updated_at"}, "runbook_traits": {"runbook_id", "updated_at"}, "runbooks": {"updated_at"},
+	"inspection_rules": {"updated_at"}, "chassis": {"updated_at"},
 }
 
 // expected is what rows() should return after the case.

@@ -48,14 +48,14 @@ func selected(name string) bool {
 
 type options = map[string]map[string]string
 
-// start starts a lab and the conductor; shared are options for ironic-api, too.
-func start(t *testing.T, shared options) *world {
+// start starts a lab and the conductor; shared are options for ironic-api, too, and api those for it alone.
+func start(t *testing.T, shared, api options) *world {
 	t.Helper()
 	w := &world{python: os.Getenv("REPLAY_CONDUCTOR") == "python", agent: startAgent(), neutron: neutrontest.New(t),
 		uses: map[string]uses{}}
 	t.Cleanup(w.agent.server.Close)
 	w.serveFiles(t)
-	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: lay(w.configuration(), shared)})
+	w.lab = lab.ForTest(t, lab.Options{Database: "mariadb", Extra: lay(w.configuration(), shared), API: api})
 	if _, err := w.lab.RabbitMQ.Ctl(t.Context(), "trace_on"); err != nil {
 		t.Fatal(err)
 	}

@@ -179,6 +179,9 @@ func encodeField(v reflect.Value, notNull bool) any {
 		}
 		return append([]string{}, x...)
 	case []store.Dict:
+		if x == nil {
+			return nil
+		}
 		return append([]store.Dict{}, x...)
 	}
 	if v.Kind() == reflect.Pointer && v.IsNil() {

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,11 +18,29 @@ func (c *Codec) Encode(name string, model any) *Object {
 }
 
 // EncodeAt returns an object for somebody who asked for it at a version (object_class_action_versions): every field that this
-// release has, under that version's number, for ironic has no rules that would take fields from it.
+// release has, under that version's number, but for the few that ironic has a rule for. Without a version it is the release's own.
 func (c *Codec) EncodeAt(name, version string, model any) *Object {
 	unpinned := Codec{release: c.release, target: c.release}
 	o := unpinned.Encode(name, model)
 	o.Version = version
+	if version != "" {
+		for _, field := range laterFields(name, version) {
+			delete(o.Data, field)
+		}
+	}
+	return o
+}
+
+// Within gives the traits inside of a node the versions that their receiver knows, by class.
+func Within(o *Object, versions map[string]string) *Object {
+	list, ok := o.Data["traits"].(*Object)
+	if !ok {
+		return o
+	}
+	list.Version = cmp.Or(versions[list.Name], list.Version)
+	for _, trait := range list.Data["objects"].([]*Object) {
+		trait.Version = cmp.Or(versions[trait.Name], trait.Version)
+	}
 	return o
 }
 

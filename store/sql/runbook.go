@@ -38,7 +38,7 @@ func (s session) completeRunbooks(found []*store.Runbook) error {
 		return err
 	}
 	for _, b := range found {
-		b.Steps, b.Traits = steps[b.ID], []string{}
+		b.Steps, b.Traits = append([]store.Dict{}, steps[b.ID]...), []string{}
 	}
 	if !s.db.schema.HasColumn("runbook_traits", "trait") {
 		return nil

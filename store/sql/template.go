@@ -23,7 +23,7 @@ func newTemplates(db *DB) *records[store.DeployTemplate] {
 			}
 			steps, err := templateSteps.read(s, ids)
 			for _, t := range found {
-				t.Steps = steps[t.ID]
+				t.Steps = append([]store.Dict{}, steps[t.ID]...)
 			}
 			return err
 		},

@@ -21,7 +21,7 @@ func TestDeployTemplates(t *testing.T) {
 			}
 		}
 		got, err := db.DeployTemplates(t.Context(), []string{"CUSTOM_RAID", "CUSTOM_EMPTY", "CUSTOM_NONE"})
-		if err != nil || len(got) != 2 || got[0].Name != "CUSTOM_EMPTY" || got[0].Steps != nil || got[1].Name != "CUSTOM_RAID" {
+		if err != nil || len(got) != 2 || got[0].Name != "CUSTOM_EMPTY" || len(got[0].Steps) != 0 || got[1].Name != "CUSTOM_RAID" {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		first, second := got[1].Steps[0], got[1].Steps[1]
