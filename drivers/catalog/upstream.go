@@ -54,7 +54,8 @@ var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypeStorage: {"external": "storage.external.ExternalStorage", "fake": "fake.FakeStorage",
 		"noop": "storage.noop.NoopStorage"},
 	drivers.TypeVendor: {"fake": "fake.FakeVendorB", "ipmitool": "ipmitool.VendorPassthru", "no-vendor": "noop.NoVendor", "redfish": "redfish.vendor.RedfishVendorPassthru",
-		"idrac-redfish": "drac.vendor_passthru.DracRedfishVendorPassthru", "ilo": "ilo.vendor.VendorPassthru"},
+		"idrac-redfish": "drac.vendor_passthru.DracRedfishVendorPassthru", "ilo": "ilo.vendor.VendorPassthru",
+		"irmc": "irmc.vendor.IRMCVendorPassthru"},
 }
 
 func pythonClass(hardware string) string { return hardwareClasses[hardware] }

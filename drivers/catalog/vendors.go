@@ -21,6 +21,7 @@ func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) m
 			drivers.TypeManagement: {"irmc"},
 			drivers.TypePower:      {"irmc", "ipmitool"},
 			drivers.TypeRAID:       {"no-raid", "irmc", "agent"},
+			drivers.TypeVendor:     {"no-vendor", "irmc"},
 		}
 	}
 	if built[drivers.TypePower]["ilo"] != nil {

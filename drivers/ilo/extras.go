@@ -35,7 +35,9 @@ func (i *Inspect) readExtras(s *redfish.System, t *drivers.Task) (extras, error)
 	} {
 		err := part.read(s, &e)
 		var none *noFirmware
-		if status := redfish.Refused(err); status != 0 && status != http.StatusUnauthorized || errors.As(err, &none) {
+		var absent *lacking
+		status := redfish.Refused(err)
+		if status != 0 && status != http.StatusUnauthorized || errors.As(err, &none) || errors.As(err, &absent) {
 			t.Log.Info().Str("reason", s.Explain(err)).Msg("The iLO does not tell of " + part.what)
 			err = nil
 		}
@@ -52,17 +54,12 @@ func (i *Inspect) readExtras(s *redfish.System, t *drivers.Task) (extras, error)
 }
 
 func readVersions(s *redfish.System, e *extras) error {
-	managers, err := s.Managers()
-	if err != nil {
-		return err
-	}
-	for _, m := range managers {
-		if m.ManagerType == schemas.BMCManagerType {
-			e.capabilities["ilo_firmware_version"] = m.FirmwareVersion
-		}
-	}
 	e.capabilities["rom_firmware_version"] = readExtension(s).Bios.Current.VersionString
-	return nil
+	manager, err := bmcOf(s)
+	if err == nil {
+		e.capabilities["ilo_firmware_version"] = manager.FirmwareVersion
+	}
+	return err
 }
 
 // The PCI class of display controllers, and the subclasses of those that count as GPUs.
@@ -235,7 +232,7 @@ var dashboardCapabilities = map[string]string{"Last Firmware Scan Result": "last
 	"Security Override Switch": "security_override_switch"}
 
 func readDashboard(s *redfish.System, e *extras) error {
-	board, _, err := securityDashboard(s)
+	board, err := securityDashboard(s)
 	if err != nil {
 		return err
 	}
@@ -278,14 +275,16 @@ type dashboard struct {
 // securityAt is the security service of an iLO.
 const securityAt = "/redfish/v1/Managers/1/SecurityService/"
 
-// securityDashboard reads the dashboard, which is at path.
-func securityDashboard(s *redfish.System) (board dashboard, path string, err error) {
+// securityDashboard reads the dashboard. Its error is *lacking where there is none.
+func securityDashboard(s *redfish.System) (board dashboard, err error) {
 	var service struct{ Links map[string]hpLink }
-	if err = s.Read(securityAt, &service); err != nil {
-		return board, "", err
+	err = s.Read(securityAt, &service)
+	path := service.Links["SecurityDashboard"].path()
+	if redfish.Refused(err) == http.StatusNotFound || err == nil && path == "" {
+		return board, &lacking{"the iLO has no security dashboard"}
 	}
-	if path = service.Links["SecurityDashboard"].path(); path == "" {
-		return board, "", &noFirmware{}
+	if err == nil {
+		err = s.Read(path, &board)
 	}
-	return board, path, s.Read(path, &board)
+	return board, err
 }

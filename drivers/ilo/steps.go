@@ -40,6 +40,7 @@ func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 		steps = append(steps, drivers.Step{Interface: drivers.TypeManagement, Name: "activate_license", RequiresRamdisk: true,
 			Run: m.activateLicense, Args: map[string]drivers.StepArg{"ilo_license_key": {Required: true,
 				Description: "The HPE iLO Advanced license key to activate enterprise features."}}})
+		steps = append(steps, m.securitySteps()...)
 	}
 	return steps
 }

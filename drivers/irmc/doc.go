@@ -8,8 +8,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/stmcginnis/gofish/schemas"
-
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/bootiso"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
@@ -37,6 +35,7 @@ func Interfaces(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig,
 		drivers.TypeBoot:       {"irmc-virtual-media": NewVirtualMedia(c, cfg, media, isos, publisher)},
 		drivers.TypeManagement: {"irmc": NewManagement(c, cfg)},
 		drivers.TypePower:      {"irmc": NewPower(c, cfg)},
+		drivers.TypeVendor:     {"irmc": NewPassthru(c, cfg)},
 	}
 }
 
@@ -86,9 +85,6 @@ func (*Management) SetBootMode(_ context.Context, t *drivers.Task, _ string) err
 	return drivers.Unsupported(t, "set_boot_mode")
 }
 
-// keyFirmware holds the iRMC's firmware version in driver_internal_info.
-const keyFirmware = "irmc_fw_version"
-
 // Steps offers, in verification, the look at the iRMC that upstream begins with.
 func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 	if kind != drivers.VerifyStep {
@@ -96,24 +92,7 @@ func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 	}
 	return []drivers.Step{{Interface: drivers.TypeManagement, Name: "verify_http_https_connection_and_fw_version", Priority: 10,
 		Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-			version := ""
-			err := m.bmcs.Do(ctx, t, "establishing connection to REST API", func(s *redfish.System) error {
-				managers, err := s.Managers()
-				for _, one := range managers {
-					if one.ManagerType == schemas.BMCManagerType {
-						version = one.FirmwareVersion
-					}
-				}
-				return err
-			})
-			if err != nil {
-				return drivers.Done, err
-			}
-			if t.Node.DriverInternalInfo == nil {
-				t.Node.DriverInternalInfo = store.Dict{}
-			}
-			t.Node.DriverInternalInfo[keyFirmware] = version
-			return drivers.Done, t.Worker.Save(ctx, t)
+			return drivers.Done, noteFirmware(ctx, t, m.bmcs, "establishing connection to REST API")
 		}}}
 }
 

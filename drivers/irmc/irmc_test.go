@@ -98,11 +98,33 @@ func TestVerification(t *testing.T) {
 	if len(steps) != 1 || steps[0].Priority != 10 {
 		t.Fatalf("steps %+v", steps)
 	}
-	if _, err := steps[0].Run(t.Context(), x, nil); err != nil || x.Node.DriverInternalInfo["irmc_fw_version"] != "3.37P" {
+	if _, err := steps[0].Run(t.Context(), x, nil); err != nil || x.Node.DriverInternalInfo["irmc_fw_version"] != "iRMC S5/3.37P" {
 		t.Errorf("%v, %v", err, x.Node.DriverInternalInfo)
 	}
 	_, err := x.Hardware.Management.BootMode(t.Context(), x)
 	if store.KindOf(err) != store.UnsupportedDriverExtension {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheFirmwareVersionIsCached(t *testing.T) {
+	tr := redfishtest.Open(t, "testdata/irmc-s5.json", nil)
+	x := deployment(t, tr)
+	p := irmc.NewPassthru(redfishtest.Client(t), config())
+	method := p.NodeMethods()["cache_irmc_firmware_version"]
+	if err := p.ValidateMethod(t.Context(), x, "cache_irmc_firmware_version", nil); err != nil || method.Sync {
+		t.Fatal(err)
+	}
+	if _, err := method.Run(t.Context(), x, nil); err != nil || x.Node.DriverInternalInfo["irmc_fw_version"] != "iRMC S5/3.37P" {
+		t.Errorf("%v, %v", err, x.Node.DriverInternalInfo)
+	}
+	x.Node.DriverInfo["irmc_password"] = "wrong"
+	_, err := method.Run(t.Context(), x, nil)
+	if store.KindOf(err) != store.IRMCOperationError || !strings.HasPrefix(err.Error(), "iRMC caching firmware version failed. Reason: ") {
+		t.Errorf("got %v", err)
+	}
+	delete(x.Node.DriverInfo, "irmc_password")
+	if err := p.ValidateMethod(t.Context(), x, "cache_irmc_firmware_version", nil); store.KindOf(err) != store.MissingParameterValue {
 		t.Errorf("got %v", err)
 	}
 }
