@@ -165,7 +165,7 @@ func buildOfAll() *drivers.Catalog {
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
-		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{},
+		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{}, Cinder: &storage.Cinder{},
 		GraphicalConsoles: map[string]drivers.Console{"fake-graphical": &graphical.Console{}, "redfish-graphical": &graphical.Console{}},
 		Vendors:           vendors()})
 }

@@ -106,7 +106,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 			and(vendorInspection(nil, &config.Settings{}, release, redfish.InspectConfig{}, nil)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
-		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{},
+		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{}, Cinder: &storage.Cinder{},
 	}
 	addGraphicalConsoles(&p, &config.Settings{}, nil, nil, release)
 	if release < messaging.V22_1 {

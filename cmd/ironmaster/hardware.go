@@ -36,6 +36,7 @@ type hardware struct {
 	redfish *redfish.Client
 	ipmi    *ipmi.Client
 	neutron *neutron.Client
+	cinder  *storage.Cinder
 	media   *image.Media
 	rules   conductor.Rules // nil where the release has none
 	netboot *networkBoot    // nil when none of its interfaces is enabled
@@ -78,6 +79,9 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		return err
 	}
 	if h.neutron, err = newNeutronClient(s); err != nil {
+		return err
+	}
+	if h.cinder, err = newCinder(s.Cinder, release); err != nil {
 		return err
 	}
 	provider, err := newDHCPProvider(s, h.neutron)
@@ -127,7 +131,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		Vendors: openVendors(h.redfish, s, release, db, molds, isos).and(openIPMI(h.ipmi, release)).
 			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
 		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
-		External: storage.NewExternal(release < messaging.V27_0),
+		External: storage.NewExternal(release < messaging.V27_0), Cinder: h.cinder,
 		Firmware: release >= messaging.V22_1, RedfishSerial: release > messaging.V2025_2,
 	}
 	addGraphicalConsoles(&parts, s, h.redfish, h.consoles, release)
@@ -194,6 +198,9 @@ func (h *hardware) close() {
 	}
 	if h.netboot != nil {
 		h.netboot.kernels.Close()
+	}
+	if h.cinder != nil {
+		h.cinder.Close()
 	}
 	if h.neutron != nil {
 		h.neutron.Close()

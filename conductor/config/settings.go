@@ -15,6 +15,7 @@ type Settings struct {
 	PXE           PXE           `group:"pxe"`
 	DHCP          DHCP          `group:"dhcp"`
 	Dnsmasq       Dnsmasq       `group:"dnsmasq"`
+	Cinder        Cinder        `group:"cinder"`
 	Neutron       Neutron       `group:"neutron"`
 	Redfish       Redfish       `group:"redfish"`
 	Inspector     Inspector     `group:"inspector"`

@@ -50,6 +50,15 @@ type Glance struct {
 	NumRetries  int    `opt:"num_retries" default:"0" min:"0"`
 }
 
+// Cinder is [cinder].
+type Cinder struct {
+	Auth
+	ServiceType         string        `opt:"service_type" default:"volumev3"`
+	Retries             int           `opt:"retries" default:"3"`        // of a connection that failed
+	ActionRetries       int           `opt:"action_retries" default:"3"` // of a detachment that failed
+	ActionRetryInterval time.Duration `opt:"action_retry_interval" default:"5"`
+}
+
 // Nova is [nova].
 type Nova struct {
 	Auth

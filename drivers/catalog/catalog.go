@@ -47,8 +47,8 @@ type Parts struct {
 	// Flat and Neutron are the network interfaces flat and neutron.
 	Flat, Neutron drivers.Network
 
-	// External is the storage interface external.
-	External drivers.Storage
+	// External and Cinder are the storage interfaces external and cinder.
+	External, Cinder drivers.Storage
 
 	// Firmware tells that the release in use knows firmware interfaces: 29.0 does, 21.4 does not.
 	Firmware bool
@@ -112,8 +112,10 @@ func New(p Parts) *drivers.Catalog {
 	for name, console := range p.GraphicalConsoles {
 		impl[drivers.TypeConsole][name] = console
 	}
-	if p.External != nil {
-		impl[drivers.TypeStorage]["external"] = p.External
+	for name, storage := range map[string]drivers.Storage{"external": p.External, "cinder": p.Cinder} {
+		if storage != nil {
+			impl[drivers.TypeStorage][name] = storage
+		}
 	}
 	for typ, interfaces := range p.Vendors {
 		maps.Copy(impl[typ], interfaces)

@@ -63,7 +63,8 @@ func TestExternalVolumesNeedIPXE(t *testing.T) {
 // worker is a conductor with the volumes of one node.
 type worker struct {
 	drivers.Worker
-	targets []*store.VolumeTarget
+	targets    []*store.VolumeTarget
+	connectors []*store.VolumeConnector
 }
 
 func (w *worker) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTarget, error) {
