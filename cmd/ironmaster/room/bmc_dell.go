@@ -1,6 +1,7 @@
 package room
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"net/http"
 	"strconv"
@@ -19,17 +20,40 @@ func dellFace() *face {
 		chassisID: "System.Embedded.1", media: map[string]string{mediaCD: "CD", mediaFloppy: "RemovableDisk"}, physicalCD: true,
 		manager: func(b *bmc, resource document) {
 			self := b.managerSelf()
-			resource["Actions"].(document)["Oem"] = document{"#OemManager.ImportSystemConfiguration": document{
-				"target": self + "/Actions/Oem/EID_674_Manager.ImportSystemConfiguration"}}
+			resource["Actions"].(document)["Oem"] = document{
+				"#OemManager.ImportSystemConfiguration": document{"target": self + "/Actions/Oem/EID_674_Manager.ImportSystemConfiguration"},
+				"#OemManager.ExportSystemConfiguration": document{"target": self + "/Actions/Oem/EID_674_Manager.ExportSystemConfiguration"}}
 			resource["Links"].(document)["Oem"] = document{"Dell": document{
 				"DellJobService":       link(self + "/Oem/Dell/DellJobService"),
+				"DellLCService":        link(self + "/Oem/Dell/DellLCService"),
 				"DelliDRACCardService": link(self + "/Oem/Dell/DelliDRACCardService"),
 			}}
+		},
+		system: func(b *bmc, _ *state, resource document) {
+			resource["Links"].(document)["Oem"] = document{"Dell": document{
+				"DellRaidService": link(b.systemPath() + "/Oem/Dell/DellRaidService")}}
 		},
 	}
 }
 
+const (
+	dellRAID   = systemPattern + "/Oem/Dell/DellRaidService"
+	dellStatus = "DellLCService.GetRemoteServicesAPIStatus"
+	dellForget = "DellRaidService.ClearForeignConfig"
+)
+
 var dellRoutes = []route{
+	{path: managersPath + "/{manager}/Actions/Oem/EID_674_Manager.ExportSystemConfiguration", vendor: vendorDell, post: dellExport},
+	{path: dellOEM + "/DellLCService", vendor: vendorDell, get: dellService("DellLCService", dellStatus)},
+	{path: dellOEM + "/DellLCService/Actions/" + dellStatus, vendor: vendorDell,
+		post: func(_ *bmc, w http.ResponseWriter, _ *http.Request, _ document) *redfishError {
+			return answer(w, document{"LCStatus": "Ready", "RTStatus": "Ready"})
+		}},
+	{path: dellRAID, vendor: vendorDell, get: dellService("DellRaidService", dellForget)},
+	{path: dellRAID + "/Actions/" + dellForget, vendor: vendorDell,
+		post: func(_ *bmc, _ http.ResponseWriter, _ *http.Request, _ document) *redfishError {
+			return &redfishError{http.StatusBadRequest, "STOR018", "No foreign drives detected.", nil}
+		}},
 	{path: managersPath + "/{manager}/Actions/Oem/EID_674_Manager.ImportSystemConfiguration", vendor: vendorDell, post: dellImport},
 	{path: dellOEM + "/DellJobService", vendor: vendorDell, get: dellService("DellJobService", "DellJobService.DeleteJobQueue")},
 	{path: dellOEM + "/DellJobService/Actions/DellJobService.DeleteJobQueue", vendor: vendorDell, post: dellDeleteJobs},
@@ -46,6 +70,24 @@ func dellService(id, action string) func(*bmc, *http.Request) document {
 		return document{"@odata.id": r.URL.Path, "Id": id, "Actions": document{"#" + action: document{
 			"target": r.URL.Path + "/Actions/" + action}}}
 	}
+}
+
+func answer(w http.ResponseWriter, body document) *redfishError {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return &redfishError{http.StatusInternalServerError, "InternalError", err.Error(), nil}
+	}
+	sendJSON(w, http.StatusOK, text)
+	return nil
+}
+
+// dellExport tells of each network card that the machine boots from it.
+func dellExport(b *bmc, w http.ResponseWriter, _ *http.Request, _ document) *redfishError {
+	var cards []document
+	for _, mac := range b.m.info.MACs {
+		cards = append(cards, document{"FQDD": nicID(mac), "Attributes": []document{{"Name": "LegacyBootProto", "Value": "PXE"}}})
+	}
+	return answer(w, document{"SystemConfiguration": document{"Model": b.face.model, "Components": cards}})
 }
 
 func dellDeleteJobs(_ *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
