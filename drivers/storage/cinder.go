@@ -37,7 +37,7 @@ func NewCinder(cfg CinderConfig) (*Cinder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up TLS for Cinder: %w", err)
 	}
-	client := &http.Client{Transport: transport}
+	client := keystone.NewClient(transport, nil)
 	return &Cinder{cfg: cfg, http: client, service: keystone.NewService(cfg.ServiceConfig, client), now: time.Now}, nil
 }
 
