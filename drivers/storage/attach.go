@@ -24,12 +24,8 @@ const (
 // Crash windows: what is about to be reserved stands in the row before. After the reservation the volume is "attaching", and goes on from
 // there, by this worker or another one; once it is attached, Cinder says to what.
 func (c *Cinder) AttachVolumes(ctx context.Context, t *drivers.Task) error {
-	ids, err := volumesOf(ctx, t)
+	ids, way, err := volumesOf(ctx, t)
 	if err != nil || len(ids) == 0 {
-		return err
-	}
-	way, err := connectorOf(ctx, t)
-	if err != nil {
 		return err
 	}
 	if err := c.attach(ctx, t, ids, way); err != nil {
@@ -45,20 +41,22 @@ func (c *Cinder) AttachVolumes(ctx context.Context, t *drivers.Task) error {
 	return nil
 }
 
-// volumesOf are the ids that Cinder has for the node's volumes.
-func volumesOf(ctx context.Context, t *drivers.Task) ([]string, error) {
+// volumesOf are the ids that Cinder has for the node's volumes, and the way to them. A node without volumes needs none.
+func volumesOf(ctx context.Context, t *drivers.Task) (ids []string, way connector, err error) {
 	targets, err := t.Worker.VolumeTargets(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("reading the node's volume targets: %w", err)
+		return nil, nil, fmt.Errorf("reading the node's volume targets: %w", err)
 	}
-	var ids []string
 	for _, v := range targets {
 		if v.VolumeID == nil {
-			return nil, store.Errorf(store.StorageError, "volume_id missing from target %s.", v.UUID)
+			return nil, nil, store.Errorf(store.StorageError, "volume_id missing from target %s.", v.UUID)
 		}
 		ids = append(ids, *v.VolumeID)
 	}
-	return ids, nil
+	if len(ids) > 0 {
+		way, err = connectorOf(ctx, t)
+	}
+	return ids, way, err
 }
 
 // begin opens a session for volumes of a node.

@@ -14,12 +14,8 @@ import (
 //
 // Crash windows: what is about to be detached stands in the row before. A volume that is "detaching" then goes on from there.
 func (c *Cinder) DetachVolumes(ctx context.Context, t *drivers.Task) error {
-	ids, err := volumesOf(ctx, t)
+	ids, way, err := volumesOf(ctx, t)
 	if err != nil || len(ids) == 0 {
-		return err
-	}
-	way, err := connectorOf(ctx, t)
-	if err != nil {
 		return err
 	}
 	return c.detachRetrying(ctx, t, ids, way, false)
