@@ -132,7 +132,7 @@ func TestFindingsOutliveTheWorker(t *testing.T) {
 		before.closeMemory()
 		w := r.start(t)
 		w.settled(t, n.UUID, store.Manageable)
-		equal(t, "did", strings.Join(w.script.did(), ", "), "inspect.findings")
+		equal(t, "did", strings.Join(w.script.did("inspect.findings", "inspect.begin"), ", "), "inspect.findings")
 		inventory, _ := w.stored(t, n.ID)
 		equal(t, "inventory", inventory, `{"cpu": {"count": 4}}`)
 	})
@@ -147,7 +147,7 @@ func TestFindingsOutliveTheWorker(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := w.settled(t, n.UUID, store.InspectWait)
-		equal(t, "did", strings.Join(w.script.did(), ", "), "inspect.begin")
+		equal(t, "did", strings.Join(w.script.did("inspect.findings", "inspect.begin"), ", "), "inspect.begin")
 		equal(t, "knows of findings", mark(got).Bool(markFound, false), false)
 	})
 }

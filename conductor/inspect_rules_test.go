@@ -97,7 +97,7 @@ func TestRulesAreNotAppliedTwice(t *testing.T) {
 	before.closeMemory()
 	w := r.start(t)
 	got := w.settled(t, n.UUID, store.Manageable)
-	equal(t, "did", strings.Join(w.script.did(), ", "), "")
+	equal(t, "did", strings.Join(w.script.did("inspect.findings", "inspect.begin"), ", "), "")
 	if racks := got.Extra.List("racks"); len(racks) != 1 || book.times.Load() != 0 {
 		t.Errorf("the rules were applied %d times more, racks %v", book.times.Load(), racks)
 	}
