@@ -76,11 +76,7 @@ func (c *Client) AsRequester(ctx context.Context, t *drivers.Task) (*Session, er
 	if err != nil || t.AuthToken == "" || t.SystemScope || !c.service.LogsIn() {
 		return s, err
 	}
-	headers := map[string]string{"X-Service-Token": s.api.Token()}
-	maps.Copy(headers, s.api.MoreHeaders)
-	s.api.MoreHeaders = headers
-	s.api.ProviderClient = &gophercloud.ProviderClient{HTTPClient: *c.http}
-	s.api.ProviderClient.SetToken(t.AuthToken)
+	c.service.OnBehalf(s.api, t.AuthToken)
 	return s, nil
 }
 

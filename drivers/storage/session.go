@@ -31,25 +31,21 @@ var ownProject = regexp.MustCompile(`(/v3)/(?:AUTH_)?[0-9a-f-]{32,36}/*$`)
 // requestLimit bounds one request where [cinder]timeout does not.
 const requestLimit = 10 * time.Minute
 
-// session logs in. Who asked for the task acts with his own rights; the service's token goes beside, so that one that has run out
-// meanwhile is honoured. Without a token the service acts.
+// session logs in, with the rights of whoever asked for the task, or of the service where there is no token of his.
 func (c *Cinder) session(ctx context.Context, t *drivers.Task) (*session, error) {
 	api, endpoint, err := c.service.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	api.Endpoint = strings.TrimRight(ownProject.ReplaceAllString(endpoint, "$1"), "/") + "/"
-	headers := map[string]string{}
 	if t.GlobalRequestID != "" {
-		headers["X-OpenStack-Request-ID"] = t.GlobalRequestID
+		headers := map[string]string{"X-OpenStack-Request-ID": t.GlobalRequestID}
+		maps.Copy(headers, api.MoreHeaders)
+		api.MoreHeaders = headers
 	}
 	if t.AuthToken != "" && !t.SystemScope && c.service.LogsIn() {
-		headers["X-Service-Token"] = api.Token()
-		api.ProviderClient = &gophercloud.ProviderClient{HTTPClient: *c.http}
-		api.ProviderClient.SetToken(t.AuthToken)
+		c.service.OnBehalf(api, t.AuthToken)
 	}
-	maps.Copy(headers, api.MoreHeaders)
-	api.MoreHeaders = headers
 	return &session{c, t, api}, nil
 }
 

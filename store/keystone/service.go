@@ -3,6 +3,7 @@ package keystone
 import (
 	"context"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,6 +64,16 @@ func (s *Service) Client(ctx context.Context) (*gophercloud.ServiceClient, strin
 		s.provider, s.endpoint = provider, endpoint
 	}
 	return &gophercloud.ServiceClient{ProviderClient: provider, Type: s.cfg.ServiceType}, s.endpoint, nil
+}
+
+// OnBehalf has a client of Client act with the rights of the user whose token it is. The service's own token goes beside, so that a
+// user's that has run out meanwhile is still honoured.
+func (s *Service) OnBehalf(api *gophercloud.ServiceClient, token string) {
+	headers := map[string]string{"X-Service-Token": api.Token()}
+	maps.Copy(headers, api.MoreHeaders)
+	api.MoreHeaders = headers
+	api.ProviderClient = &gophercloud.ProviderClient{HTTPClient: *s.http}
+	api.SetToken(token)
 }
 
 // standalone builds a client for a service without Keystone.
