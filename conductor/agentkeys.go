@@ -56,7 +56,7 @@ func (t *task) wipeClean(ctx context.Context) {
 	if !t.fastTrackAble(ctx) {
 		wipeAgent(t.Node)
 	}
-	wipeSteps(t.Node, drivers.CleanStep, keyDisableRamdisk, "declarative_cleaning")
+	wipeSteps(t.Node, drivers.CleanStep, keyDisableRamdisk, keyDeclarative)
 }
 
 // wipeService removes what a servicing kept for itself, and its agent: fast track makes no sense for it.

@@ -9,32 +9,45 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// cleanRequest is what a cleaning is asked to do; without steps it is an automated one.
+// cleanRequest is what a cleaning is asked to do. One that is not manual is automated, and has steps when it goes by a runbook.
 type cleanRequest struct {
-	manual         bool
-	steps          []store.Dict
-	disableRamdisk bool
+	manual, runbook bool
+	steps           []store.Dict
+	disableRamdisk  bool
 }
 
 // store writes the request into the node, for whoever has to go on with the flow; the caller saves.
 func (r cleanRequest) store(n *store.Node) {
-	if !r.manual {
+	if !r.manual && !r.runbook {
 		return
 	}
 	n.DriverInternalInfo["clean_steps"] = anyList(r.steps)
 	n.DriverInternalInfo[keyDisableRamdisk] = r.disableRamdisk
+	if r.runbook {
+		n.DriverInternalInfo[keyDeclarative] = true
+	}
 }
 
 // storedCleanRequest is what the node's cleaning was asked to do.
 func (t *task) storedCleanRequest() cleanRequest {
-	if manualTarget(t.Node) == "" {
+	if !cleansByList(t.Node) {
 		return cleanRequest{}
 	}
-	return cleanRequest{manual: true, steps: t.flowSteps(drivers.CleanStep),
+	manual := manualTarget(t.Node) != ""
+	return cleanRequest{manual: manual, runbook: !manual, steps: t.flowSteps(drivers.CleanStep),
 		disableRamdisk: t.Node.DriverInternalInfo.Bool(keyDisableRamdisk, false)}
 }
 
-const keyDisableRamdisk = "cleaning_disable_ramdisk"
+const (
+	keyDisableRamdisk = "cleaning_disable_ramdisk"
+	// keyDeclarative marks a cleaning whose steps somebody has listed: a user or, in newer releases, a runbook.
+	keyDeclarative = "declarative_cleaning"
+)
+
+// cleansByList tells that the steps of the node's cleaning were listed before it began.
+func cleansByList(n *store.Node) bool {
+	return manualTarget(n) != "" || n.DriverInternalInfo.Bool(keyDeclarative, false)
+}
 
 // startClean begins a cleaning. The node is in "cleaning".
 func (t *task) startClean(ctx context.Context, r cleanRequest) {
@@ -69,7 +82,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	t.wipeClean(ctx)
 	r.store(t.Node)
 	if r.manual && t.c.cfg.Release > messaging.V2025_2 {
-		t.Node.DriverInternalInfo["declarative_cleaning"] = true
+		t.Node.DriverInternalInfo[keyDeclarative] = true
 	}
 	if t.saveOrLose(ctx) != nil {
 		return

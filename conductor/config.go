@@ -98,6 +98,7 @@ type Live struct {
 	RescuePasswordHash             string
 	RequireRescuePasswordHashed    bool
 	AutomatedClean                 bool
+	Runbooks                       RunbookConfig
 	MaxConcurrentDeploy            int
 	MaxConcurrentClean             int
 	AllowDeletingAvailableNodes    bool

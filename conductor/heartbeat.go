@@ -420,7 +420,7 @@ func (t *task) restartSteps(ctx context.Context, agent drivers.Agent, kind drive
 }
 
 func (t *task) relistSteps(ctx context.Context, kind drivers.StepKind) error {
-	if kind == drivers.CleanStep && manualTarget(t.Node) == "" {
+	if kind == drivers.CleanStep && !cleansByList(t.Node) {
 		return t.setCleanSteps(ctx, false)
 	}
 	// The agent refused the step, so it is to be sent again as if it had never been.

@@ -165,7 +165,7 @@ func (t *task) provisioningAction(ctx context.Context, action string) error {
 			return store.Errorf(store.NodeIsRetired,
 				"The providing operation can't be performed on node %s because it is retired.", node.UUID)
 		}
-		work = func(ctx context.Context, t *task) { t.startClean(ctx, cleanRequest{}) }
+		return t.requestAutomatedClean(ctx)
 	case action == eventManage && node.ProvisionState == store.Enroll:
 		work = func(ctx context.Context, t *task) { t.verify(ctx) }
 	case action == eventAdopt && (node.ProvisionState == store.Manageable || node.ProvisionState == store.AdoptFail):

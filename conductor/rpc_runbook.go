@@ -3,8 +3,6 @@ package conductor
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 )
 
@@ -14,11 +12,7 @@ type runbookArgs struct {
 
 // getRunbook reads a runbook by UUID or name.
 func (c *Conductor) getRunbook(ctx context.Context, _ oslo.Context, a runbookArgs) (any, error) {
-	column := "name"
-	if uuid.Validate(a.Ident) == nil {
-		column = "uuid"
-	}
-	found, err := runbookKind.by(ctx, c, column, a.Ident)
+	found, err := c.runbook(ctx, a.Ident)
 	if err != nil {
 		return nil, err
 	}

@@ -356,13 +356,13 @@ func (t *task) setDeploySteps(ctx context.Context, resetCurrent, skipUnknown boo
 	return t.save(ctx)
 }
 
-// setCleanSteps computes the list of clean steps and saves it. A manual cleaning's steps are in the row already and are
+// setCleanSteps computes the list of clean steps and saves it. Steps that were listed before are in the row already and are
 // held against what the node offers, now that it can be known.
 func (t *task) setCleanSteps(ctx context.Context, withoutRamdisk bool) error {
 	offered := t.driverSteps(drivers.CleanStep)
 	overridePriorities(offered, t.c.cfg.CleanStepPriorityOverride)
 	var steps []store.Dict
-	if manualTarget(t.Node) == "" {
+	if !cleansByList(t.Node) {
 		steps = enabledSteps(offered)
 		t.sortSteps(drivers.CleanStep, steps)
 	} else {

@@ -31,11 +31,21 @@ func (t *task) tearDown(ctx context.Context, from string) {
 		return
 	}
 	// gofail: var instanceForgotten struct{}
+	r, refusal := t.automatedClean(ctx)
+	if refusal != nil && store.KindOf(refusal) == "" {
+		t.Log.Error().Err(refusal).Msg("Finding the runbook for the cleaning after a tear-down failed")
+		return
+	}
+	t.listFor(r)
 	if err := t.processEvent(ctx, eventClean, eventOptions{}); err != nil {
 		t.Log.Error().Err(err).Msg("Starting the cleaning after a tear-down failed")
 		return
 	}
-	t.startClean(ctx, cleanRequest{})
+	if refusal != nil {
+		t.cleanFailed(ctx, flowFailure{text: refusal.Error(), keepRamdisk: true})
+		return
+	}
+	t.startClean(ctx, r)
 }
 
 // rescued are the states in which a rescue ramdisk and its network may be there still.

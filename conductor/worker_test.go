@@ -168,8 +168,22 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 			execAt(t, url, "ALTER TABLE nodes ADD COLUMN "+column)
 		}
 	}
+	if r.cfg.Release >= messaging.V2024_2 {
+		for _, statement := range runbookTables {
+			execAt(t, url, statement)
+		}
+	}
 	r.db = sqltest.OpenAt(t, url, nil)
 	return r
+}
+
+// runbookTables are those of runbooks, as far as a worker reads them.
+var runbookTables = []string{
+	"CREATE TABLE runbooks (id INTEGER PRIMARY KEY, uuid VARCHAR(36), name VARCHAR(255), version VARCHAR(15), created_at DATETIME, " +
+		"updated_at DATETIME, description VARCHAR(255), disable_ramdisk BOOLEAN, public BOOLEAN, owner VARCHAR(255), extra TEXT)",
+	`CREATE TABLE runbook_steps (id INTEGER PRIMARY KEY, runbook_id INTEGER, interface VARCHAR(255), step VARCHAR(255), args TEXT, ` +
+		`"order" INTEGER, version VARCHAR(15), created_at DATETIME, updated_at DATETIME)`,
+	"CREATE TABLE runbook_traits (runbook_id INTEGER, trait VARCHAR(255), version VARCHAR(15), created_at DATETIME, updated_at DATETIME)",
 }
 
 // peer is a rig of another host on the same database, with the same hardware.

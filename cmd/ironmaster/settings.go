@@ -113,6 +113,8 @@ func liveOptions(s *config.Settings) conductor.Live {
 		CacheCleanUpInterval: c.CacheCleanUpInterval, DeployCallbackTimeout: c.DeployCallbackTimeout,
 		CleanCallbackTimeout: c.CleanCallbackTimeout, InspectWaitTimeout: c.InspectWaitTimeout,
 		AutomatedClean: c.AutomatedClean, AutoDiscovery: s.AutoDiscovery.Enabled,
+		Runbooks: conductor.RunbookConfig{Source: c.CleaningStepSource, Runbook: c.CleaningRunbook, ByClass: c.CleaningRunbookByClass,
+			FromNode: c.CleaningRunbookFromNode, ValidateTraits: c.CleaningRunbookTraits},
 		RescueCallbackTimeout: c.RescueCallbackTimeout, CheckRescueStateInterval: c.CheckRescueStateInterval,
 		RescuePasswordHash: c.RescuePasswordHashAlgorithm, RequireRescuePasswordHashed: c.RequireRescuePasswordHashed,
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
@@ -338,6 +340,7 @@ func fakeConfig(f config.Fake) (fake.Config, error) {
 		{"deploy_delay", f.DeployDelay, &c.DeployDelay}, {"management_delay", f.ManagementDelay, &c.ManagementDelay},
 		{"bios_delay", f.BIOSDelay, &c.BIOSDelay}, {"vendor_delay", f.VendorDelay, &c.VendorDelay},
 		{"rescue_delay", f.RescueDelay, &c.RescueDelay}, {"inspect_delay", f.InspectDelay, &c.InspectDelay},
+		{"firmware_delay", f.FirmwareDelay, &c.FirmwareDelay},
 	} {
 		d, err := fake.ParseDelay(o.text)
 		if err != nil {

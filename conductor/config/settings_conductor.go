@@ -14,43 +14,48 @@ type Conductor struct {
 	HeartbeatTimeout  time.Duration `opt:"heartbeat_timeout" default:"60" max:"315576000"`
 	Group             string        `opt:"conductor_group" default:""`
 
-	SyncPowerStateInterval         time.Duration `opt:"sync_power_state_interval" default:"60" defaultNew:"120" reload:"true"` // 0 and below: off
-	PowerStateSyncMaxRetries       int           `opt:"power_state_sync_max_retries" default:"3" reload:"true"`
-	ForcePowerStateDuringSync      bool          `opt:"force_power_state_during_sync" default:"true" reload:"true"`
-	PowerFailureRecoveryInterval   time.Duration `opt:"power_failure_recovery_interval" default:"300" min:"0" reload:"true"`
-	PowerStateChangeTimeout        time.Duration `opt:"power_state_change_timeout" default:"60" min:"2"`
-	SoftPowerOffTimeout            time.Duration `opt:"soft_power_off_timeout" default:"600" min:"1" reload:"true"`
-	CheckProvisionStateInterval    time.Duration `opt:"check_provision_state_interval" default:"60" min:"0" reload:"true"`
-	CheckAllocationsInterval       time.Duration `opt:"check_allocations_interval" default:"60" min:"0" reload:"true"`
-	SyncLocalStateInterval         time.Duration `opt:"sync_local_state_interval" default:"180" reload:"true"`
-	DeployCallbackTimeout          time.Duration `opt:"deploy_callback_timeout" default:"1800" min:"0" reload:"true"`
-	CleanCallbackTimeout           time.Duration `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`
-	InspectWaitTimeout             time.Duration `opt:"inspect_wait_timeout" default:"1800" min:"0" reload:"true"`
-	RescueCallbackTimeout          time.Duration `opt:"rescue_callback_timeout" default:"1800" min:"0" reload:"true"`
-	ServiceCallbackTimeout         time.Duration `opt:"service_callback_timeout" default:"1800" min:"0" reload:"true"`
-	CheckRescueStateInterval       time.Duration `opt:"check_rescue_state_interval" default:"60" min:"1" reload:"true"`
-	RescuePasswordHashAlgorithm    string        `opt:"rescue_password_hash_algorithm" default:"sha256" choices:"sha256|sha512" reload:"true"`
-	RequireRescuePasswordHashed    bool          `opt:"require_rescue_password_hashed" default:"false" reload:"true"`
-	NodeLockedRetryAttempts        int           `opt:"node_locked_retry_attempts" default:"3" reload:"true"`
-	NodeLockedRetryInterval        time.Duration `opt:"node_locked_retry_interval" default:"1" reload:"true"`
-	MaxConcurrentDeploy            int           `opt:"max_concurrent_deploy" default:"250" min:"1" reload:"true"`
-	MaxConcurrentClean             int           `opt:"max_concurrent_clean" default:"50" min:"1" reload:"true"`
-	GracefulShutdownTimeout        time.Duration `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout" reload:"true"`
-	NodeHistory                    bool          `opt:"node_history" default:"true" reload:"true"`
-	StaleCleanUpInterval           time.Duration `opt:"conductor_cleanup_interval" default:"86400" min:"0"`
-	StaleCleanUpTimeout            time.Duration `opt:"conductor_cleanup_timeout" default:"1209600" min:"60" reload:"true"`
-	StaleCleanUpBatch              int           `opt:"conductor_cleanup_batch_size" default:"50" min:"1" reload:"true"`
-	HistoryMaxEntries              int           `opt:"node_history_max_entries" default:"300" min:"0" reload:"true"`
-	HistoryMinimumDays             int           `opt:"node_history_minimum_days" default:"0" min:"0" reload:"true"`
-	HistoryCleanUpInterval         time.Duration `opt:"node_history_cleanup_interval" default:"86400" min:"0"`
-	HistoryCleanUpBatch            int           `opt:"node_history_cleanup_batch_count" default:"1000" min:"0"`
-	RecordStepFlows                bool          `opt:"record_step_flows_in_history" default:"false" defaultNew:"true" reload:"true"`
-	CacheCleanUpInterval           time.Duration `opt:"cache_clean_up_interval" default:"3600" min:"0" reload:"true"`
-	AutomatedClean                 bool          `opt:"automated_clean" default:"true" reload:"true"`
-	PoweroffInCleanFail            bool          `opt:"poweroff_in_cleanfail" default:"false" reload:"true"`
-	PoweroffInServiceFail          bool          `opt:"poweroff_in_servicefail" default:"false" reload:"true"`
-	AllowDeletingAvailable         bool          `opt:"allow_deleting_available_nodes" default:"true" reload:"true"`
-	AllowProvisioningInMaintenance bool          `opt:"allow_provisioning_in_maintenance" default:"true" reload:"true"`
+	SyncPowerStateInterval         time.Duration     `opt:"sync_power_state_interval" default:"60" defaultNew:"120" reload:"true"` // 0 and below: off
+	PowerStateSyncMaxRetries       int               `opt:"power_state_sync_max_retries" default:"3" reload:"true"`
+	ForcePowerStateDuringSync      bool              `opt:"force_power_state_during_sync" default:"true" reload:"true"`
+	PowerFailureRecoveryInterval   time.Duration     `opt:"power_failure_recovery_interval" default:"300" min:"0" reload:"true"`
+	PowerStateChangeTimeout        time.Duration     `opt:"power_state_change_timeout" default:"60" min:"2"`
+	SoftPowerOffTimeout            time.Duration     `opt:"soft_power_off_timeout" default:"600" min:"1" reload:"true"`
+	CheckProvisionStateInterval    time.Duration     `opt:"check_provision_state_interval" default:"60" min:"0" reload:"true"`
+	CheckAllocationsInterval       time.Duration     `opt:"check_allocations_interval" default:"60" min:"0" reload:"true"`
+	SyncLocalStateInterval         time.Duration     `opt:"sync_local_state_interval" default:"180" reload:"true"`
+	DeployCallbackTimeout          time.Duration     `opt:"deploy_callback_timeout" default:"1800" min:"0" reload:"true"`
+	CleanCallbackTimeout           time.Duration     `opt:"clean_callback_timeout" default:"1800" min:"0" reload:"true"`
+	InspectWaitTimeout             time.Duration     `opt:"inspect_wait_timeout" default:"1800" min:"0" reload:"true"`
+	RescueCallbackTimeout          time.Duration     `opt:"rescue_callback_timeout" default:"1800" min:"0" reload:"true"`
+	ServiceCallbackTimeout         time.Duration     `opt:"service_callback_timeout" default:"1800" min:"0" reload:"true"`
+	CheckRescueStateInterval       time.Duration     `opt:"check_rescue_state_interval" default:"60" min:"1" reload:"true"`
+	RescuePasswordHashAlgorithm    string            `opt:"rescue_password_hash_algorithm" default:"sha256" choices:"sha256|sha512" reload:"true"`
+	RequireRescuePasswordHashed    bool              `opt:"require_rescue_password_hashed" default:"false" reload:"true"`
+	NodeLockedRetryAttempts        int               `opt:"node_locked_retry_attempts" default:"3" reload:"true"`
+	NodeLockedRetryInterval        time.Duration     `opt:"node_locked_retry_interval" default:"1" reload:"true"`
+	MaxConcurrentDeploy            int               `opt:"max_concurrent_deploy" default:"250" min:"1" reload:"true"`
+	MaxConcurrentClean             int               `opt:"max_concurrent_clean" default:"50" min:"1" reload:"true"`
+	GracefulShutdownTimeout        time.Duration     `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout" reload:"true"`
+	NodeHistory                    bool              `opt:"node_history" default:"true" reload:"true"`
+	StaleCleanUpInterval           time.Duration     `opt:"conductor_cleanup_interval" default:"86400" min:"0"`
+	StaleCleanUpTimeout            time.Duration     `opt:"conductor_cleanup_timeout" default:"1209600" min:"60" reload:"true"`
+	StaleCleanUpBatch              int               `opt:"conductor_cleanup_batch_size" default:"50" min:"1" reload:"true"`
+	HistoryMaxEntries              int               `opt:"node_history_max_entries" default:"300" min:"0" reload:"true"`
+	HistoryMinimumDays             int               `opt:"node_history_minimum_days" default:"0" min:"0" reload:"true"`
+	HistoryCleanUpInterval         time.Duration     `opt:"node_history_cleanup_interval" default:"86400" min:"0"`
+	HistoryCleanUpBatch            int               `opt:"node_history_cleanup_batch_count" default:"1000" min:"0"`
+	RecordStepFlows                bool              `opt:"record_step_flows_in_history" default:"false" defaultNew:"true" reload:"true"`
+	CacheCleanUpInterval           time.Duration     `opt:"cache_clean_up_interval" default:"3600" min:"0" reload:"true"`
+	AutomatedClean                 bool              `opt:"automated_clean" default:"true" reload:"true"`
+	CleaningStepSource             string            `opt:"automated_cleaning_step_source" default:"autogenerated" choices:"autogenerated|runbook|hybrid" reload:"true"`
+	CleaningRunbook                string            `opt:"automated_cleaning_runbook" reload:"true"` // UUID or name
+	CleaningRunbookByClass         map[string]string `opt:"automated_cleaning_runbook_by_resource_class" default:"" reload:"true"`
+	CleaningRunbookFromNode        bool              `opt:"automated_cleaning_runbook_from_node" default:"false" reload:"true"`
+	CleaningRunbookTraits          bool              `opt:"automated_cleaning_runbook_validate_traits" default:"true" reload:"true"`
+	PoweroffInCleanFail            bool              `opt:"poweroff_in_cleanfail" default:"false" reload:"true"`
+	PoweroffInServiceFail          bool              `opt:"poweroff_in_servicefail" default:"false" reload:"true"`
+	AllowDeletingAvailable         bool              `opt:"allow_deleting_available_nodes" default:"true" reload:"true"`
+	AllowProvisioningInMaintenance bool              `opt:"allow_provisioning_in_maintenance" default:"true" reload:"true"`
 
 	// Overrides are interface.step to priority, one map for each occurrence; later maps win.
 	CleanStepPriorityOverride  []map[string]string `opt:"clean_step_priority_override" multi:"true"`
@@ -160,6 +165,7 @@ type Fake struct {
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
 	VendorDelay     string `opt:"vendor_delay" default:"0"`
 	InspectDelay    string `opt:"inspect_delay" default:"0"`
+	FirmwareDelay   string `opt:"firmware_delay" default:"0"`
 	RescueDelay     string `opt:"rescue_delay" default:"0"`
 }
 

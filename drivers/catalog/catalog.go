@@ -75,7 +75,7 @@ func New(p Parts) *drivers.Catalog {
 		drivers.TypeVendor:  {"fake": fake.NewVendor(p.Fake), "no-vendor": noop.NewVendor()},
 	}
 	if p.Firmware {
-		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"fake": fake.NewFirmware(), "no-firmware": noop.NewFirmware()}
+		impl[drivers.TypeFirmware] = map[string]drivers.Interface{"fake": fake.NewFirmware(p.Fake), "no-firmware": noop.NewFirmware()}
 	}
 	for name, deploy := range p.Deploys {
 		impl[drivers.TypeDeploy][name] = deploy

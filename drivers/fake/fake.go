@@ -10,7 +10,7 @@ import (
 
 // Config says how long the pretended work of each interface takes.
 type Config struct {
-	PowerDelay, BootDelay, DeployDelay, ManagementDelay, BIOSDelay, VendorDelay, RescueDelay, InspectDelay Delay
+	PowerDelay, BootDelay, DeployDelay, ManagementDelay, BIOSDelay, VendorDelay, RescueDelay, InspectDelay, FirmwareDelay Delay
 	// LogPassthrough gives the vendor interface the method of that name, as it has since 29.0.
 	LogPassthrough bool
 }

@@ -208,3 +208,27 @@ func TestDelayStaysWithinItsBoundsAndEndsWithTheContext(t *testing.T) {
 		}
 	})
 }
+
+// The update is there for those who ask for it, and waits as configured.
+func TestFirmwareUpdate(t *testing.T) {
+	delay, err := fake.ParseDelay("3600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	firmware := fake.NewFirmware(fake.Config{FirmwareDelay: delay})
+	steps := firmware.Steps(drivers.CleanStep)
+	if len(steps) != 1 || steps[0].Name != "update" || steps[0].Priority != 0 || !steps[0].Args["settings"].Required {
+		t.Fatalf("steps %+v", steps)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := steps[0].Run(ended, task(), nil); err == nil {
+		t.Error("an update of an hour is done at once")
+	}
+	if _, err := fake.NewFirmware(fake.Config{}).Steps(drivers.CleanStep)[0].Run(t.Context(), task(), nil); err != nil {
+		t.Error(err)
+	}
+	if len(firmware.Steps(drivers.DeployStep)) > 0 {
+		t.Error("it is offered for deployments")
+	}
+}
