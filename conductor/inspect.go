@@ -85,7 +85,7 @@ func (t *task) leaveInspection(ctx context.Context, text string) {
 	if store.KindOf(err) == store.UnsupportedDriverExtension {
 		err = t.Hardware.Boot.CleanUpRamdisk(ctx, t.Task)
 	}
-	if err = errors.Join(err, t.Hardware.Network.RemoveInspectionNetwork(ctx, t.Task)); err != nil {
+	if err = errors.Join(err, drivers.Rewire(ctx, t.Task, t.Hardware.Network.RemoveInspectionNetwork)); err != nil {
 		t.Log.Error().Err(err).Msg("Cleaning up after a failed inspection failed")
 	}
 	wipeAgent(t.Node)

@@ -99,7 +99,7 @@ func (t *task) leaveRescueRamdisk(ctx context.Context) error {
 		return err
 	}
 	// gofail: var rescueCleanedUp struct{}
-	if err := t.Hardware.Network.ConfigureTenantNetworks(ctx, t.Task); err != nil {
+	if err := drivers.Rewire(ctx, t.Task, t.Hardware.Network.ConfigureTenantNetworks); err != nil {
 		return err
 	}
 	t.endRescue(ctx, flowRescue)

@@ -35,7 +35,7 @@ func networkConfig(s *config.Settings, release messaging.Release,
 		Servicing:    network(n.ServicingNetwork, n.ServicingSecurityGroups),
 		AddAllPorts:  n.AddAllPorts, StatefulAddresses: n.DHCPv6StatefulAddresses, FailOnBindingFailure: n.FailOnPortBindingFailure,
 		AllowDisabledPowerOff: n.AllowDisablingPowerOff,
-		StatusAttempts:        s.Agent.NeutronAgentMaxAttempts, StatusInterval: s.Agent.NeutronAgentRetryInterval,
+		StatusAttempts:        s.Agent.NeutronAgentMaxAttempts, StatusInterval: s.Agent.NeutronAgentRetryInterval, AgentPoll: s.Agent.NeutronAgentPollInterval,
 	}, Behaviour: neutron.Behaviour{
 		NamesOptions:       release >= messaging.V2024_1,
 		BlankTwice:         release >= messaging.V26_0,

@@ -121,6 +121,7 @@ type Agent struct {
 	CommandTimeout                 time.Duration `opt:"command_timeout" default:"60"` // of one HTTP request
 	NeutronAgentMaxAttempts        int           `opt:"neutron_agent_max_attempts" default:"100"`
 	NeutronAgentRetryInterval      time.Duration `opt:"neutron_agent_status_retry_interval" default:"10"`
+	NeutronAgentPollInterval       time.Duration `opt:"neutron_agent_poll_interval" default:"2"`
 	CommandWaitAttempts            int           `opt:"command_wait_attempts" default:"100"`
 	CommandWaitInterval            time.Duration `opt:"command_wait_interval" default:"6"`
 	MaxCommandAttempts             int           `opt:"max_command_attempts" default:"3" min:"1"`

@@ -83,10 +83,8 @@ func (a *Anaconda) Prepare(ctx context.Context, t *drivers.Task) error {
 		return err
 	}
 	if a.provisioning {
-		if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
-			return err
-		}
-		if err := t.Hardware.Network.AddProvisioningNetwork(ctx, t); err != nil {
+		network := t.Hardware.Network
+		if err := drivers.Rewire(ctx, t, network.UnconfigureTenantNetworks, network.AddProvisioningNetwork); err != nil {
 			return err
 		}
 	}
@@ -132,7 +130,7 @@ func (a *Anaconda) install(ctx context.Context, t *drivers.Task, _ store.Dict) (
 		return drivers.Done, err
 	}
 	if !a.provisioning {
-		if err := t.Hardware.Network.ConfigureTenantNetworks(ctx, t); err != nil {
+		if err := drivers.Rewire(ctx, t, t.Hardware.Network.ConfigureTenantNetworks); err != nil {
 			return drivers.Done, err
 		}
 	}
@@ -191,10 +189,8 @@ func (a *Anaconda) FinishInstall(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.SetSecureBootIfWanted(ctx, t, true); err != nil {
 		return err
 	}
-	if err := t.Hardware.Network.RemoveProvisioningNetwork(ctx, t); err != nil {
-		return err
-	}
-	if err := t.Hardware.Network.ConfigureTenantNetworks(ctx, t); err != nil {
+	network := t.Hardware.Network
+	if err := drivers.Rewire(ctx, t, network.RemoveProvisioningNetwork, network.ConfigureTenantNetworks); err != nil {
 		return err
 	}
 	return t.Worker.SetPower(ctx, t, store.PowerOn)

@@ -10,7 +10,7 @@ import (
 
 // PrepareCleaning boots the agent on the cleaning network, or uses the one that runs.
 func (d *Deploy) PrepareCleaning(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
-	if err := t.Hardware.Network.AddCleaningNetwork(ctx, t); err != nil {
+	if err := drivers.Rewire(ctx, t, t.Hardware.Network.AddCleaningNetwork); err != nil {
 		return drivers.Done, err
 	}
 	d.tellEraseOptions(t.Node)
@@ -68,5 +68,5 @@ func (d *Deploy) TearDownCleaning(ctx context.Context, t *drivers.Task) error {
 			return err
 		}
 	}
-	return t.Hardware.Network.RemoveCleaningNetwork(ctx, t)
+	return drivers.Rewire(ctx, t, t.Hardware.Network.RemoveCleaningNetwork)
 }

@@ -158,10 +158,8 @@ func (d *Deploy) prepareDeploying(ctx context.Context, t *drivers.Task, supply f
 		return t.Hardware.Storage.AttachVolumes(ctx, t)
 	}
 	// A rebuilt node is still on its tenant's networks.
-	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
-		return err
-	}
-	if err := t.Hardware.Network.AddProvisioningNetwork(ctx, t); err != nil {
+	network := t.Hardware.Network
+	if err := drivers.Rewire(ctx, t, network.UnconfigureTenantNetworks, network.AddProvisioningNetwork); err != nil {
 		return err
 	}
 	if running {
@@ -222,11 +220,9 @@ func (d *Deploy) TearDown(ctx context.Context, t *drivers.Task) error {
 	if err := drivers.ForgetVolumes(ctx, t); err != nil {
 		return err
 	}
-	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
-		return err
-	}
 	// A deployment that failed leaves the node on the provisioning network.
-	return t.Hardware.Network.RemoveProvisioningNetwork(ctx, t)
+	network := t.Hardware.Network
+	return drivers.Rewire(ctx, t, network.UnconfigureTenantNetworks, network.RemoveProvisioningNetwork)
 }
 
 // TakeOver serves again, after this worker was restarted, what a node is waiting for or reading: its image, what it boots its agent

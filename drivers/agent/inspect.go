@@ -147,7 +147,7 @@ func (i *Inspect) beginManaged(ctx context.Context, t *drivers.Task) error {
 			return err
 		}
 	}
-	if err := t.Hardware.Network.AddInspectionNetwork(ctx, t); err != nil {
+	if err := drivers.Rewire(ctx, t, t.Hardware.Network.AddInspectionNetwork); err != nil {
 		return err
 	}
 	if err := t.Hardware.Boot.PrepareRamdisk(ctx, t, parameters); err != nil {
@@ -234,7 +234,7 @@ func (i *Inspect) removeRamdisk(ctx context.Context, t *drivers.Task, anyway boo
 	delete(info, keyManagesBoot)
 	if managed {
 		note("unable to clean up ramdisk boot", t.Hardware.Boot.CleanUpRamdisk(ctx, t))
-		note("unable to remove inspection ports", t.Hardware.Network.RemoveInspectionNetwork(ctx, t))
+		note("unable to remove inspection ports", drivers.Rewire(ctx, t, t.Hardware.Network.RemoveInspectionNetwork))
 	}
 	fast, err := i.cfg.fastTrackEnabled(t.Node)
 	if err == nil && (fast || !i.icfg.PowerOff || !managed && !anyway) {

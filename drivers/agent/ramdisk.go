@@ -93,7 +93,7 @@ func bootTenant(ctx context.Context, t *drivers.Task) error {
 		return err
 	}
 	// What the machine boots may come over these networks.
-	if err := t.Hardware.Network.ConfigureTenantNetworks(ctx, t); err != nil {
+	if err := drivers.Rewire(ctx, t, t.Hardware.Network.ConfigureTenantNetworks); err != nil {
 		return err
 	}
 	if err := t.Hardware.Boot.PrepareInstance(ctx, t); err != nil {

@@ -66,10 +66,7 @@ func (c Config) bootBesideInstance(ctx context.Context, t *drivers.Task, connect
 	if err := t.Hardware.Boot.CleanUpInstance(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	if err := t.Hardware.Network.UnconfigureTenantNetworks(ctx, t); err != nil {
-		return drivers.Done, err
-	}
-	if err := connect(ctx, t); err != nil {
+	if err := drivers.Rewire(ctx, t, t.Hardware.Network.UnconfigureTenantNetworks, connect); err != nil {
 		return drivers.Done, err
 	}
 	if err := c.prepareRamdisk(ctx, t); err != nil {
@@ -90,7 +87,7 @@ func (r *Rescue) Unrescue(ctx context.Context, t *drivers.Task) error {
 	if err := r.CleanUp(ctx, t); err != nil {
 		return err
 	}
-	if err := t.Hardware.Network.ConfigureTenantNetworks(ctx, t); err != nil {
+	if err := drivers.Rewire(ctx, t, t.Hardware.Network.ConfigureTenantNetworks); err != nil {
 		return err
 	}
 	if err := t.Hardware.Boot.PrepareInstance(ctx, t); err != nil {
@@ -104,7 +101,7 @@ func (r *Rescue) Unrescue(ctx context.Context, t *drivers.Task) error {
 func (r *Rescue) CleanUp(ctx context.Context, t *drivers.Task) error {
 	err := r.cleanUpBoot(ctx, t)
 	if err == nil {
-		err = t.Hardware.Network.RemoveRescuingNetwork(ctx, t)
+		err = drivers.Rewire(ctx, t, t.Hardware.Network.RemoveRescuingNetwork)
 	}
 	if ctx.Err() != nil {
 		return err

@@ -33,10 +33,8 @@ func (d *Deploy) TearDownService(ctx context.Context, t *drivers.Task) error {
 	if err := t.Hardware.Boot.CleanUpRamdisk(ctx, t); err != nil || failed {
 		return err
 	}
-	if err := t.Hardware.Network.RemoveServicingNetwork(ctx, t); err != nil {
-		return err
-	}
-	if err := t.Hardware.Network.ConfigureTenantNetworks(ctx, t); err != nil {
+	network := t.Hardware.Network
+	if err := drivers.Rewire(ctx, t, network.RemoveServicingNetwork, network.ConfigureTenantNetworks); err != nil {
 		return err
 	}
 	if err := t.Hardware.Boot.PrepareInstance(ctx, t); err != nil {

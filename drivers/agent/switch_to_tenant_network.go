@@ -9,11 +9,8 @@ import (
 
 // switchToTenantNetwork is the step deploy.switch_to_tenant_network. The node is off.
 func (d *Deploy) switchToTenantNetwork(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-	err := t.Hardware.Network.RemoveProvisioningNetwork(ctx, t)
-	if err == nil {
-		err = t.Hardware.Network.ConfigureTenantNetworks(ctx, t)
-	}
-	if err != nil {
+	network := t.Hardware.Network
+	if err := drivers.Rewire(ctx, t, network.RemoveProvisioningNetwork, network.ConfigureTenantNetworks); err != nil {
 		return drivers.Done, store.Errorf(store.InstanceDeployFailure,
 			"Error changing node %s to tenant networks after deploy. %s: %w", t.Node.UUID, errorClass(err), err)
 	}

@@ -85,7 +85,8 @@ func (b *base) createPort(ctx context.Context, t *drivers.Task, s *Session, p *s
 	if err := checkPort(t, p); err != nil {
 		return "", err
 	}
-	create := Attributes{"network_id": network, "admin_state_up": true, "binding:vnic_type": vnicBareMetal,
+	vnic, at := kindOf(t, p)
+	create := Attributes{"network_id": network, "admin_state_up": true, "binding:vnic_type": vnic,
 		"device_id": cmp.Or(t.Node.InstanceUUID, t.Node.UUID)}
 	if len(groups) > 0 {
 		create["security_groups"] = groups
@@ -100,13 +101,18 @@ func (b *base) createPort(ctx context.Context, t *drivers.Task, s *Session, p *s
 	if b.cfg.TellsPhysicalNet && p.PhysicalNetwork != nil && *p.PhysicalNetwork != "" {
 		profile["physical_network"] = *p.PhysicalNetwork
 	}
-	bind := Attributes{"binding:host_id": t.Node.UUID, "device_owner": "baremetal:none", "mac_address": p.Address,
+	bind := Attributes{"binding:host_id": at, "device_owner": "baremetal:none", "mac_address": p.Address,
 		"binding:profile": profile}
+	if isSmart(p) {
+		if err := b.awaitAgent(ctx, t, at, true); err != nil {
+			return "", err
+		}
+	}
 	made, err := s.CreatePort(ctx, create)
 	if err != nil {
 		return "", err
 	}
-	if err := b.finishPort(ctx, t, s, made, bind); err != nil {
+	if err := b.finishPort(ctx, t, s, made, bind, isSmart(p)); err != nil {
 		if undo := s.DeletePort(ctx, made.ID); undo != nil {
 			t.Log.Warn().Err(undo).Str("vif", made.ID).Msg("A Neutron port that could not be bound is left")
 		}
@@ -115,14 +121,14 @@ func (b *base) createPort(ctx context.Context, t *drivers.Task, s *Session, p *s
 	return made.ID, nil
 }
 
-func (b *base) finishPort(ctx context.Context, t *drivers.Task, s *Session, made *Port, bind Attributes) error {
+func (b *base) finishPort(ctx context.Context, t *drivers.Task, s *Session, made *Port, bind Attributes, smart bool) error {
 	if err := b.client.Update(ctx, t, made.ID, bind); err != nil {
 		return err
 	}
 	if err := b.addStatefulAddresses(ctx, s, made); err != nil {
 		return err
 	}
-	return b.awaitBinding(ctx, t, s, made.ID)
+	return b.awaitBinding(ctx, t, s, made.ID, smart)
 }
 
 // addStatefulAddresses reserves more addresses on a network with stateful DHCPv6: firmware, boot loader and ramdisk ask for one
@@ -143,10 +149,11 @@ func (b *base) addStatefulAddresses(ctx context.Context, s *Session, p *Port) er
 	return s.UpdatePort(ctx, p.ID, Attributes{"fixed_ips": addresses})
 }
 
-// awaitBinding waits until a port is active, where a binding that fails is to be a failure.
-func (b *base) awaitBinding(ctx context.Context, t *drivers.Task, s *Session, vif string) error {
-	wanted := t.Node.NetworkInterface == "neutron" && b.cfg.FailOnBindingFailure
-	if !b.cfg.ChecksBinding || !t.Node.DriverInfo.Bool("fail_on_binding_failure", wanted) {
+// awaitBinding waits until a port is active, where a binding that fails is to be a failure: always with Smart NICs, but for nodes
+// that say otherwise on newer releases.
+func (b *base) awaitBinding(ctx context.Context, t *drivers.Task, s *Session, vif string, smart bool) error {
+	wanted := smart || t.Node.NetworkInterface == "neutron" && b.cfg.FailOnBindingFailure
+	if !b.cfg.ChecksBinding && !smart || b.cfg.ChecksBinding && !t.Node.DriverInfo.Bool("fail_on_binding_failure", wanted) {
 		return nil
 	}
 	for left := b.cfg.StatusAttempts; ; left-- {
@@ -195,16 +202,15 @@ func link(p *store.Port) store.Dict {
 // checkPort tells a port that can't be connected: neutron has to know the switch. InfiniBand's subnet manager knows by itself, and
 // such a port has a client-id.
 func checkPort(t *drivers.Task, p *store.Port) error {
-	smart := p.IsSmartNIC != nil && *p.IsSmartNIC
 	described := p.LocalLinkConnection.String("port_id") != "" && p.LocalLinkConnection.String("hostname") != ""
 	switch {
-	case smart:
-		return fmt.Errorf("port %s is of a Smart NIC, which is not supported", p.UUID)
 	case p.Extra.String("client-id") != "":
 		return nil
 	case t.Node.NetworkInterface == "neutron" && len(p.LocalLinkConnection) == 0:
 		return fmt.Errorf("port %s has no local_link_connection, which the network interface neutron needs", p.UUID)
-	case described:
+	case isSmart(p) && !described:
+		return fmt.Errorf("port %s is of a Smart NIC, and has no port_id and hostname in its local_link_connection", p.UUID)
+	case described && !isSmart(p):
 		return fmt.Errorf("port %s is of no Smart NIC, but has port_id and hostname in its local_link_connection", p.UUID)
 	}
 	return nil

@@ -124,6 +124,6 @@ func (s *Session) begun(ctx context.Context, t *drivers.Task, w wiring, network 
 		attached[c.vif()] = true
 	}
 	return slices.DeleteFunc(found, func(p Port) bool {
-		return p.DeviceOwner != "" || p.HostID != "" || p.VNICType != vnicBareMetal || attached[p.ID]
+		return p.DeviceOwner != "" || p.HostID != "" || p.VNICType != vnicBareMetal && p.VNICType != vnicSmartNIC || attached[p.ID]
 	}), err
 }

@@ -124,6 +124,11 @@ func (n *Separate) UnconfigureTenantNetworks(ctx context.Context, t *drivers.Tas
 	}
 	for _, c := range w.top() {
 		if vif := c.vif(); vif != "" {
+			if isSmart(c.port) {
+				if err := n.awaitAgent(ctx, t, host(c.port), true); err != nil {
+					return err
+				}
+			}
 			// The MAC address of a port group that has none is Neutron's own.
 			if err := n.client.unbind(ctx, t, vif, c.address() != ""); err != nil {
 				return err

@@ -11,7 +11,8 @@ import (
 
 // plug binds a tenant's virtual interface to a port or port group.
 func (b *base) plug(ctx context.Context, t *drivers.Task, w wiring, c connector, vif string) error {
-	bind := Attributes{"binding:vnic_type": vnicBareMetal, "binding:host_id": t.Node.UUID}
+	vnic, at := kindOf(t, c.port)
+	bind := Attributes{"binding:vnic_type": vnic, "binding:host_id": at}
 	if c.address() != "" {
 		bind["mac_address"] = c.address()
 	}
@@ -33,11 +34,16 @@ func (b *base) plug(ctx context.Context, t *drivers.Task, w wiring, c connector,
 		profile["physical_network"] = *name
 	}
 	bind["binding:profile"] = profile
+	if isSmart(c.port) {
+		if err := b.awaitAgent(ctx, t, at, true); err != nil {
+			return err
+		}
+	}
 	err := b.client.Update(ctx, t, vif, bind)
 	if err == nil {
 		var s *Session
 		if s, err = b.client.AsRequester(ctx, t); err == nil {
-			err = b.awaitBinding(ctx, t, s, vif)
+			err = b.awaitBinding(ctx, t, s, vif, isSmart(c.port))
 		}
 	}
 	if err != nil && kinded(err) == nil && context.Cause(ctx) == nil {
