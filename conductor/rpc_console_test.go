@@ -126,6 +126,7 @@ func TestConsolesExpire(t *testing.T) {
 // The containers of an earlier run end before consoles are started anew, and those of this one at its end.
 func TestConsoleContainersEndWithTheWorker(t *testing.T) {
 	r := newRig(t, nil)
+	r.script.use(behaviour{stopContainers: func() error { return nil }})
 	n := &store.Node{Driver: "fake-hardware", ProvisionState: store.Manageable, ConsoleEnabled: true, ConsoleInterface: "fake"}
 	if err := r.db.CreateNode(t.Context(), n); err != nil {
 		t.Fatal(err)
