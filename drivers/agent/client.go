@@ -211,7 +211,7 @@ func (c client) exchange(ctx context.Context, n *store.Node, method string, quer
 	peer := n.DriverInternalInfo.String("agent_url")
 	if peer == "" {
 		return 0, store.Errorf(store.AgentConnectionFailed,
-			"Connection to agent failed: Agent driver requires agent_url in driver_internal_info")
+			"Agent driver requires agent_url in driver_internal_info")
 	}
 	transport, err := c.transport(n)
 	if err != nil {

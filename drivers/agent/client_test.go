@@ -139,7 +139,7 @@ func TestSecretsStayOutOfErrors(t *testing.T) {
 	}
 	delete(n.DriverInternalInfo, "agent_url")
 	_, err = client{quick()}.list(t.Context(), n)
-	want := "Connection to agent failed: Agent driver requires agent_url in driver_internal_info"
+	want := "Agent driver requires agent_url in driver_internal_info"
 	if err == nil || err.Error() != want {
 		t.Errorf("no URL: %v", err)
 	}
