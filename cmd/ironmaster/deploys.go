@@ -7,6 +7,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
+	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -31,6 +32,9 @@ func deployInterfaces(direct *agent.Deploy, overISCSI *iscsi.Deploy, release mes
 			}
 		}
 		all["autodetect"] = agent.NewAutodetect(direct, choices)
+	}
+	if release > messaging.V2026_1 {
+		all["noop"] = noop.NewDeploy()
 	}
 	return all
 }

@@ -118,7 +118,10 @@ func New(p Parts) *drivers.Catalog {
 		}
 	}
 	for typ, interfaces := range p.Vendors {
-		maps.Copy(impl[typ], interfaces)
+		// A release that lacks a type of interfaces has none of them.
+		if impl[typ] != nil {
+			maps.Copy(impl[typ], interfaces)
+		}
 	}
 	for name, boot := range map[string]drivers.Boot{"pxe": p.PXE, "ipxe": p.IPXE, "http": p.HTTP, "http-ipxe": p.HTTPIPXE} {
 		if boot != nil {

@@ -51,8 +51,15 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 		// hand too.
 		"manual-management": {
 			drivers.TypeBoot:       append(slices.Clone(networkBoot), "fake"),
+			drivers.TypeDeploy:     append(slices.Clone(deploys), "noop"),
 			drivers.TypeManagement: {"noop", "fake"},
 			drivers.TypePower:      {"agent", "fake"},
+		},
+		"intel-ipmi": {
+			drivers.TypeConsole:    {"ipmitool-socat", "no-console"},
+			drivers.TypeManagement: {"intel-ipmitool"},
+			drivers.TypePower:      {"ipmitool"},
+			drivers.TypeVendor:     {"ipmitool", "no-vendor"},
 		},
 		"ipmi": {
 			drivers.TypeConsole:    {"ipmitool-socat", "ipmitool-shellinabox", "no-console"},
@@ -66,6 +73,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeManagement: {"redfish", "noop"},
 			drivers.TypePower:      {"redfish"},
 			drivers.TypeBIOS:       {"redfish", "no-bios"},
+			drivers.TypeFirmware:   {"redfish", "no-firmware"},
 			drivers.TypeRAID:       {"redfish", "no-raid", "agent"},
 			drivers.TypeVendor:     {"redfish", "no-vendor"},
 		},

@@ -61,6 +61,7 @@ func idracType(newer bool) map[drivers.InterfaceType][]string {
 	}
 	return map[drivers.InterfaceType][]string{
 		drivers.TypeBIOS:       append(bios, "no-bios"),
+		drivers.TypeFirmware:   {"redfish", "no-firmware"},
 		drivers.TypeInspect:    {"idrac-redfish", "agent", "no-inspect"},
 		drivers.TypeVendor:     append(vendor, "no-vendor"),
 		drivers.TypeBoot:       append(boot, "idrac-redfish-virtual-media"),

@@ -59,7 +59,7 @@ func New(cfg Config, log zerolog.Logger) *Client {
 func Interfaces(c *Client) map[drivers.InterfaceType]map[string]drivers.Interface {
 	return map[drivers.InterfaceType]map[string]drivers.Interface{
 		drivers.TypeConsole:    {"ipmitool-socat": NewConsole(c), "ipmitool-shellinabox": NewWebConsole(c)},
-		drivers.TypeManagement: {"ipmitool": NewManagement(c)},
+		drivers.TypeManagement: {"ipmitool": NewManagement(c), "intel-ipmitool": NewIntelManagement(c)},
 		drivers.TypePower:      {"ipmitool": NewPower(c)},
 		drivers.TypeVendor:     {"ipmitool": NewVendor(c)},
 	}
