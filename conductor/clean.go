@@ -88,6 +88,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 		return
 	}
 	t.cacheBIOS(ctx)
+	t.cacheFirmware(ctx)
 	listed, ok := t.listCleanStepsEarly(ctx, &r)
 	if !ok {
 		return
@@ -180,6 +181,21 @@ func (t *task) cacheBIOS(ctx context.Context) {
 	}
 }
 
+// cacheFirmware records which firmware the node's parts have; what the hardware can't tell is no reason to stop.
+func (t *task) cacheFirmware(ctx context.Context) {
+	cache, ok := t.Hardware.Firmware.(drivers.FirmwareCache)
+	if !ok {
+		return
+	}
+	err := t.Hardware.Firmware.Validate(ctx, t.Task)
+	if err == nil {
+		err = cache.CacheComponents(ctx, t.Task)
+	}
+	if err != nil && store.KindOf(err) != store.UnsupportedDriverExtension {
+		t.Log.Warn().Err(err).Msg("Reading the versions of the firmware failed")
+	}
+}
+
 // beginClean lists the steps and runs them from the first.
 func (t *task) beginClean(ctx context.Context, disableRamdisk bool) {
 	if err := t.setCleanSteps(ctx, disableRamdisk); err != nil {
@@ -241,6 +257,7 @@ func (t *task) leaveClean(ctx context.Context, disableRamdisk bool) {
 			return
 		}
 	}
+	t.cacheFirmware(ctx)
 	t.flowEnded(ctx, drivers.CleanStep)
 	event := eventDone
 	if manual || t.Node.Retired != nil && *t.Node.Retired {

@@ -122,6 +122,7 @@ func (t *task) inspectAnew(ctx context.Context) {
 	case err != nil:
 		t.inspectionFailed(ctx, err)
 	case outcome == drivers.Done:
+		t.cacheAfterInspection(ctx, eventDone)
 		if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowInspect}); err != nil {
 			t.inspectionFailed(ctx, err)
 		}
@@ -153,6 +154,7 @@ func (t *task) takeFindings(ctx context.Context, f findings) {
 		t.failEvent(ctx, "")
 		t.reportFlow(ctx, flowInspect, flowError, left.Error())
 	default:
+		t.cacheAfterInspection(ctx, eventDone)
 		if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowInspect}); err != nil {
 			t.inspectionFailed(ctx, err)
 		}

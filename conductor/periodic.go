@@ -50,6 +50,8 @@ func (c *Conductor) periodics() []periodic {
 		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID)},
 		{"firmware at BMCs", firmware, c.pollSteps(drivers.TypeManagement)},
 		{"firmware that failed", firmwareFailed, c.discardSteps(drivers.TypeManagement)},
+		{"firmware of components at BMCs", firmware, c.pollSteps(drivers.TypeFirmware)},
+		{"firmware of components that failed", firmwareFailed, c.discardSteps(drivers.TypeFirmware)},
 	}
 }
 

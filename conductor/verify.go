@@ -78,6 +78,7 @@ func (t *task) cacheHardware(ctx context.Context) {
 	t.cacheBIOS(ctx)
 	t.cacheVendor(ctx)
 	t.cacheBootMode(ctx)
+	t.cacheFirmware(ctx)
 }
 
 // cacheVendor records the manufacturer once; it does not change.

@@ -27,6 +27,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/ilo"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/irmc"
+	"github.com/ironmaster/ironmaster/drivers/noop"
 	"github.com/ironmaster/ironmaster/drivers/iscsi"
 	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/pxe"
@@ -160,7 +161,7 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 func buildOfAll() *drivers.Catalog {
 	return catalog.New(catalog.Parts{Deploys: map[string]drivers.Deploy{"direct": &agent.Deploy{}, "iscsi": &iscsi.Deploy{},
 		"custom-agent": &agent.CustomAgent{}, "ramdisk": &agent.Ramdisk{},
-		"anaconda": &agent.Anaconda{}, "bootc": &agent.Bootc{},
+		"anaconda": &agent.Anaconda{}, "bootc": &agent.Bootc{}, "noop": noop.NewDeploy(),
 		"autodetect": &agent.Autodetect{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,

@@ -36,13 +36,20 @@ func (a AsyncStep) Note(n *store.Node) {
 	}
 }
 
+// NotePolling writes into the node that the interface of the running step looks when it is over (Polled), and whether the machine reboots
+// for it at once. The flow goes on with the next step then. The caller saves.
+func NotePolling(n *store.Node, reboots bool) {
+	flags := flagsOf(n)
+	n.DriverInternalInfo[flags.reboot], n.DriverInternalInfo[flags.polling] = reboots, true
+}
+
 // RebootDue tells that the running step was to reboot the machine and that no agent was heard of since.
 func RebootDue(n *store.Node) bool { return n.DriverInternalInfo.Bool(flagsOf(n).reboot, false) }
 
 // WithoutRamdisk tells that the node is being cleaned or serviced without an agent.
 func WithoutRamdisk(n *store.Node) bool {
 	return n.DriverInternalInfo.Bool("cleaning_disable_ramdisk", false) ||
-		n.DriverInternalInfo.Bool("servicing_disable_ramdisk", false)
+		n.DriverInternalInfo.Bool("service_disable_ramdisk", false)
 }
 
 // RebootToFinish reboots the machine so that what a step has prepared at its BMC takes effect: into the agent, which goes on with the

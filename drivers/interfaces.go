@@ -221,6 +221,12 @@ type Storage interface {
 	DetachVolumes(ctx context.Context, t *Task) error
 }
 
+// FirmwareCache is a firmware interface that reads which firmware a node's parts have.
+type FirmwareCache interface {
+	// CacheComponents records it. Its error is UnsupportedDriverExtension when the hardware tells nothing.
+	CacheComponents(ctx context.Context, t *Task) error
+}
+
 // BIOS reads a node's firmware settings.
 type BIOS interface {
 	Interface

@@ -295,7 +295,10 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	c.ConnectTimeout, c.ReadTimeout, c.AuthType = r.ConnectTimeout, r.ReadTimeout, r.AuthType
 	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, release >= messaging.V25_0
 	c.NamesVolumes, c.FullSizeByController = release >= messaging.V2025_1, release > messaging.V2026_1
-	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2}
+	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2,
+		ByComponent: release > messaging.V2025_2, Delay: r.FirmwareRebootDelay, VersionCheck: r.FirmwareVersionInterval,
+		NICWait: r.FirmwareNICWait, Successes: r.FirmwareSuccesses, ValidationInterval: r.FirmwareValidationInterval,
+		ValidationTimeout: r.FirmwareValidationTimeout, Overall: r.FirmwareTimeout}
 	if v := r.VerifyCA; v != nil {
 		c.VerifyCA = redfish.Verify{Off: !v.Enabled, Path: v.CAFile}
 	}

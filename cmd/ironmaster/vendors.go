@@ -43,7 +43,7 @@ const iloResetPause = 15 * time.Second
 // biosSettings is where bios interfaces keep what they read.
 type biosSettings interface {
 	ilo.Settings
-	redfish.BIOSSettings
+	redfish.Records
 }
 
 // openVendors builds the interfaces of the vendors' hardware types.

@@ -153,8 +153,17 @@ type Redfish struct {
 	FirmwareStatusInterval  time.Duration `opt:"firmware_update_status_interval" default:"60" min:"0"`
 	FirmwareFailInterval    time.Duration `opt:"firmware_update_fail_interval" default:"60" min:"0"`
 	FirmwareSource          string        `opt:"firmware_source" default:"http" choices:"http|local|swift"`
-	DefaultInspectionHooks  string        `opt:"default_inspection_hooks" default:"validate-interfaces,ports,architecture"`
-	InspectionHooks         string        `opt:"inspection_hooks" default:"$default_inspection_hooks"`
+
+	FirmwareRebootDelay        time.Duration `opt:"firmware_update_reboot_delay" default:"300" min:"0"`
+	FirmwareVersionInterval    time.Duration `opt:"firmware_update_bmc_version_check_interval" default:"30" min:"0"`
+	FirmwareNICWait            time.Duration `opt:"firmware_update_nic_starting_wait" default:"30" min:"0"`
+	FirmwareSuccesses          int           `opt:"firmware_update_required_successes" default:"3" min:"0"`
+	FirmwareValidationInterval time.Duration `opt:"firmware_update_validation_interval" default:"30" min:"0"`
+	FirmwareValidationTimeout  time.Duration `opt:"firmware_update_resource_validation_timeout" default:"480" min:"0"`
+	FirmwareTimeout            time.Duration `opt:"firmware_update_overall_timeout" default:"7200" min:"0"`
+
+	DefaultInspectionHooks string `opt:"default_inspection_hooks" default:"validate-interfaces,ports,architecture"`
+	InspectionHooks        string `opt:"inspection_hooks" default:"$default_inspection_hooks"`
 }
 
 // Fake is [fake]: seconds that the fake interfaces wait, a number or "from,to".
@@ -165,8 +174,8 @@ type Fake struct {
 	ManagementDelay string `opt:"management_delay" default:"0"`
 	BIOSDelay       string `opt:"bios_delay" default:"0"`
 	VendorDelay     string `opt:"vendor_delay" default:"0"`
-	InspectDelay    string `opt:"inspect_delay" default:"0"`
 	FirmwareDelay   string `opt:"firmware_delay" default:"0"`
+	InspectDelay    string `opt:"inspect_delay" default:"0"`
 	RescueDelay     string `opt:"rescue_delay" default:"0"`
 }
 

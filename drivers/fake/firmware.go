@@ -30,4 +30,9 @@ func (f *Firmware) Steps(kind drivers.StepKind) []drivers.Step {
 		}}}
 }
 
-var _ drivers.Interface = (*Firmware)(nil)
+// CacheComponents reads nothing.
+func (f *Firmware) CacheComponents(ctx context.Context, _ *drivers.Task) error {
+	return f.delay.wait(ctx)
+}
+
+var _ drivers.FirmwareCache = (*Firmware)(nil)

@@ -36,8 +36,8 @@ func NewBIOS(c *Client, settings BIOSSettings) *BIOS { return &BIOS{base{c.Plain
 // Validate checks driver_info.
 func (b *BIOS) Validate(_ context.Context, t *drivers.Task) error { return b.bmcs.Validate(t.Node) }
 
-// firmware is a Bios resource.
-type firmware struct {
+// biosResource is a Bios resource.
+type biosResource struct {
 	path     string
 	Registry string         `json:"AttributeRegistry"`
 	Values   map[string]any `json:"-"`
@@ -53,12 +53,12 @@ type firmware struct {
 }
 
 // bios reads the firmware's settings. Its error is *missing when the system shows none.
-func (s *system) bios() (*firmware, error) {
+func (s *system) bios() (*biosResource, error) {
 	at, err := linked(s.ODataID, s.RawData, "Bios")
 	if err != nil {
 		return nil, err
 	}
-	f := &firmware{path: at}
+	f := &biosResource{path: at}
 	var text json.RawMessage
 	if err := s.Read(at, &text); err != nil {
 		return nil, err
@@ -239,7 +239,7 @@ const (
 //
 // Crash windows: a change that the BMC has noted and the row does not know is noted once more, which does no harm. One that the row
 // knows is followed by a reboot, again if need be.
-func (b *BIOS) begin(key string, change func(*system, *firmware, store.Dict) (map[string]any, error)) func(context.Context,
+func (b *BIOS) begin(key string, change func(*system, *biosResource, store.Dict) (map[string]any, error)) func(context.Context,
 	*drivers.Task, store.Dict) (drivers.Outcome, error) {
 	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 		if t.Node.DriverInternalInfo.Bool(key, false) {
@@ -274,7 +274,7 @@ func (b *BIOS) begin(key string, change func(*system, *firmware, store.Dict) (ma
 }
 
 // goOn is what a step does when it may have begun before: as it does anyway when the machine is back from its reboot.
-func (b *BIOS) goOn(key string, change func(*system, *firmware, store.Dict) (map[string]any, error)) func(context.Context,
+func (b *BIOS) goOn(key string, change func(*system, *biosResource, store.Dict) (map[string]any, error)) func(context.Context,
 	*drivers.Task, store.Dict) (drivers.Outcome, error) {
 	first := b.begin(key, change)
 	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
@@ -286,7 +286,7 @@ func (b *BIOS) goOn(key string, change func(*system, *firmware, store.Dict) (map
 	}
 }
 
-func (s *system) biosToChange() (*firmware, error) {
+func (s *system) biosToChange() (*biosResource, error) {
 	f, err := s.bios()
 	var none *missing
 	if errors.As(err, &none) {
@@ -295,7 +295,7 @@ func (s *system) biosToChange() (*firmware, error) {
 	return f, err
 }
 
-func resetBIOS(s *system, f *firmware, _ store.Dict) (map[string]any, error) {
+func resetBIOS(s *system, f *biosResource, _ store.Dict) (map[string]any, error) {
 	preface := fmt.Sprintf("Redfish BIOS factory reset failed for node %s. Error: ", s.task.Node.UUID)
 	if f.Actions.Reset.Target == "" {
 		return nil, redfishError("%sThe action #Bios.ResetBios is missing from the resource %s", preface, f.path)
@@ -306,7 +306,7 @@ func resetBIOS(s *system, f *firmware, _ store.Dict) (map[string]any, error) {
 	return nil, nil
 }
 
-func applyBIOS(s *system, f *firmware, args store.Dict) (map[string]any, error) {
+func applyBIOS(s *system, f *biosResource, args store.Dict) (map[string]any, error) {
 	wanted := map[string]any{}
 	for _, item := range args.List("settings") {
 		one := store.Dict{"setting": item}.Dict("setting")

@@ -205,3 +205,8 @@ func (s *system) allTasks() ([]string, error) {
 	}
 	return s.members(collection)
 }
+
+func isMissing(err error) bool {
+	var none *missing
+	return errors.As(err, &none)
+}

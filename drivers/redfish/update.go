@@ -15,12 +15,15 @@ import (
 // under upstream's names, the one under way first, with the task by which the BMC tells of it.
 type updater struct {
 	base
-	// key is that of the list in driver_internal_info.
+	// key is that of the list in driver_internal_info, keys are further ones that end with the updates.
 	key   string
+	keys  []string
 	files FirmwareFiles
 	// stage returns the URL at which the BMC reads the file of an update, and whether the worker serves it.
 	stage func(ctx context.Context, t *drivers.Task, update store.Dict) (url string, served bool, err error)
-	now   func() time.Time
+	// targets names the system to be updated at a BMC that has several.
+	targets bool
+	now     func() time.Time
 }
 
 // Keys of driver_internal_info beside the list.
@@ -136,7 +139,11 @@ func (u *updater) ask(ctx context.Context, t *drivers.Task, list []store.Dict) e
 	}
 	// gofail: var firmwareBeforeUpdate struct{}
 	err = u.on(ctx, t, "", func(s *system) error {
-		monitor, err := s.simpleUpdate(service, where)
+		targets, err := u.targetsOf(s, t.Node)
+		if err != nil {
+			return err
+		}
+		monitor, err := s.simpleUpdate(service, where, targets...)
 		list[0][keyMonitor] = monitor
 		return err
 	})
@@ -147,6 +154,21 @@ func (u *updater) ask(ctx context.Context, t *drivers.Task, list []store.Dict) e
 	t.Log.Info().Str("monitor", list[0].String(keyMonitor)).Msg("A firmware update was asked for")
 	u.asked(t.Node, list)
 	return nil
+}
+
+// targetsOf are the systems that a request for an update has to name.
+func (u *updater) targetsOf(s *system, n *store.Node) ([]string, error) {
+	if !u.targets {
+		return nil, nil
+	}
+	path, err := s.service("Systems")
+	if err != nil {
+		return nil, err
+	}
+	if systems, err := s.members(path); err != nil || len(systems) < 2 {
+		return nil, err
+	}
+	return []string{n.DriverInfo.String("redfish_system_id")}, nil
 }
 
 // asked notes that the update under way has its task, and that the machine is to reboot for it.
@@ -288,7 +310,7 @@ func (u *updater) Discard(_ context.Context, t *drivers.Task) error {
 
 // clear takes the list out of the node, and withdraws what is served for it. The caller saves.
 func (u *updater) clear(n *store.Node) error {
-	for _, key := range []string{u.key, keyServed, keyAsked} {
+	for _, key := range append([]string{u.key, keyServed, keyAsked}, u.keys...) {
 		delete(n.DriverInternalInfo, key)
 	}
 	return u.files.Withdraw(n.UUID)

@@ -20,6 +20,8 @@ import (
 
 const (
 	updateAt     = "/redfish/v1/UpdateService"
+	managerAt    = "/redfish/v1/Managers/1"
+	chassisAt    = "/redfish/v1/Chassis/1"
 	simpleUpdate = "POST " + updateAt + "/Actions/UpdateService.SimpleUpdate "
 )
 
@@ -40,7 +42,13 @@ func newFirmwareBMC(t *testing.T) *firmwareBMC {
 		"/redfish/v1/TaskService": {"Tasks": link(tasksAt)},
 		tasksAt:                   {"Members": []any{link(tasksAt + "/old")}},
 		tasksAt + "/old":          {"TaskState": "Completed", "TaskStatus": "OK"},
-		systemAt:                  {"@odata.id": systemAt, "Id": "1"},
+		systemAt: {"@odata.id": systemAt, "Id": "1", "BiosVersion": "1.0", "Links": object{"Chassis": []any{link(chassisAt)},
+			"ManagedBy": []any{link(managerAt)}}},
+		managerAt:                      {"@odata.id": managerAt, "Id": "1", "FirmwareVersion": "7.0", "Model": "Room"},
+		chassisAt:                      {"@odata.id": chassisAt, "Id": "1", "NetworkAdapters": link(chassisAt + "/NetworkAdapters")},
+		chassisAt + "/NetworkAdapters": {"Members": []any{link(chassisAt + "/NetworkAdapters/1")}},
+		chassisAt + "/NetworkAdapters/1": {"Id": "1", "Manufacturer": "Maker", "SerialNumber": "S1", "Controllers": []any{
+			object{"FirmwarePackageVersion": "3.0"}, object{}}},
 		updateAt: {"@odata.id": updateAt, "Actions": object{"#UpdateService.SimpleUpdate": object{
 			"target": updateAt + "/Actions/UpdateService.SimpleUpdate"}}},
 	}, func(tr *redfishtest.Tree, method, path string, _ object) (int, object, bool) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/jsonschema"
@@ -34,6 +35,21 @@ type UpdateConfig struct {
 	Source string
 	// Services tells that instances get firmware updates too, as in ironic since 23.0.
 	Services bool
+	// ByComponent has updates of the firmware interface go as their components need it, as ironic does since 33.0. What follows counts
+	// for those alone.
+	ByComponent bool
+	// Delay is how long a BMC may take for a new version, or a machine for a reboot ([redfish]firmware_update_reboot_delay), VersionCheck
+	// the pause between two looks at it (firmware_update_bmc_version_check_interval).
+	Delay, VersionCheck time.Duration
+	// NICWait is how long a network card may not begin before its machine reboots (firmware_update_nic_starting_wait).
+	NICWait time.Duration
+	// Successes is how often all resources are to be read in a row after an update, ValidationInterval the pause in between,
+	// ValidationTimeout how long that may take in all (firmware_update_required_successes, firmware_update_validation_interval,
+	// firmware_update_resource_validation_timeout). A zero leaves that out.
+	Successes                             int
+	ValidationInterval, ValidationTimeout time.Duration
+	// Overall is how long all updates of a step may take; 0 is without an end (firmware_update_overall_timeout).
+	Overall time.Duration
 }
 
 // The values of firmware_source.
