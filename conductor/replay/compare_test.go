@@ -95,7 +95,7 @@ func plainText(key, v string) any {
 	if name := rowName(key); name != "" {
 		return name
 	}
-	if (key == "agent_secret_token" || key == "agent_token") && tokens.MatchString(v) {
+	if slices.Contains([]string{"agent_secret_token", "agent_token", "novnc_secret_token"}, key) && tokens.MatchString(v) {
 		return "<token>"
 	}
 	if key == "hashed_rescue_password" && hashes.MatchString(v) {

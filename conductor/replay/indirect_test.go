@@ -27,7 +27,7 @@ func TestWithoutDatabase(t *testing.T) {
 	}
 	w := start(t, nil, options{"DEFAULT": {"use_rpc_for_database": "true"}, "database": {"connection": "sqlite:////nonexistent/ironic.sqlite"}})
 	var own ownCases
-	w.readRaw(t, "indirect.json", &own)
+	w.read(t, "indirect.json", &own)
 	s, asked := own.setups(), slices.Sorted(maps.Keys(own.Cases))
 	if w.recording() {
 		w.recordOwn(t, indirectOutcomes, own, s, asked)

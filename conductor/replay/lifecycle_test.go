@@ -18,7 +18,7 @@ func (w *world) registration(t *testing.T) {
 		Conductors []row
 		Interfaces []row `json:"conductor_hardware_interfaces"`
 	}
-	w.readRaw(t, filepath.Join("21.4", "lifecycle", "conductor-start-db-rows.json"), &recorded)
+	w.read(t, filepath.Join("21.4", "lifecycle", "conductor-start-db-rows.json"), &recorded)
 	conductors, err := w.db.table("conductors")
 	if err != nil || len(conductors) != 1 {
 		t.Fatalf("%d conductors (%v), want one", len(conductors), err)

@@ -13,7 +13,7 @@ func (w *world) monitored(t *testing.T) {
 	file := filepath.Join("21.4", "special", name+".json")
 	asked, outcome := recording{name: name}, recording{name: name}
 	w.read(t, file, &asked)
-	w.readRaw(t, file, &outcome)
+	w.read(t, file, &outcome)
 	var s setups
 	w.read(t, "setup.json", &s)
 	signs := outcome.Replies[:len(outcome.Replies)-1]

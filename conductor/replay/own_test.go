@@ -73,7 +73,7 @@ func (w *world) replayOwn(t *testing.T) { w.replayFurther(t, "further cases", fa
 // replayFurther replays the cases with or without Neutron.
 func (w *world) replayFurther(t *testing.T, what string, neutron bool) {
 	var own ownCases
-	w.readRaw(t, "own.json", &own)
+	w.read(t, "own.json", &own)
 	asked := slices.DeleteFunc(slices.Sorted(maps.Keys(own.Cases)), func(name string) bool {
 		return own.Cases[name].Setup.Neutron != neutron
 	})

@@ -58,7 +58,7 @@ func TestPinned(t *testing.T) {
 		recorded[name] = true
 	}
 	var own ownCases
-	w.readRaw(t, "own.json", &own)
+	w.read(t, "own.json", &own)
 	for name, outcome := range w.outcomes(t, ownOutcomes) {
 		asked[name], first[name] = own.Cases[name].asRecording(name), outcome
 	}

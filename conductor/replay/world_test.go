@@ -179,11 +179,7 @@ func (w *world) configuration() options {
 
 // own is what belongs to the conductor alone.
 func (w *world) own(extra options) options {
-	all := w.recordedInterfaces()
-	if !w.python {
-		withoutLacking(all["DEFAULT"])
-	}
-	return lay(all, extra)
+	return lay(w.recordedInterfaces(), extra)
 }
 
 // recordedInterfaces is the configuration of the conductor that was recorded.
@@ -206,9 +202,13 @@ func (w *world) recordedInterfaces() options {
 	}
 	// At once, the end of an inspection overtakes its start, and upstream announces either or both.
 	all["fake"] = map[string]string{"inspect_delay": "1"}
-	if releases[w.release].name == "39.0" {
+	all["vnc"] = map[string]string{"public_url": "http://127.0.0.1:6090/vnc_auto.html"}
+	switch releases[w.release].name {
+	case "29.0":
+		all["DEFAULT"]["enabled_console_interfaces"] += ",fake-graphical,redfish-graphical"
+	case "39.0":
 		// Shell In A Box is gone.
-		all["DEFAULT"]["enabled_console_interfaces"] = "fake,ipmitool-socat,no-console"
+		all["DEFAULT"]["enabled_console_interfaces"] = "fake,ipmitool-socat,no-console,fake-graphical,redfish-graphical"
 	}
 	return all
 }
