@@ -46,7 +46,7 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 	}
 	parts.AgentInspect = agent.NewInspect(agentCfg, agent.InspectConfig{
 		KernelParameters: kernelParameters(s.Inspector.ExtraKernelParams), RequireManagedBoot: s.Inspector.RequireManagedBoot,
-		PreCreatePorts: s.Inspector.PreCreatePorts, PowerOff: s.Inspector.PowerOff, CleansUp: release >= messaging.V34_0,
+		PreCreatePorts: s.Inspector.PreCreatePorts, PowerOff: s.Inspector.PowerOff, CleansUp: release >= messaging.V2025_1,
 	}, hooks, keep)
 	return nil
 }

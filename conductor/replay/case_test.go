@@ -29,6 +29,8 @@ type recording struct {
 // trial is a case: what is asked, with the rows that 21.4 had before it, and what should come of it.
 type trial struct {
 	asked, want recording
+	// untold are tables that the recording does not tell of.
+	untold []string
 }
 
 // exchange is one request to ironic-api with its answer.

@@ -48,9 +48,20 @@ func (w *world) replayRecorded(t *testing.T) {
 			w.noteCase(t, s, asked[name], outcomes[name])
 			return same
 		}
-		c := trial{asked: asked[name], want: w.expectation(t, outcomes[name])}
+		c := trial{asked: asked[name], want: w.expectation(t, outcomes[name]), untold: untold}
 		w.countUse(c.want)
 		return w.replay(t, s, c, differences[name], differences["*"])
+	})
+}
+
+// untold are tables that whoever recorded the wire did not look at.
+var untold = []string{"chassis", "deploy_templates", "deploy_template_steps"}
+
+// leaveOut removes the rows of some tables.
+func leaveOut(rows map[string]any, tables []string) {
+	maps.DeleteFunc(rows, func(place string, _ any) bool {
+		table, _, _ := strings.Cut(place, "/")
+		return slices.Contains(tables, table)
 	})
 }
 
@@ -156,6 +167,7 @@ func (w *world) run(t *testing.T, s setups, c trial) []mismatch {
 	answers := w.ask(t, c)
 
 	after := comparable(expected(before, c.want))
+	leaveOut(after, c.untold)
 	var found []mismatch
 	state, changed := "", time.Now()
 	for {
@@ -163,6 +175,7 @@ func (w *world) run(t *testing.T, s setups, c trial) []mismatch {
 		if err != nil {
 			t.Fatal(err)
 		}
+		leaveOut(rows, c.untold)
 		seen, silence := w.tap.traffic()
 		found = append(answers, w.compareCase(c.want, after, rows, seen)...)
 		found = append(found, w.compareNeutron(c.want)...)

@@ -29,7 +29,7 @@ type InspectConfig struct {
 	PreCreatePorts bool
 	// PowerOff switches the machine off at the end.
 	PowerOff bool
-	// CleansUp takes the ramdisk away again when the findings are not to be used, as since 34.0.
+	// CleansUp takes the ramdisk away again when the findings are not to be used, as since 29.0.
 	CleansUp bool
 }
 

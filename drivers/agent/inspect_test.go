@@ -219,7 +219,7 @@ func TestFindingsOfTheRamdisk(t *testing.T) {
 		{name: "refused before 34.0", plugin: store.Dict{"error": "x", "logs": logs}, logs: 1,
 			err: "Failed to inspect hardware. Reason: The following failures happened while running preprocess hooks for node n:\n" +
 				"Error in preprocess hook ramdisk-error: Failed to inspect hardware. Reason: Ramdisk reported error: x"},
-		{name: "refused since 34.0", change: func(_ *Config, i *InspectConfig) { i.CleansUp = true }, plugin: store.Dict{"error": "x"},
+		{name: "refused since 29.0", change: func(_ *Config, i *InspectConfig) { i.CleansUp = true }, plugin: store.Dict{"error": "x"},
 			err: "Failed to inspect hardware. Reason: failed to run inspection hooks: Failed to inspect hardware. Reason: The following " +
 				"failures happened while running preprocess hooks for node n:\nError in preprocess hook ramdisk-error: Failed to inspect " +
 				"hardware. Reason: Ramdisk reported error: x", cleaned: 1, power: []string{store.PowerOff}},

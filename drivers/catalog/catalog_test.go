@@ -334,6 +334,30 @@ func TestProperties(t *testing.T) {
 	}
 }
 
+// booter and deployer read the same key.
+type (
+	booter   struct{ *fake.Boot }
+	deployer struct{ *fake.Deploy }
+)
+
+func (booter) Properties() map[string]string   { return map[string]string{"shared": "what is booted"} }
+func (deployer) Properties() map[string]string { return map[string]string{"shared": "what is deployed"} }
+
+// What several interfaces read is described by the same one each time.
+func TestSharedPropertiesAreDescribedByWhatDeploys(t *testing.T) {
+	p := parts()
+	p.VirtualMedia, p.Deploys["direct"] = booter{fake.NewBoot(fake.Config{})}, deployer{fake.NewDeploy(fake.Config{})}
+	e, _, err := catalog.Enable(catalog.New(p), stock("redfish"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if got, err := e.Properties("redfish"); err != nil || got["shared"] != "what is deployed" {
+			t.Fatalf("%q, %v", got["shared"], err)
+		}
+	}
+}
+
 func TestFirmwareInterfacesFollowTheRelease(t *testing.T) {
 	p := parts()
 	p.Firmware = true

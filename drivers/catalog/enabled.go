@@ -169,14 +169,17 @@ func (e *Enabled) Rows() []store.HardwareInterface {
 	return rows
 }
 
-// Properties returns the driver_info keys that the default interfaces of a hardware type read, with their descriptions.
+// Properties returns the driver_info keys that the default interfaces of a hardware type read, with their descriptions. Where several
+// read one, the interface tells of it that stands last in ironic's own order: what deploys, not what boots.
 func (e *Enabled) Properties(hardware string) (map[string]string, error) {
 	if _, err := e.hardwareType(hardware); err != nil {
 		return nil, err
 	}
 	out := map[string]string{}
-	for typ, name := range e.first[hardware] {
-		maps.Copy(out, e.Catalog.Implementations[typ][name].Properties())
+	for _, typ := range interfaceTypes(e.Catalog) {
+		if name, ok := e.first[hardware][typ]; ok {
+			maps.Copy(out, e.Catalog.Implementations[typ][name].Properties())
+		}
 	}
 	return out, nil
 }
