@@ -340,8 +340,10 @@ type (
 	deployer struct{ *fake.Deploy }
 )
 
-func (booter) Properties() map[string]string   { return map[string]string{"shared": "what is booted"} }
-func (deployer) Properties() map[string]string { return map[string]string{"shared": "what is deployed"} }
+func (booter) Properties() map[string]string { return map[string]string{"shared": "what is booted"} }
+func (deployer) Properties() map[string]string {
+	return map[string]string{"shared": "what is deployed"}
+}
 
 // What several interfaces read is described by the same one each time.
 func TestSharedPropertiesAreDescribedByWhatDeploys(t *testing.T) {
