@@ -56,7 +56,7 @@ func storesInventory(s *config.Settings) bool { return s.Inventory.DataBackend =
 // inspectionConfig is what hooks go by.
 func inspectionConfig(i config.Inspector, release messaging.Release) (inspection.Config, error) {
 	c := inspection.Config{AddPorts: i.AddPorts, KeepPorts: i.KeepPorts, UpdatePXEEnabled: i.UpdatePXEEnabled,
-		CPUCapabilities: i.CPUCapabilities, Accelerators: inspection.KnownAccelerators(release >= messaging.V2025_2),
+		Accelerators:        inspection.KnownAccelerators(release >= messaging.V2025_2),
 		ExtraHardwareStrict: i.ExtraHardwareStrict, PartitioningSpacing: i.PartitioningSpacing,
 		Differences: inspection.Differences{CPUs: release >= messaging.V2026_1, LocalGBText: release < messaging.V2026_1,
 			SwitchInfo: release >= messaging.V2025_2, AcceleratorsGo: release >= messaging.V2025_2}}
@@ -72,6 +72,9 @@ func inspectionConfig(i config.Inspector, release messaging.Release) (inspection
 		if c.Accelerators, err = inspection.ParseAccelerators(text); err != nil {
 			return c, fmt.Errorf("[inspector]known_accelerators: %s: %w", i.KnownAccelerators, err)
 		}
+	}
+	for _, p := range i.CPUCapabilities {
+		c.CPUCapabilities = append(c.CPUCapabilities, inspection.CPUCapability{Flag: p.Name, Name: p.Value})
 	}
 	for _, text := range i.PhysicalNetworks {
 		n, err := inspection.ParsePhysicalNetwork(text)

@@ -45,6 +45,7 @@ var (
 	durationType     = reflect.TypeFor[time.Duration]()
 	verificationType = reflect.TypeFor[Verification]()
 	fileModeType     = reflect.TypeFor[FileMode]()
+	pairsType        = reflect.TypeFor[Pairs]()
 )
 
 // describe lists the options of a struct like Settings. Groups are its fields with a group tag; structs embedded in a
@@ -225,6 +226,9 @@ func (o *option) convertOne(typ reflect.Type, text string) (reflect.Value, error
 		mode, err := parseFileMode(text)
 		value.SetUint(uint64(mode))
 		return value, err
+	case typ == pairsType:
+		pairs, err := parsePairs(text)
+		return reflect.ValueOf(pairs), err
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:

@@ -11,10 +11,10 @@ type Inspector struct {
 	KeepPorts        string `opt:"keep_ports" default:"all" choices:"all|present|added"`
 	UpdatePXEEnabled bool   `opt:"update_pxe_enabled" default:"true"`
 
-	DefaultHooks    string            `opt:"default_hooks" default:"ramdisk-error,validate-interfaces,ports,architecture"`
-	Hooks           string            `opt:"hooks" default:"$default_hooks"`
-	CPUCapabilities map[string]string `opt:"cpu_capabilities" default:"vmx:cpu_vt,svm:cpu_vt,aes:cpu_aes,pse:cpu_hugepages,pdpe1gb:cpu_hugepages_1g,smx:cpu_txt"`
-	PCIDeviceAlias  []string          `opt:"pci_device_alias" multi:"true"` // objects with vendor_id, product_id and name
+	DefaultHooks    string   `opt:"default_hooks" default:"ramdisk-error,validate-interfaces,ports,architecture"`
+	Hooks           string   `opt:"hooks" default:"$default_hooks"`
+	CPUCapabilities Pairs    `opt:"cpu_capabilities" default:"vmx:cpu_vt,svm:cpu_vt,aes:cpu_aes,pse:cpu_hugepages,pdpe1gb:cpu_hugepages_1g,smx:cpu_txt"` // flags and capabilities
+	PCIDeviceAlias  []string `opt:"pci_device_alias" multi:"true"`                                                                                       // objects with vendor_id, product_id and name
 
 	KnownAccelerators   string   `opt:"known_accelerators" default:"$pybasedir/drivers/modules/inspector/hooks/known_accelerators.yaml"`
 	ExtraHardwareStrict bool     `opt:"extra_hardware_strict" default:"false"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,12 +128,18 @@ func parseList(text string) []string {
 	return items
 }
 
-// parseDict reads k:v,k:v. Like the original it takes a piece without a colon for the beginning of the next pair's key.
-func parseDict(text string) (map[string]string, error) {
-	dict := map[string]string{}
+// Pair is a name with its value.
+type Pair struct{ Name, Value string }
+
+// Pairs are a dict option whose order counts: what comes of it is listed in the order in which the file has the names.
+type Pairs []Pair
+
+// parsePairs reads k:v,k:v. Like the original it takes a piece without a colon for the beginning of the next pair's key.
+func parsePairs(text string) (Pairs, error) {
+	pairs := Pairs{}
 	text = strings.TrimFunc(text, isSpace)
 	if text == "" {
-		return dict, nil
+		return pairs, nil
 	}
 	pending := ""
 	for piece := range strings.SplitSeq(text, ",") {
@@ -146,13 +153,26 @@ func parseDict(text string) (map[string]string, error) {
 		if name == "" {
 			return nil, errors.New("has a pair without a name")
 		}
-		if _, twice := dict[name]; twice {
+		if slices.ContainsFunc(pairs, func(p Pair) bool { return p.Name == name }) {
 			return nil, errors.New("has the same name twice")
 		}
-		dict[name] = strings.TrimFunc(value, isSpace)
+		pairs = append(pairs, Pair{name, strings.TrimFunc(value, isSpace)})
 	}
 	if pending != "" {
 		return nil, errDict
+	}
+	return pairs, nil
+}
+
+// parseDict reads pairs whose order does not count.
+func parseDict(text string) (map[string]string, error) {
+	pairs, err := parsePairs(text)
+	if err != nil {
+		return nil, err
+	}
+	dict := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		dict[p.Name] = p.Value
 	}
 	return dict, nil
 }

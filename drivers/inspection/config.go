@@ -14,8 +14,8 @@ type Config struct {
 	KeepPorts string
 	// UpdatePXEEnabled sets pxe_enabled of every port by whether its card booted.
 	UpdatePXEEnabled bool
-	// CPUCapabilities maps flags of a CPU to capabilities that a node with it has.
-	CPUCapabilities map[string]string
+	// CPUCapabilities are what a node has by the flags of its CPU, in the order in which they are added.
+	CPUCapabilities []CPUCapability
 	// PCIAliases count PCI devices.
 	PCIAliases []PCIAlias
 	// Accelerators are the PCI devices that the hook accelerators looks for.
@@ -71,6 +71,9 @@ func ParsePhysicalNetwork(text string) (PhysicalNetwork, error) {
 	return PhysicalNetwork{Prefix: prefix, Name: text[at+1:]}, nil
 }
 
+// CPUCapability is a capability that a node has whose CPU has Flag.
+type CPUCapability struct{ Flag, Name string }
+
 // PCIAlias names a kind of PCI device, whose number becomes a capability.
 type PCIAlias struct {
 	VendorID  string `json:"vendor_id"`
@@ -80,8 +83,8 @@ type PCIAlias struct {
 
 // DefaultConfig returns ironic's defaults.
 func DefaultConfig() Config {
-	return Config{AddPorts: AddPXE, KeepPorts: KeepAll, UpdatePXEEnabled: true, PartitioningSpacing: true, CPUCapabilities: map[string]string{
-		"vmx": "cpu_vt", "svm": "cpu_vt", "aes": "cpu_aes", "pse": "cpu_hugepages", "pdpe1gb": "cpu_hugepages_1g", "smx": "cpu_txt",
+	return Config{AddPorts: AddPXE, KeepPorts: KeepAll, UpdatePXEEnabled: true, PartitioningSpacing: true, CPUCapabilities: []CPUCapability{
+		{"vmx", "cpu_vt"}, {"svm", "cpu_vt"}, {"aes", "cpu_aes"}, {"pse", "cpu_hugepages"}, {"pdpe1gb", "cpu_hugepages_1g"}, {"smx", "cpu_txt"},
 	}}
 }
 

@@ -78,7 +78,7 @@ func wholeGB(disk store.Dict) (int64, error) {
 	}
 	bytes, told, err := disk.Int("size")
 	if _, isText := value.(string); err != nil || !told || isText {
-		return 0, mistyped("the size of the root disk is no number of bytes: %s", shown(value))
+		return 0, mistyped("the size of the root disk is no number of bytes: %s", store.PythonText(value))
 	}
 	return bytes >> 30, nil
 }

