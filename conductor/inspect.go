@@ -69,17 +69,19 @@ func (t *task) inspectionFailed(ctx context.Context, err error) {
 	}
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	text := err.Error()
+	text, raised := err.Error(), err.Error()
 	if store.KindOf(err) == "" {
 		text = "Unexpected exception: " + text
+		raised = "Failed to inspect hardware. Reason: " + text
 	}
-	t.endInspection(ctx, text)
+	t.endInspection(ctx, text, "inspect_hardware", raised)
 }
 
-// endInspection moves a node to "inspect failed".
-func (t *task) endInspection(ctx context.Context, text string) {
+// endInspection moves a node to "inspect failed". function is ironic's that failed, and raised what it raised.
+func (t *task) endInspection(ctx context.Context, text, function, raised string) {
 	t.Log.Error().Str("error", text).Msg("Inspection failed")
 	t.leaveInspection(ctx, text)
+	t.restoreError(function, raised)
 	t.failEvent(ctx, "")
 	t.reportFlow(ctx, flowInspect, flowError, text)
 }
@@ -101,9 +103,24 @@ func (t *task) leaveInspection(ctx context.Context, text string) {
 	_ = t.saveOrLose(ctx)
 }
 
+// restoreError gives a node an error again that lost it when its machine was switched off, in the words of ironic, whose thread does so
+// for a function that raised something.
+func (t *task) restoreError(function, raised string) {
+	if t.Node.LastError == "" {
+		t.Node.LastError = fmt.Sprintf("Async execution of %s failed with error: %s", function, raised)
+	}
+}
+
 // abortInspection ends an inspection that waits for its ramdisk, while the user who asks for it waits.
 func (t *task) abortInspection(ctx context.Context) error {
-	if err := t.Hardware.Inspect.AbortInspection(ctx, t.Task); err != nil {
+	err := t.Hardware.Inspect.AbortInspection(ctx, t.Task)
+	var left *drivers.RamdiskLeft
+	switch {
+	case errors.As(err, &left):
+		// The inspection is over all the same.
+		t.Node.LastError = left.Error()
+		t.failEvent(ctx, "")
+	case err != nil:
 		if store.KindOf(err) == store.UnsupportedDriverExtension {
 			return err
 		}
@@ -116,7 +133,6 @@ func (t *task) abortInspection(ctx context.Context) error {
 	const text = "Inspection was aborted by request."
 	t.record(ctx, historyInspection, text)
 	wipeAgent(t.Node)
-	var err error
 	if t.Node.ProvisionState == store.InspectFail {
 		err = t.save(ctx)
 	} else {

@@ -28,6 +28,12 @@ const (
 	journalRuled    = "inspection.ruled"
 )
 
+// How failures of ironic's function for findings read.
+const (
+	continuing   = "continue_inspection"
+	finishFailed = "Failed to finish inspection: "
+)
+
 func (t *task) keepFindings(ctx context.Context, key string, f findings) error {
 	inventory, err := store.AppendJSON(nil, f.inventory)
 	if err != nil {
@@ -146,7 +152,7 @@ func (t *task) takeFindings(ctx context.Context, f findings) {
 	case err != nil:
 		ctx, cancel := lingering(ctx)
 		defer cancel()
-		t.endInspection(ctx, "Failed to finish inspection: "+err.Error())
+		t.endInspection(ctx, finishFailed+err.Error(), continuing, err.Error())
 	case left != nil:
 		ctx, cancel := lingering(ctx)
 		defer cancel()
@@ -222,7 +228,8 @@ func (t *task) discover(f findings) {
 		case lost(err) || err != nil && t.cutShort(ctx, err.Error()):
 			return
 		case err != nil:
-			t.discoveryFailed(ctx, "Failed to finish inspection: "+err.Error())
+			t.discoveryFailed(ctx, finishFailed+err.Error())
+			t.restoreError(continuing, err.Error())
 		case left != nil:
 			t.discoveryFailed(ctx, left.Error())
 		default:

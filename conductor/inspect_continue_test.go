@@ -55,6 +55,14 @@ func TestContinueInspection(t *testing.T) {
 			abortInspection: func(*drivers.Task) error { return nil }}, state: store.InspectFail,
 			lastError: "Failed to finish inspection: smoke", did: []string{"inspect.findings", "inspect.abort"},
 			events: []string{"provision_set.success", "provision_set.error"}},
+		{name: "hooks refuse since 34.0, and the machine is switched off", release: messaging.Newest, acts: behaviour{
+			findings: func(_, _ store.Dict) error { return store.Errorf(store.HardwareInspectionFailure, "no") },
+			abortInspection: func(t *drivers.Task) error {
+				t.Node.LastError = "" // as SetPower does
+				return nil
+			}}, state: store.InspectFail, lastError: "Async execution of continue_inspection failed with error: no",
+			did:    []string{"inspect.findings", "inspect.abort"},
+			events: []string{"provision_set.success", "provision_set.error"}},
 		{name: "the ramdisk stays", acts: behaviour{findings: func(_, _ store.Dict) error {
 			return &drivers.RamdiskLeft{Problems: []string{"unable to power off the node: stuck"}}
 		}}, state: store.InspectFail, stored: true, lastError: "Inspection clean up failed: unable to power off the node: stuck",

@@ -151,6 +151,8 @@ func TestAbortOfAnInspection(t *testing.T) {
 	}{
 		{"a ramdisk is called back", func(*drivers.Task) error { return nil }, "", store.InspectFail,
 			"Inspection was aborted by request."},
+		{"a ramdisk that stays", func(*drivers.Task) error { return &drivers.RamdiskLeft{Problems: []string{"stuck"}} }, "",
+			store.InspectFail, "Inspection was aborted by request."},
 		{"an interface that has none", nil, store.UnsupportedDriverExtension, store.InspectWait, ""},
 		{"it does not work", func(*drivers.Task) error { return store.Errorf(store.PowerStateFailure, "stuck") },
 			store.PowerStateFailure, store.InspectWait, "Failed to abort inspection: stuck"},
