@@ -3,7 +3,6 @@ package redfish
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -74,14 +73,15 @@ func (u *updater) begin(ctx context.Context, t *drivers.Task, list []store.Dict)
 	return drivers.Waiting, u.settle(ctx, t, list)
 }
 
-// goOn goes on with a step whose worker died while it was at begin.
+// goOn goes on with a step whose worker died while it was at begin. Poll reboots the machine when that is due still: by now the BMC may be
+// in the middle of the update, which a reboot would break off.
 func (u *updater) goOn(ctx context.Context, t *drivers.Task) (drivers.Outcome, error) {
 	list := u.list(t.Node)
 	if err := u.findTask(ctx, t, list); err != nil {
 		return drivers.Done, u.withdraw(t, err)
 	}
 	drivers.AsyncStep{Skip: true, Polling: true}.Note(t.Node)
-	return drivers.Waiting, u.settle(ctx, t, list)
+	return drivers.Waiting, t.Worker.Save(ctx, t)
 }
 
 // withdraw forgets updates that the BMC refused, but not those that a worker is only cut off from.
@@ -237,13 +237,13 @@ func (u *updater) Poll(ctx context.Context, t *drivers.Task) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case gone:
-		t.Log.Warn().Str("monitor", list[0].String(keyMonitor)).
-			Msg("The BMC does not know the firmware update any more; it is taken to have ended well")
 	case state.begun():
 		return false, nil
 	case list[0].Bool(keyRebootDue, false):
 		return false, u.settle(ctx, t, list)
+	case gone:
+		t.Log.Warn().Str("monitor", list[0].String(keyMonitor)).
+			Msg("The BMC does not know the firmware update any more; it is taken to have ended well")
 	case state.active():
 		return false, nil
 	case !state.succeeded():
@@ -257,7 +257,7 @@ func (u *updater) goOnLater(ctx context.Context, t *drivers.Task, list []store.D
 	if err := u.findTask(ctx, t, list); err != nil {
 		return u.giveUp(t, err)
 	}
-	return u.settle(ctx, t, list)
+	return t.Worker.Save(ctx, t)
 }
 
 func (u *updater) look(ctx context.Context, t *drivers.Task, update store.Dict) (state task, gone bool, err error) {
@@ -314,15 +314,6 @@ func (u *updater) clear(n *store.Node) error {
 		delete(n.DriverInternalInfo, key)
 	}
 	return u.files.Withdraw(n.UUID)
-}
-
-// withoutPassword is a URL as errors may show it.
-func withoutPassword(text string) string {
-	where, err := url.Parse(text)
-	if err != nil || where.User == nil {
-		return text
-	}
-	return where.Redacted()
 }
 
 func asList(texts []string) []any {

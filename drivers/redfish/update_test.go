@@ -196,44 +196,59 @@ func TestFirmwareUpdatesEnd(t *testing.T) {
 	}
 }
 
-// What a worker asked for before it died is looked up, not asked for again.
+// What a worker asked for before it died is looked up, not asked for again, and the machine reboots for it when it has not, but not while the
+// BMC is at it.
 func TestFirmwareUpdatesGoOn(t *testing.T) {
 	args := images(map[string]any{"url": "http://files/bios.bin", "checksum": "x"})
 	for _, c := range []struct {
 		name string
-		// asked tells that the BMC took the update, noted that the row knows its task.
-		asked, noted bool
-		state        string
-		posts        int
+		// asked tells that the BMC took the update, noted that the row knows its task, and due that it does not know of the reboot.
+		asked, noted, due bool
+		state             string
+		posts             int
+		// reboots is how often the machine has rebooted when the step was resumed, and when it was polled.
+		reboots, polled int
 	}{
-		{name: "not begun", posts: 1},
-		{name: "before it was asked", posts: 1, state: "intent"},
-		{name: "asked", asked: true, state: "Pending"},
-		{name: "asked and over", asked: true, state: "Completed"},
-		{name: "noted", asked: true, noted: true, state: "Pending"},
+		{name: "not begun", posts: 1, reboots: 1, polled: 1},
+		{name: "before it was asked", posts: 1, state: "intent", polled: 1},
+		{name: "asked", asked: true, state: "Pending", polled: 1},
+		{name: "asked and at it", asked: true, state: "Running"},
+		{name: "asked and over", asked: true, state: "Completed", polled: 1},
+		{name: "noted", asked: true, noted: true, due: true, state: "Pending", polled: 1},
+		{name: "noted and forgotten", asked: true, noted: true, due: true, polled: 1},
+		{name: "rebooted", asked: true, noted: true, state: "Pending"},
+		{name: "rebooted and at it", asked: true, noted: true, state: "Running"},
 	} {
 		b := newFirmwareBMC(t)
 		x, w, _, step := updateTask(t, b, redfish.UpdateConfig{Source: "http"})
+		info := x.Node.DriverInternalInfo
 		if c.asked {
 			if _, err := step.Run(t.Context(), x, args); err != nil {
 				t.Fatal(err)
 			}
-			b.end(1, c.state, "OK")
+			if b.end(1, c.state, "OK"); c.state == "" {
+				b.Remove(tasksAt + "/1")
+			}
 			b.Changes()
 		}
-		info := x.Node.DriverInternalInfo
-		if c.state != "" && !c.noted {
+		switch {
+		case c.due:
+			info["firmware_updates"].([]any)[0].(map[string]any)["ironmaster_reboot"] = true
+		case c.state != "" && !c.noted:
 			info["firmware_updates"] = []any{map[string]any{"url": "http://files/bios.bin", "checksum": "x"}}
 			info["ironmaster_firmware_tasks"] = []any{tasksAt + "/old"}
 		}
 		w.power = nil
 		outcome, err := step.Resume(t.Context(), x, args)
-		if sent := b.Changes(); err != nil || outcome != drivers.Waiting || len(sent) != c.posts || !slices.Equal(w.power, []string{store.Reboot}) {
+		if sent := b.Changes(); err != nil || outcome != drivers.Waiting || len(sent) != c.posts || len(w.power) != c.reboots {
 			t.Errorf("%s: %v, %v, sent %q, power %v", c.name, outcome, err, sent, w.power)
 		}
 		if got := x.Hardware.Management.(drivers.Polled); !got.UnderWay(x.Node) || info["ironmaster_firmware_tasks"] != nil ||
 			info.List("firmware_updates")[0].(map[string]any)["task_monitor"] != tasksAt+"/1" {
 			t.Errorf("%s: %v", c.name, info)
+		}
+		if done, err := poll(t, x); done || err != nil || len(w.power) != c.polled {
+			t.Errorf("%s: polled %v, %v, power %v", c.name, done, err, w.power)
 		}
 	}
 }
@@ -249,6 +264,11 @@ func TestFirmwareArgumentsAreChecked(t *testing.T) {
 			"Invalid firmware update [{'url': 'http://f'}]. Errors: 'checksum' is a required property\n\n" +
 				"Failed validating 'required' in schema['items']:\n    {'additionalProperties': False,\n"},
 		{"no list", store.Dict{"firmware_images": "x"}, store.InvalidParameterValue, "On instance:\n    'x'"},
+		{"nothing", images(), "", "list index out of range"},
+		{"a password", images(map[string]any{"url": "http://user:s3cret@f"}), store.InvalidParameterValue,
+			"Invalid firmware update [{'url': 'http://user:xxxxx@f'}]. Errors: 'checksum' is a required property\n\n"},
+		{"a password in a bad URL", images(map[string]any{"url": "http://user:s3%cret@f"}), store.InvalidParameterValue,
+			"Invalid firmware update [{'url': '***@f'}]. Errors: "},
 		{"no scheme", images(map[string]any{"url": "ftp://f/x", "checksum": "x"}), store.InvalidParameterValue, "ftp is not supported for ftp://f/x."},
 		{"Swift", images(map[string]any{"url": "swift://c/x", "checksum": "x"}), store.InvalidParameterValue, "Swift"},
 		{"a wrong checksum", images(map[string]any{"url": "file:///x", "checksum": "x"}), store.RedfishError, "checksums do not match"},
@@ -257,6 +277,9 @@ func TestFirmwareArgumentsAreChecked(t *testing.T) {
 		x, w, files, step := updateTask(t, b, redfish.UpdateConfig{Source: "http", Services: true})
 		_, err := step.Run(t.Context(), x, c.args)
 		redfishtest.WantError(t, err, c.kind, c.says)
+		if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "s3%cret") {
+			t.Errorf("%s: %v", c.name, err)
+		}
 		if len(b.Changes()) != 0 || len(w.power) != 0 || len(files.left) != 0 || len(x.Node.DriverInternalInfo) != 0 {
 			t.Errorf("%s: changed %v, %v, %v", c.name, w.power, files.left, x.Node.DriverInternalInfo)
 		}

@@ -7,9 +7,11 @@ import (
 	"crypto/sha512"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -136,14 +138,60 @@ func mustParse(text []byte) *jsonschema.Schema {
 	return s
 }
 
-// checkUpdates holds the argument of a step against its schema.
+// errNoUpdates is how Python words what an empty list is refused with, which the schema of update_firmware lets through.
+var errNoUpdates = errors.New("list index out of range")
+
+// checkUpdates holds the argument of a step against its schema. A list that it returns is not empty. What the error shows of the argument
+// is without passwords.
 func checkUpdates(s *jsonschema.Schema, argument any) ([]store.Dict, error) {
-	if fault := s.Check(argument); fault != nil {
-		return nil, store.Errorf(store.InvalidParameterValue, "Invalid firmware update %s. Errors: %s", store.PythonRepr(argument), fault)
+	shown := withoutPasswords(argument)
+	if fault := s.Check(shown); fault != nil {
+		return nil, store.Errorf(store.InvalidParameterValue, "Invalid firmware update %s. Errors: %s", store.PythonRepr(shown), fault)
 	}
 	var all []store.Dict
 	for _, item := range (store.Dict{"updates": argument}).List("updates") {
 		all = append(all, store.Dict{"update": item}.Dict("update").Clone())
 	}
+	if len(all) == 0 {
+		return nil, errNoUpdates
+	}
 	return all, nil
+}
+
+// withoutPasswords is the argument of a step as errors may show it.
+func withoutPasswords(argument any) any {
+	switch v := argument.(type) {
+	case string:
+		return withoutPassword(v)
+	case []any:
+		shown := make([]any, len(v))
+		for i, one := range v {
+			shown[i] = withoutPasswords(one)
+		}
+		return shown
+	case store.Dict:
+		return withoutPasswords(map[string]any(v))
+	case map[string]any:
+		shown := make(map[string]any, len(v))
+		for name, one := range v {
+			shown[name] = withoutPasswords(one)
+		}
+		return shown
+	}
+	return argument
+}
+
+// withoutPassword is a URL as errors may show it. Of one that is malformed nobody knows where its password ends.
+func withoutPassword(text string) string {
+	where, err := url.Parse(text)
+	if err != nil {
+		if at := strings.LastIndex(text, "@"); at >= 0 {
+			return "***" + text[at:]
+		}
+		return text
+	}
+	if where.User == nil {
+		return text
+	}
+	return where.Redacted()
 }
