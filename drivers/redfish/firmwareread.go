@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -85,7 +86,8 @@ func (s *system) networkAdapters() ([]string, error) {
 	return s.members(collection)
 }
 
-// cardFirmware reads the firmware of network cards, by their serial numbers where they have one.
+// cardFirmware reads the firmware of network cards, by their serial numbers where they have one. Of several controllers on a card the first
+// that tells counts: a node has each component once.
 func (s *system) cardFirmware() ([]store.FirmwareComponent, error) {
 	paths, err := s.networkAdapters()
 	var none *missing
@@ -110,9 +112,11 @@ func (s *system) cardFirmware() ([]store.FirmwareComponent, error) {
 			name = card.ID
 		}
 		for _, c := range card.Controllers {
-			if c.FirmwarePackageVersion != "" {
-				found = append(found, store.FirmwareComponent{Component: partNIC + ":" + name, CurrentVersion: &c.FirmwarePackageVersion,
-					Vendor: given(card.Manufacturer), Model: given(card.Model), SerialNumber: given(card.SerialNumber)})
+			one := store.FirmwareComponent{Component: partNIC + ":" + name, CurrentVersion: &c.FirmwarePackageVersion,
+				Vendor: given(card.Manufacturer), Model: given(card.Model), SerialNumber: given(card.SerialNumber)}
+			known := slices.ContainsFunc(found, func(f store.FirmwareComponent) bool { return f.Component == one.Component })
+			if c.FirmwarePackageVersion != "" && !known {
+				found = append(found, one)
 			}
 		}
 	}

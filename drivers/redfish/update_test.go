@@ -48,7 +48,7 @@ func newFirmwareBMC(t *testing.T) *firmwareBMC {
 		chassisAt:                      {"@odata.id": chassisAt, "Id": "1", "NetworkAdapters": link(chassisAt + "/NetworkAdapters")},
 		chassisAt + "/NetworkAdapters": {"Members": []any{link(chassisAt + "/NetworkAdapters/1")}},
 		chassisAt + "/NetworkAdapters/1": {"Id": "1", "Manufacturer": "Maker", "SerialNumber": "S1", "Controllers": []any{
-			object{"FirmwarePackageVersion": "3.0"}, object{}}},
+			object{}, object{"FirmwarePackageVersion": "3.0"}, object{"FirmwarePackageVersion": "3.1"}}},
 		updateAt: {"@odata.id": updateAt, "Actions": object{"#UpdateService.SimpleUpdate": object{
 			"target": updateAt + "/Actions/UpdateService.SimpleUpdate"}}},
 	}, func(tr *redfishtest.Tree, method, path string, _ object) (int, object, bool) {
