@@ -177,10 +177,10 @@ func (c *configurations) read(ctx context.Context, t *drivers.Task, where string
 	if err != nil {
 		return "", err
 	}
-	if document == nil || document == false || document == "" {
+	if !store.PythonTrue(document) {
 		return "", dracFailed("No configuration found for node %s by name %s", t.Node.UUID, where)
 	}
-	if fault := c.schema.Check(document); fault != nil {
+	if fault := c.schema.Check(withoutSettings(document)); fault != nil {
 		return "", store.Errorf(store.InvalidParameterValue, "Invalid configuration mold: %w", fault)
 	}
 	var mold struct {
@@ -194,6 +194,35 @@ func (c *configurations) read(ctx context.Context, t *drivers.Task, where string
 		return "", fmt.Errorf("reading a configuration mold: %w", err)
 	}
 	return compact.String(), nil
+}
+
+// withoutSettings is a mold as errors may show it: what it holds may be passwords and their hashes, and more than a node's last error has
+// room for. The schema finds the same wrong with it.
+func withoutSettings(document any) any {
+	const hidden = "***"
+	switch v := document.(type) {
+	case string:
+		return hidden
+	case []any:
+		if len(v) > 0 {
+			return []any{hidden}
+		}
+	case map[string]any:
+		shown := make(map[string]any, len(v))
+		for name, value := range v {
+			settings, isObject := value.(map[string]any)
+			switch {
+			case name == "interface":
+				shown[name] = value
+			case name == "data" && isObject && len(settings) > 0:
+				shown[name] = map[string]any{hidden: hidden}
+			default:
+				shown[name] = withoutSettings(value)
+			}
+		}
+		return shown
+	}
+	return document
 }
 
 // parseMold is a mold as the schema takes it, nil for none.

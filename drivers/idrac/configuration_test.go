@@ -169,7 +169,10 @@ func TestImportsThatFail(t *testing.T) {
 }
 
 func TestConfigurationsThatAreRefused(t *testing.T) {
-	tr, x, _, m := cloned(t, molds{"http://molds/other": `{"oem":{"interface":"idrac-wsman","data":{"a":1}}}`, "http://molds/empty": `{"oem":{"interface":"idrac-redfish","data":{}}}`})
+	tr, x, _, m := cloned(t, molds{"http://molds/other": `{"oem":{"interface":"idrac-wsman","data":{"a":1}}}`,
+		"http://molds/empty": `{"oem":{"interface":"idrac-redfish","data":{}}}`, "http://molds/nothing": `{}`,
+		"http://molds/more": `{"data":{"Password":"s3cret"},"oem":{"interface":"idrac-redfish","data":{"Password":"s3cret"}}}`,
+		"http://molds/list": `{"oem":{"interface":"idrac-redfish","data":[{"Password":"s3cret"}]}}`})
 	step := managementStep(t, m, drivers.DeployStep, "import_configuration")
 	for where, want := range map[string]struct {
 		kind store.Kind
@@ -179,9 +182,16 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"http://molds/none":  {store.DracOperationError, "DRAC operation failed. Reason: No configuration found for node node-1 by name http://molds/none"},
 		"http://molds/other": {store.InvalidParameterValue, "Invalid configuration mold: 'idrac-redfish' was expected"},
 		"http://molds/empty": {store.InvalidParameterValue, "Invalid configuration mold: {} does not have enough properties"},
+		"http://molds/nothing": {store.DracOperationError,
+			"DRAC operation failed. Reason: No configuration found for node node-1 by name http://molds/nothing"},
+		"http://molds/more": {store.InvalidParameterValue, "Invalid configuration mold: Additional properties are not allowed ('data' was unexpected)"},
+		"http://molds/list": {store.InvalidParameterValue, "Invalid configuration mold: ['***'] is not of type 'object'"},
 	} {
 		_, err := step.Run(t.Context(), x, store.Dict{"import_configuration_location": where})
 		redfishtest.WantError(t, err, want.kind, want.text)
+		if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", where, err)
+		}
 	}
 	_, err := managementStep(t, m, drivers.CleanStep, "export_configuration").Run(t.Context(), x, nil)
 	redfishtest.WantError(t, err, store.MissingParameterValue, "export_configuration_location missing")

@@ -44,7 +44,7 @@ func New(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up TLS for configuration molds: %w", err)
 	}
-	s := &Store{cfg: cfg, http: &http.Client{Transport: transport}}
+	s := &Store{cfg: cfg, http: newClient(transport, cfg.Timeout)}
 	if cfg.Swift == nil {
 		return s, nil
 	}
@@ -52,9 +52,27 @@ func New(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up TLS for Swift: %w", err)
 	}
-	s.http = &http.Client{Transport: session}
+	s.http = newClient(session, cfg.Timeout)
 	s.swift = keystone.NewService(*cfg.Swift, s.http)
 	return s, nil
+}
+
+// token is the header by which Swift knows whom it serves.
+const token = "X-Auth-Token"
+
+// newClient bounds a whole request, its body included, and keeps Swift's token from servers that others send it to. Go does so with the
+// password.
+func newClient(transport http.RoundTripper, timeout time.Duration) *http.Client {
+	const most = 10
+	return &http.Client{Transport: transport, Timeout: timeout, CheckRedirect: func(request *http.Request, via []*http.Request) error {
+		if len(via) >= most {
+			return fmt.Errorf("%s redirects more than %d times", via[0].URL.Host, most)
+		}
+		if request.URL.Host != via[0].URL.Host || request.URL.Scheme != via[0].URL.Scheme {
+			request.Header.Del(token)
+		}
+		return nil
+	}}
 }
 
 // largest is what a mold may be at most. Real ones are below a megabyte.
@@ -162,11 +180,11 @@ func (s *Store) authorize(ctx context.Context, t *drivers.Task, request *http.Re
 	if err != nil || at.Host != request.URL.Host {
 		return store.Errorf(store.InvalidParameterValue, "Supplied URL for a mold target does not match the swift configuration.")
 	}
-	token := client.Token()
-	if token == "" {
+	value := client.Token()
+	if value == "" {
 		return store.Errorf(store.IronicException, "Missing auth_token for configuration mold access for node %s", t.Node.UUID)
 	}
-	request.Header.Set("X-Auth-Token", token)
+	request.Header.Set(token, value)
 	return nil
 }
 

@@ -135,3 +135,35 @@ func TestAServerThatIsAway(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Who is sent elsewhere does not take Swift's token there.
+func TestATokenStaysWithSwift(t *testing.T) {
+	got := make(chan http.Header, 1)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(elsewhere.Close)
+	var token atomic.Value
+	mux := http.NewServeMux()
+	swift := httptest.NewServer(mux)
+	t.Cleanup(swift.Close)
+	mux.HandleFunc("POST /v3/auth/tokens", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Subject-Token", "s3cret")
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"token":{"expires_at":"2999-01-01T00:00:00.000000Z","catalog":[]}}`)
+	})
+	mux.HandleFunc("GET /v1/AUTH_1/", func(w http.ResponseWriter, r *http.Request) {
+		token.Store(r.Header.Get("X-Auth-Token"))
+		http.Redirect(w, r, elsewhere.URL, http.StatusFound)
+	})
+	s := open(t, mold.Config{Swift: &keystone.ServiceConfig{Config: keystone.Config{Group: "swift", AuthType: keystone.AuthPassword, Timeout: time.Second,
+		AuthURL: swift.URL + "/v3", Username: "ironic", Password: "x", UserDomainName: "Default", ProjectName: "service", ProjectDomainName: "Default"},
+		ServiceType: "object-store", EndpointOverride: swift.URL + "/v1/AUTH_1"}})
+	if _, err := s.Get(t.Context(), task(), swift.URL+"/v1/AUTH_1/c/o"); err != nil || token.Load() != "s3cret" {
+		t.Fatalf("%v, token %v", err, token.Load())
+	}
+	if h := <-got; h.Get("X-Auth-Token") != "" {
+		t.Errorf("elsewhere got %v", h)
+	}
+}
