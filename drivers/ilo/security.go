@@ -73,7 +73,12 @@ func (m *Management) securitySteps() []drivers.Step {
 }
 
 func (m *Management) updateParameters(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
-	for _, item := range args.List("security_parameters") {
+	parameters, ok := args["security_parameters"].([]any)
+	if !ok {
+		return drivers.Done, store.Errorf(store.InvalidParameterValue, "security_parameters is %s, and is to be a list.",
+			store.PythonRepr(args["security_parameters"]))
+	}
+	for _, item := range parameters {
 		info := store.Dict{"item": item}.Dict("item")
 		name := info.String("param")
 		if name == "" {
@@ -120,8 +125,8 @@ func (m *Management) updateLogging(ctx context.Context, t *drivers.Task, args st
 }
 
 func badValue(parameter string, value any, valid string) error {
-	return operationFailed("Updating security parameters", fmt.Sprintf("The parameter %q value %q is invalid. Valid values are: %s", parameter,
-		store.PythonRepr(value), valid))
+	return operationFailed("Updating security parameters", fmt.Sprintf(`The parameter "%s" value "%s" is invalid. Valid values are: %s`, parameter,
+		store.PythonText(value), valid))
 }
 
 // update has the dashboard look at a parameter or not, and changes what it stands for.

@@ -69,9 +69,12 @@ func TestSecurityParametersThatAreRefused(t *testing.T) {
 			"Security parameter info: {'enable': True} is missing the required 'param' field."},
 		{"security_parameters_update", one(map[string]any{"param": "x"}), store.InvalidParameterValue, "Security parameter 'x' is not a valid parameter. " +
 			"Supported values are: password_complexity, require_login_for_ilo_rbsu, ipmi_over_lan, secure_boot, require_host_authentication"},
+		{"security_parameters_update", store.Dict{"security_parameters": map[string]any{"param": "secure_boot"}}, store.InvalidParameterValue,
+			"security_parameters is {'param': 'secure_boot'}, and is to be a list."},
 		{"update_minimum_password_length", store.Dict{"password_length": 40}, store.NodeCleaningFailure,
 			"Step update_minimum_password_length failed on node node-1 with error: "},
-		{"update_auth_failure_logging_threshold", store.Dict{"logging_threshold": "often"}, store.NodeCleaningFailure, "Valid values are: [0, 1, 2, 3, 5]"},
+		{"update_auth_failure_logging_threshold", store.Dict{"logging_threshold": "often"}, store.NodeCleaningFailure,
+			`The parameter "AuthFailureLoggingThreshold" value "often" is invalid. Valid values are: [0, 1, 2, 3, 5]`},
 	} {
 		redfishtest.WantError(t, securityStep(t, x, c.step, c.args), c.kind, c.text)
 	}
