@@ -85,6 +85,24 @@ func TestAConversionThatFails(t *testing.T) {
 	if asked := m.asked(); asked != "POST ConvertToRAID" {
 		t.Errorf("asked %s", asked)
 	}
+	if plan := x.Node.DriverInternalInfo["ironmaster_raid_plan"]; plan != nil {
+		t.Errorf("the plan stays: %v", plan)
+	}
+}
+
+// A task that has ended is not looked at again. That others go on does not mean that another reboot is due.
+func TestTasksThatEndOneByOne(t *testing.T) {
+	m := newRAIDMachine(t)
+	x, w, r := raidCleaning(t, m)
+	m.Set(tasksAt+"/JID_1", object{"TaskState": "Completed"})
+	m.Set(tasksAt+"/JID_2", object{"TaskState": "Running"})
+	x.Node.DriverInternalInfo = store.Dict{"raid_task_monitor_uris": []any{tasksAt + "/JID_1", tasksAt + "/JID_2"}, "cleaning_reboot": false}
+	done, err := r.Poll(t.Context(), x)
+	info := x.Node.DriverInternalInfo
+	if left := info.List("raid_task_monitor_uris"); done || err != nil || !slices.Equal(left, []any{tasksAt + "/JID_2"}) ||
+		info.Bool("cleaning_reboot", true) || len(w.Power) != 0 {
+		t.Errorf("%v, %v, %v, power %v", done, err, info, w.Power)
+	}
 }
 
 // savesInfo keeps the row's driver_internal_info as it was saved first.

@@ -94,12 +94,17 @@ func followed(n *store.Node) []string {
 	return tasks
 }
 
-func note(n *store.Node, tasks []string) {
+func follow(n *store.Node, tasks []string) {
 	var all []any
 	for _, task := range tasks {
 		all = append(all, task)
 	}
 	n.DriverInternalInfo[keyTasks] = all
+}
+
+// note has the flow wait for tasks, and for the reboot that goes with them.
+func note(n *store.Node, tasks []string) {
+	follow(n, tasks)
 	drivers.AsyncStep{Skip: true, Polling: true}.Note(n)
 }
 
@@ -174,7 +179,7 @@ func (r *RAID) pollTasks(ctx context.Context, t *drivers.Task) (bool, error) {
 	case len(active) == len(all):
 		return false, nil
 	case len(active) > 0:
-		note(t.Node, active)
+		follow(t.Node, active)
 		return false, t.Worker.Save(ctx, t)
 	}
 	foreign := info.String(keySubstep) == clearingForeign

@@ -32,24 +32,24 @@ func (r *RAID) first(ctx context.Context, t *drivers.Task, args store.Dict, do c
 		}
 		return err
 	})
-	if err != nil {
-		return drivers.Done, err
+	if err == nil {
+		return r.await(ctx, t, work)
 	}
-	return r.await(ctx, t, work)
+	// The flow writes this with its failure. A later step that went on after its worker's death would take it for its own.
+	delete(t.Node.DriverInternalInfo, keyPlan)
+	return drivers.Done, err
 }
 
 // await has the machine reboot for work that is under way, and otherwise records what was done.
 func (r *RAID) await(ctx context.Context, t *drivers.Task, work raidWork) (drivers.Outcome, error) {
 	if len(work.Monitors) == 0 {
-		if err := r.record(ctx, t); err != nil {
-			return drivers.Done, err
+		err := r.record(ctx, t)
+		if err == nil {
+			err = t.Worker.Save(ctx, t)
 		}
-		if err := t.Worker.Save(ctx, t); err != nil {
-			return drivers.Done, err
-		}
-		// The flow writes this with its next step: until then the step is where it is.
+		// The flow writes this with its next step, or with its failure: until then the step is where it is.
 		delete(t.Node.DriverInternalInfo, keyPlan)
-		return drivers.Done, nil
+		return drivers.Done, err
 	}
 	delete(t.Node.DriverInternalInfo, keyPlan)
 	if err := work.store(t.Node); err != nil {
@@ -176,7 +176,7 @@ func (r *RAID) next(ctx context.Context, t *drivers.Task, work raidWork) (bool, 
 			return err
 		})
 		if err != nil {
-			return false, refused(err)
+			return false, r.refused(t, err)
 		}
 		if len(work.Monitors) > 0 {
 			_, err := r.await(ctx, t, work)
@@ -186,20 +186,26 @@ func (r *RAID) next(ctx context.Context, t *drivers.Task, work raidWork) (bool, 
 	if err := r.record(ctx, t); err != nil {
 		return false, err
 	}
-	delete(t.Node.DriverInternalInfo, keyRAID)
+	r.forget(t.Node)
 	return true, nil
 }
 
 // Discard forgets what was to come, and records which arrays there are.
 func (r *RAID) Discard(ctx context.Context, t *drivers.Task) error {
 	t.Log.Warn().Msg("RAID configuration failed; what remained of it is discarded")
-	delete(t.Node.DriverInternalInfo, keyRAID)
+	r.forget(t.Node)
 	return r.record(ctx, t)
 }
 
+func (*RAID) forget(n *store.Node) {
+	delete(n.DriverInternalInfo, keyRAID)
+	delete(n.DriverInternalInfo, keyPlan)
+}
+
 // refused makes what a BMC refuses the end of the flow. One that could not be asked is asked again.
-func refused(err error) error {
+func (*RAID) refused(t *drivers.Task, err error) error {
 	if store.KindOf(err) == store.RedfishError {
+		delete(t.Node.DriverInternalInfo, keyPlan)
 		return &drivers.StepFailure{Text: err.Error()}
 	}
 	return err
