@@ -103,25 +103,30 @@ func readManifest(text string) ([]resource, error) {
 	return all, nil
 }
 
-// Start makes the node's pod and waits until it is ready.
+// Start makes the node's pod and waits until it is ready. Another conductor may have left a pod of the node, which would go on with what
+// its app was told first.
 func (k *kubernetes) Start(ctx context.Context, node, app string, info store.Dict) (string, int, error) {
 	text, resources, err := k.manifest(node, app, info)
 	if err != nil {
 		return "", 0, failed(kubernetesProvider, "%w", err)
 	}
-	if _, err := run(ctx, command{args: []string{"kubectl", "apply", "-f", "-"}, input: text}); err != nil {
-		return "", 0, failed(kubernetesProvider, "%w", err)
+	if err := k.Stop(ctx, node); err != nil {
+		return "", 0, err
 	}
 	pod := resources[slices.IndexFunc(resources, func(r resource) bool { return r.Kind == "Pod" })]
-	host, err := k.address(ctx, pod)
+	host, err := k.start(ctx, text, pod)
 	if err != nil {
+		// Part of it may be there, such as the secret.
 		return "", 0, errors.Join(err, k.Stop(context.WithoutCancel(ctx), node))
 	}
 	return host, vncPort, nil
 }
 
-// address is a pod's, once it is ready.
-func (k *kubernetes) address(ctx context.Context, pod resource) (string, error) {
+// start makes what a manifest says, and returns its pod's address once that is ready.
+func (k *kubernetes) start(ctx context.Context, manifest string, pod resource) (string, error) {
+	if _, err := run(ctx, command{args: []string{"kubectl", "apply", "-f", "-"}, input: manifest}); err != nil {
+		return "", failed(kubernetesProvider, "%w", err)
+	}
 	if err := k.awaitReady(ctx, pod); err != nil {
 		return "", err
 	}

@@ -207,7 +207,7 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// A unit that does not start is not left behind, with the password in it.
+// A unit that does not start is not left behind, with the password in it, nor is what it may run.
 func TestSystemdFailures(t *testing.T) {
 	for name, c := range map[string]struct{ systemctl, podman, want string }{
 		"unit":  {`case "$2" in restart) exit 1;; esac`, "", "Command: systemctl --user restart ironic-console-" + node + ".service"},
@@ -222,6 +222,9 @@ func TestSystemdFailures(t *testing.T) {
 			if left, err := os.ReadDir(s.cfg.UnitDir); err != nil || len(left) != 0 {
 				t.Errorf("left are %v (%v)", left, err)
 			}
+			asked := s.asked(t)
+			expect(t, "at last", asked[len(asked)-2:],
+				[]string{"systemctl --user stop ironic-console-" + node + ".service", "systemctl --user daemon-reload"})
 		})
 	}
 }
@@ -239,7 +242,8 @@ esac`})
 		t.Fatalf("the console is at %s:%d (%v)", host, port, err)
 	}
 	name := "ironic-console-" + node
-	expect(t, "start", s.asked(t), []string{"kubectl apply -f -", "kubectl get pod " + name + " -n openstack -o json",
+	expect(t, "start", s.asked(t), []string{"kubectl delete -n openstack Pod --ignore-not-found=true " + name,
+		"kubectl delete -n openstack Secret --ignore-not-found=true " + name, "kubectl apply -f -", "kubectl get pod " + name + " -n openstack -o json",
 		"kubectl get pod " + name + " -n openstack -o jsonpath={.status.podIP}"})
 	if text := s.read(t, "manifest"); !strings.Contains(text, `app-info: '{"password":"it\u0027s \"100\u0025\"`) {
 		t.Errorf("the manifest is\n%s", text)
@@ -256,15 +260,23 @@ esac`})
 	expect(t, "stop all", s.asked(t), []string{"kubectl delete -n openstack Pod" + labels, "kubectl delete -n openstack Secret" + labels})
 }
 
-func TestKubernetesFailure(t *testing.T) {
-	s := newStage(t, "kubernetes", map[string]string{"kubectl": `[ "$1" != get ] || echo '{"status": {}}'`})
-	s.cfg.PodTimeout = time.Millisecond
-	_, _, err := s.open(t).Start(t.Context(), node, "fake", store.Dict{})
-	if err == nil || !strings.Contains(err.Error(), "Pod ironic-console-"+node+" did not become ready in 0s") {
-		t.Errorf("got %v", err)
-	}
-	if asked := s.asked(t); !strings.HasPrefix(asked[len(asked)-1], "kubectl delete -n openstack Secret") {
-		t.Errorf("at last kubectl was asked %q", asked[len(asked)-1])
+func TestKubernetesFailures(t *testing.T) {
+	name := "ironic-console-" + node
+	for what, c := range map[string]struct{ script, want string }{
+		"not ready": {`[ "$1" != get ] || echo '{"status": {}}'`, "Pod " + name + " did not become ready in 0s"},
+		"refused":   {`[ "$1" != apply ] || { cat >/dev/null; echo quota >&2; exit 1; }`, "Command: kubectl apply -f -\nExit code: 1"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newStage(t, "kubernetes", map[string]string{"kubectl": c.script})
+			s.cfg.PodTimeout = time.Millisecond
+			_, _, err := s.open(t).Start(t.Context(), node, "fake", store.Dict{})
+			if store.KindOf(err) != store.ConsoleContainerError || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+			asked := s.asked(t)
+			expect(t, "at last", asked[len(asked)-2:], []string{"kubectl delete -n openstack Pod --ignore-not-found=true " + name,
+				"kubectl delete -n openstack Secret --ignore-not-found=true " + name})
+		})
 	}
 }
 

@@ -70,7 +70,8 @@ func (s *systemd) Start(ctx context.Context, node, app string, info store.Dict) 
 	}
 	host, port, err := s.start(ctx, node)
 	if err != nil {
-		return "", 0, errors.Join(err, s.remove(dir, node))
+		// It may run, or be about to, and StopAll finds no unit without its file.
+		return "", 0, errors.Join(err, s.Stop(context.WithoutCancel(ctx), node))
 	}
 	return host, port, nil
 }
