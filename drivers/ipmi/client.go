@@ -39,6 +39,7 @@ type Client struct {
 	lines *bmc.Lines
 	tool  transport
 	own   transport // nil: ipmitool does it all
+	ports *portPool
 
 	mu sync.Mutex
 	// asked tells when a BMC was last asked, by its address.
@@ -48,7 +49,7 @@ type Client struct {
 // New returns a Client that knows no BMC yet.
 func New(cfg Config, log zerolog.Logger) *Client {
 	c := &Client{cfg: cfg, log: log, lines: bmc.NewLines(cfg.ProbePause, cfg.LongestProbePause, log), tool: &ipmitool{cfg},
-		asked: map[string]time.Time{}}
+		ports: newPortPool(cfg.Console), asked: map[string]time.Time{}}
 	if cfg.Transport == TransportAuto {
 		c.own = &library{}
 	}

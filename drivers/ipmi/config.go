@@ -58,7 +58,8 @@ type ConsoleConfig struct {
 	Idle time.Duration
 	// StartTimeout is how long a console may take to start, looked at each CheckInterval; KillTimeout how long it may take to end.
 	StartTimeout, CheckInterval, KillTimeout time.Duration
-	// Address is where socat listens, WebAddress the one of this host at which users reach Shell In A Box, which listens on all. Nodes without a port of their own are given one of Ports.
+	// Address is where socat listens, WebAddress the one of this host at which users reach Shell In A Box, which listens on all. Nodes
+	// without a port of their own are given one of Ports.
 	Address, WebAddress string
 	Ports               []PortRange
 	// Terminal is Shell In A Box's program. CertDir holds its certificates; it speaks plain HTTP without one.

@@ -3,12 +3,9 @@ package ipmi
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -20,10 +17,7 @@ type Console struct {
 	base
 	cfg      ConsoleConfig
 	terminal terminal
-
-	mu sync.Mutex
-	// taken are the ports that nodes of this worker were given.
-	taken map[int]bool
+	ports    *portPool
 }
 
 // NewConsole returns the console interface ipmitool-socat.
@@ -33,13 +27,13 @@ func NewConsole(c *Client) *Console {
 
 // NewWebConsole returns the console interface ipmitool-shellinabox, which ironic has up to 34.0.
 func NewWebConsole(c *Client) *Console {
-	return &Console{base: base{client: c}, cfg: c.cfg.Console, terminal: shellInABox{c.cfg.Console}, taken: map[int]bool{}}
+	return &Console{base: base{client: c}, cfg: c.cfg.Console, terminal: shellInABox{c.cfg.Console}, ports: c.ports}
 }
 
 // NewConsoleOf returns the same for nodes that name their BMC in words of their own: driverInfo puts these into those of the
 // hardware type ipmi.
 func NewConsoleOf(c *Client, driverInfo func(*store.Node) store.Dict) *Console {
-	return &Console{base: base{client: c, words: driverInfo}, cfg: c.cfg.Console, terminal: socat{c.cfg.Console}, taken: map[int]bool{}}
+	return &Console{base: base{client: c, words: driverInfo}, cfg: c.cfg.Console, terminal: socat{c.cfg.Console}, ports: c.ports}
 }
 
 // Properties are those of every IPMI interface and the port.
@@ -172,7 +166,7 @@ func (c *Console) port(ctx context.Context, t *drivers.Task) (target, error) {
 	if err != nil || c.driverInfo(t.Node).String(keyTerminalPort) != "" {
 		return to, err
 	}
-	port, err := c.allocate(to.terminalPort)
+	port, err := c.ports.allocate(to.terminalPort, c.terminal.address())
 	if err != nil {
 		return target{}, err
 	}
@@ -185,28 +179,6 @@ func (c *Console) port(ctx context.Context, t *drivers.Task) (target, error) {
 	t.Node.DriverInternalInfo[keyAllocatedPort] = port
 	to.terminalPort = port
 	return to, t.Worker.Save(ctx, t)
-}
-
-// allocate finds a port that nothing listens on.
-func (c *Console) allocate(had int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range append([]PortRange{{had, had + 1}}, c.cfg.Ports...) {
-		for port := r.First; port < r.Stop; port++ {
-			if port == 0 || c.taken[port] && port != had {
-				continue
-			}
-			l, err := net.Listen("tcp", net.JoinHostPort(c.terminal.address(), strconv.Itoa(port)))
-			if err != nil {
-				continue
-			}
-			l.Close()
-			c.taken[port] = true
-			return port, nil
-		}
-	}
-	return 0, store.Errorf(store.NoFreeIPMITerminalPorts,
-		"Unable to allocate a free port on host %s for IPMI terminal, not enough free ports.", c.cfg.Host)
 }
 
 // giveBack takes the port that a node was given away from it.
@@ -222,9 +194,7 @@ func (c *Console) giveBack(ctx context.Context, t *drivers.Task) error {
 	if err != nil {
 		return fmt.Errorf("driver_internal_info: %w", err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.taken, int(port))
+	c.ports.free(int(port))
 	return nil
 }
 
