@@ -19,9 +19,14 @@ type PoweredNetwork interface {
 	Settle(ctx context.Context) error
 }
 
+// keyPowered is the key in driver_internal_info of a machine that is on for its networks' sake only.
+const keyPowered = "ironmaster_on_for_networks"
+
 // Rewire changes a node's networks. A machine whose cards have to run for that, and that is off, is switched on before, into its
-// firmware, and off again afterwards (power_state_for_network_configuration in ironic/conductor/utils.py). All of it may run again: a
-// machine that was left on is found so, and what comes next sets the power that it needs.
+// firmware, and off again afterwards (power_state_for_network_configuration in ironic/conductor/utils.py).
+//
+// Crash window: a machine that was left on in its firmware is known by the row. It is switched off and on again, for what comes next takes
+// one that is on for one that boots what it shall.
 func Rewire(ctx context.Context, t *Task, change ...func(context.Context, *Task) error) error {
 	changed := func() error {
 		for _, step := range change {
@@ -47,8 +52,34 @@ func Rewire(ctx context.Context, t *Task, change ...func(context.Context, *Task)
 		return fmt.Errorf("reading the power state before the networks are changed: %w", err)
 	}
 	if state != store.PowerOff {
-		return changed()
+		if !t.Node.DriverInternalInfo.Bool(keyPowered, false) {
+			return changed()
+		}
+		if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
+			return err
+		}
 	}
+	if t.Node.DriverInternalInfo == nil {
+		t.Node.DriverInternalInfo = store.Dict{}
+	}
+	t.Node.DriverInternalInfo[keyPowered] = true
+	if err := t.Worker.Save(ctx, t); err != nil {
+		return err
+	}
+	err = whilePowered(ctx, t, network, changed)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	// After a failure the machine stays on, as in ironic, and is its flow's to deal with.
+	delete(t.Node.DriverInternalInfo, keyPowered)
+	if saveErr := t.Worker.Save(ctx, t); err == nil {
+		return saveErr
+	}
+	return err
+}
+
+// whilePowered changes the networks of a machine that is off, while it is on.
+func whilePowered(ctx context.Context, t *Task, network PoweredNetwork, changed func() error) error {
 	if err := SetBootDevice(ctx, t, store.BootDeviceBIOS, false); err != nil {
 		return err
 	}
