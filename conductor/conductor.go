@@ -303,6 +303,11 @@ func (c *Conductor) VolumeTargets(ctx context.Context, dt *drivers.Task) ([]*sto
 	return c.db.VolumeTargetsOfNode(ctx, dt.Node.ID)
 }
 
+// SaveVolumeTarget is drivers.Worker: a driver writes the row of one of the node's volume targets.
+func (c *Conductor) SaveVolumeTarget(ctx context.Context, _ *drivers.Task, v *store.VolumeTarget) error {
+	return c.db.SaveVolumeTarget(ctx, v)
+}
+
 // DestroyVolumeTarget is drivers.Worker: a driver deletes one of the node's volume targets.
 func (c *Conductor) DestroyVolumeTarget(ctx context.Context, _ *drivers.Task, v *store.VolumeTarget) error {
 	return c.db.DestroyVolumeTarget(ctx, v)

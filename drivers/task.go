@@ -50,6 +50,8 @@ type Worker interface {
 	// VolumeConnectors and VolumeTargets read by what the node reaches volumes, and the volumes, in the order in which they were made.
 	VolumeConnectors(ctx context.Context, t *Task) ([]*store.VolumeConnector, error)
 	VolumeTargets(ctx context.Context, t *Task) ([]*store.VolumeTarget, error)
+	// SaveVolumeTarget writes what changed in one of the node's volumes since it was read.
+	SaveVolumeTarget(ctx context.Context, t *Task, v *store.VolumeTarget) error
 	// DestroyVolumeTarget deletes the row of one of the node's volumes.
 	DestroyVolumeTarget(ctx context.Context, t *Task, v *store.VolumeTarget) error
 	// SetPower brings the node to a power state with everything that goes with it: columns, agent keys, notifications.

@@ -80,6 +80,9 @@ func (*memoryStore) VolumeConnectors(context.Context, *drivers.Task) ([]*store.V
 func (*memoryStore) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTarget, error) {
 	return nil, nil
 }
+func (*memoryStore) SaveVolumeTarget(context.Context, *drivers.Task, *store.VolumeTarget) error {
+	return nil
+}
 func (*memoryStore) DestroyVolumeTarget(context.Context, *drivers.Task, *store.VolumeTarget) error {
 	return nil
 }

@@ -2,8 +2,12 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 
+	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumes"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -22,18 +26,18 @@ const (
 // AttachVolumes attaches all of the node's volumes, or none.
 //
 // Crash windows: what is about to be reserved stands in the row before. After the reservation the volume is "attaching", and goes on from
-// there, by this worker or another one; once it is attached, Cinder says to what.
+// there, by this worker or another one; once it is attached, Cinder says to what, and the volume target's row how it is reached.
 func (c *Cinder) AttachVolumes(ctx context.Context, t *drivers.Task) error {
-	ids, way, err := volumesOf(ctx, t)
-	if err != nil || len(ids) == 0 {
+	targets, way, err := volumesOf(ctx, t)
+	if err != nil || len(targets) == 0 {
 		return err
 	}
-	if err := c.attach(ctx, t, ids, way); err != nil {
+	if err := c.attach(ctx, t, targets, way); err != nil {
 		if store.KindOf(err) != store.StorageError {
 			return err
 		}
 		t.Log.Error().Err(err).Msg("Attaching volumes failed")
-		if undo := c.detachRetrying(ctx, t, ids, way, true); undo != nil {
+		if undo := c.detachRetrying(ctx, t, targets, way, true); undo != nil {
 			return undo
 		}
 		return err
@@ -41,9 +45,9 @@ func (c *Cinder) AttachVolumes(ctx context.Context, t *drivers.Task) error {
 	return nil
 }
 
-// volumesOf are the ids that Cinder has for the node's volumes, and the way to them. A node without volumes needs none.
-func volumesOf(ctx context.Context, t *drivers.Task) (ids []string, way connector, err error) {
-	targets, err := t.Worker.VolumeTargets(ctx, t)
+// volumesOf are the node's volumes, each with the id that Cinder has for it, and the way to them. A node without volumes needs none.
+func volumesOf(ctx context.Context, t *drivers.Task) (targets []*store.VolumeTarget, way connector, err error) {
+	targets, err = t.Worker.VolumeTargets(ctx, t)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the node's volume targets: %w", err)
 	}
@@ -51,12 +55,11 @@ func volumesOf(ctx context.Context, t *drivers.Task) (ids []string, way connecto
 		if v.VolumeID == nil {
 			return nil, nil, store.Errorf(store.StorageError, "volume_id missing from target %s.", v.UUID)
 		}
-		ids = append(ids, *v.VolumeID)
 	}
-	if len(ids) > 0 {
+	if len(targets) > 0 {
 		way, err = connectorOf(ctx, t)
 	}
-	return ids, way, err
+	return targets, way, err
 }
 
 // begin opens a session for volumes of a node.
@@ -71,18 +74,26 @@ func (c *Cinder) begin(ctx context.Context, t *drivers.Task) (*session, error) {
 	return nil, store.Errorf(store.StorageError, "Failed to initialize cinder client for operations on node %s: %w", t.Node.UUID, err)
 }
 
-func (c *Cinder) attach(ctx context.Context, t *drivers.Task, ids []string, way connector) error {
+func (c *Cinder) attach(ctx context.Context, t *drivers.Task, targets []*store.VolumeTarget, way connector) error {
 	s, err := c.begin(ctx, t)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
+	for _, target := range targets {
+		id := *target.VolumeID
 		v, err := s.volume(ctx, id)
+		if err == nil && s.underWay(v, detaching) {
+			// A detachment that was cut short left it neither attached nor free.
+			if err := s.detachOne(ctx, id, way, false); err != nil {
+				return err
+			}
+			v, err = s.volume(ctx, id)
+		}
 		if err != nil {
 			return store.Errorf(store.StorageError, "Failed to get volume %s from cinder for node %s: %w", id, t.Node.UUID, err)
 		}
 		if attachment(t.Node, v) == nil {
-			if err := s.attachOne(ctx, v, way); err != nil {
+			if err := s.attachOne(ctx, v, target, way); err != nil {
 				return err
 			}
 			s.tellOwner(ctx, id, "attached")
@@ -94,23 +105,24 @@ func (c *Cinder) attach(ctx context.Context, t *drivers.Task, ids []string, way 
 	return nil
 }
 
-// attachOne takes a volume from "available", or from where an attachment was cut short, to "in-use".
-func (s *session) attachOne(ctx context.Context, v *volumes.Volume, way connector) error {
-	id, node := v.ID, s.task.Node
-	if !s.underWay(v, attaching) {
-		if err := s.note(ctx, id, attaching); err != nil {
-			return err
-		}
-		if err := s.do(ctx, func(ctx context.Context) error { return volumes.Reserve(ctx, s.api, id).ExtractErr() }); err != nil {
-			if err := s.forget(ctx, id, attaching); err != nil {
-				return err
-			}
-			return store.Errorf(store.StorageError, "Failed to reserve volume %s for node %s: %w)", id, node.UUID, err)
-		}
+// attachOne takes a volume from "available", or from where an attachment was cut short, to "in-use". How it is reached is in the
+// target's row before, for Cinder says so only while a volume is being attached.
+func (s *session) attachOne(ctx context.Context, v *volumes.Volume, target *store.VolumeTarget, way connector) error {
+	id, node := *target.VolumeID, s.task.Node
+	if err := s.reserve(ctx, v, id); err != nil {
+		return err
 	}
-	err := s.do(ctx, func(ctx context.Context) error { return volumes.InitializeConnection(ctx, s.api, id, way).Err })
+	data, err := s.connect(ctx, id, way)
 	if err != nil {
 		return store.Errorf(store.StorageError, "Failed to initialize connection for volume %s to node %s: %w", id, node.UUID, err)
+	}
+	if _, told := data["volume_id"]; !told {
+		data["volume_id"] = id
+	}
+	data["ironic_volume_uuid"] = v.ID
+	target.Properties = data
+	if err := s.task.Worker.SaveVolumeTarget(ctx, s.task, target); err != nil {
+		return fmt.Errorf("writing how volume target %s is reached: %w", target.UUID, err)
 	}
 	err = s.do(ctx, func(ctx context.Context) error {
 		return volumes.Attach(ctx, s.api, id, volumes.AttachOpts{MountPoint: "ironic_mountpoint", InstanceUUID: owner(node)}).ExtractErr()
@@ -120,6 +132,50 @@ func (s *session) attachOne(ctx context.Context, v *volumes.Volume, way connecto
 			id, node.UUID, err)
 	}
 	return nil
+}
+
+// reserve has Cinder keep a volume for the node, unless an attachment that was cut short has done so.
+func (s *session) reserve(ctx context.Context, v *volumes.Volume, id string) error {
+	if s.underWay(v, attaching) {
+		return nil
+	}
+	if err := s.note(ctx, id, attaching); err != nil {
+		return err
+	}
+	err := s.do(ctx, func(ctx context.Context) error { return volumes.Reserve(ctx, s.api, id).ExtractErr() })
+	if err == nil {
+		return nil
+	}
+	if err := s.forgetRefused(ctx, id, attaching, err); err != nil {
+		return err
+	}
+	return store.Errorf(store.StorageError, "Failed to reserve volume %s for node %s: %w)", id, s.task.Node.UUID, err)
+}
+
+// connect has Cinder make a volume reachable, and returns how it is reached, which may hold a password.
+func (s *session) connect(ctx context.Context, id string, way connector) (store.Dict, error) {
+	var answer struct {
+		Info struct {
+			Data json.RawMessage `json:"data"`
+		} `json:"connection_info"`
+	}
+	body := map[string]any{"os-initialize_connection": map[string]any{"connector": way}}
+	err := s.do(ctx, func(ctx context.Context) error {
+		_, err := s.api.Post(ctx, s.api.ServiceURL("volumes", id, "action"), body, &answer,
+			&gophercloud.RequestOpts{OkCodes: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted}})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	data, err := store.ParseDict(answer.Info.Data)
+	if err == nil && len(data) == 0 {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading connection_info.data of Cinder's answer: %w", err)
+	}
+	return data, nil
 }
 
 // underWay tells that a volume is in a state to which this node's flow brought it.
@@ -155,4 +211,12 @@ func (s *session) forget(ctx context.Context, id, what string) error {
 		delete(n.DriverInternalInfo, keyUnderWay)
 	}
 	return s.task.Worker.Save(ctx, s.task)
+}
+
+// forgetRefused is forget after a request that Cinder refused. One that was not answered may have been heard.
+func (s *session) forgetRefused(ctx context.Context, id, what string, refusal error) error {
+	if store.Unreachable(refusal) {
+		return nil
+	}
+	return s.forget(ctx, id, what)
 }

@@ -67,11 +67,6 @@ const (
 // connector is what Cinder is told of the way by which a node reaches its volumes.
 type connector map[string]any
 
-// ToVolumeInitializeConnectionMap is gophercloud's way to ask for a request's body.
-func (c connector) ToVolumeInitializeConnectionMap() (map[string]any, error) {
-	return map[string]any{"os-initialize_connection": map[string]any{"connector": c}}, nil
-}
-
 // ToVolumeTerminateConnectionMap is gophercloud's way to ask for a request's body.
 func (c connector) ToVolumeTerminateConnectionMap() (map[string]any, error) {
 	return map[string]any{"os-terminate_connection": map[string]any{"connector": c}}, nil

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +38,8 @@ type block struct {
 	bodies         map[string]string
 	// refuse says how often a request fails.
 	refuse map[string]int
+	// hangUp is a request that is done and not answered; connection is what is answered of one instead of the document.
+	hangUp, connection string
 }
 
 func newBlock(t *testing.T) *block {
@@ -92,12 +95,19 @@ func (b *block) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		b.status[id] = action.next
+		if name == b.hangUp {
+			panic(http.ErrAbortHandler)
+		}
 		switch name {
 		case "os-attach":
 			b.server[id], _ = args.(map[string]any)["instance_uuid"].(string)
 		case "os-detach":
 			delete(b.server, id)
 		case "os-initialize_connection":
+			if b.connection != "" {
+				_, _ = w.Write([]byte(b.connection))
+				return
+			}
 			_, _ = w.Write([]byte(b.document("connection.json", id)))
 			return
 		}
@@ -166,7 +176,16 @@ func TestVolumesAreAttachedAndDetached(t *testing.T) {
 			t.Errorf("%s: %s, want %s", action, b.bodies[action], want)
 		}
 	}
-	if err := c.AttachVolumes(t.Context(), task); err != nil || len(b.took()) != 0 {
+	for i, id := range []string{first, second} {
+		// The numbers of some LUNs are larger than what a float64 holds.
+		want := store.Dict{"target_discovered": false, "target_portal": "192.0.2.9:3260", "target_iqn": "iqn.2010-10.org.openstack:volume-" + id,
+			"target_lun": json.Number("4611721202799476736"), "volume_id": id, "ironic_volume_uuid": id, "auth_method": "CHAP",
+			"auth_username": "chap", "auth_password": "secret", "encrypted": false, "qos_specs": nil, "access_mode": "rw"}
+		if got := task.Worker.(*worker).saved[i]; !reflect.DeepEqual(got.Properties, want) {
+			t.Errorf("the properties of volume target %s are %v, want %v", got.UUID, got.Properties, want)
+		}
+	}
+	if err := c.AttachVolumes(t.Context(), task); err != nil || len(b.took()) != 0 || len(task.Worker.(*worker).saved) != 2 {
 		t.Errorf("attaching again: %v", err)
 	}
 	if err := c.DetachVolumes(t.Context(), task); err != nil {
@@ -203,6 +222,69 @@ func TestWhatWasCutShortGoesOn(t *testing.T) {
 	task.Node.DriverInternalInfo = store.Dict{keyUnderWay: store.Dict{first: detaching}}
 	if err := c.DetachVolumes(t.Context(), task); err != nil || b.status[first] != "available" || len(task.Node.DriverInternalInfo) != 0 {
 		t.Errorf("detaching: %v, now %s, %v", err, b.status[first], task.Node.DriverInternalInfo)
+	}
+	if err := c.AttachVolumes(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	b.status[first] = "detaching"
+	task.Node.DriverInternalInfo = store.Dict{keyUnderWay: store.Dict{first: detaching}}
+	b.took()
+	if err := c.AttachVolumes(t.Context(), task); err != nil || b.status[first] != "in-use" || len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("attaching after a detachment: %v, now %s, %v", err, b.status[first], task.Node.DriverInternalInfo)
+	}
+	if got, want := b.took(), []string{"terminate_connection 1", "detach 1", "reserve 1", "initialize_connection 1", "attach 1"}; !slices.Equal(got, want) {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
+// What somebody else detaches is not taken for a detachment of the node's own when it is tried again.
+func TestADetachmentThatIsRefused(t *testing.T) {
+	b := newBlock(t)
+	c, task := bench(t, b, false)
+	if err := c.AttachVolumes(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	b.took()
+	b.status[first] = "detaching"
+	err := c.DetachVolumes(t.Context(), task)
+	if store.KindOf(err) != store.StorageError || !strings.HasPrefix(err.Error(), "Failed to request detach for volume "+first) {
+		t.Errorf("got %v", err)
+	}
+	if got, want := b.took(), []string{"begin_detaching 1", "begin_detaching 1", "begin_detaching 1"}; !slices.Equal(got, want) ||
+		len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("asked %q, want %q; driver_internal_info %v", got, want, task.Node.DriverInternalInfo)
+	}
+}
+
+// A request without an answer may have been heard: the volume may be the node's.
+func TestAReservationWithoutAnAnswer(t *testing.T) {
+	b := newBlock(t)
+	c, task := bench(t, b, false)
+	b.hangUp = "os-reserve"
+	c.cfg.ActionRetries = 0
+	err := c.AttachVolumes(t.Context(), task)
+	if store.KindOf(err) != store.StorageError || !strings.HasPrefix(err.Error(), "Failed to reserve volume "+first) {
+		t.Errorf("got %v", err)
+	}
+	if b.status[first] != "available" || len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("the volume is %s, driver_internal_info %v", b.status[first], task.Node.DriverInternalInfo)
+	}
+}
+
+// A volume of which Cinder does not say how it is reached is none that a machine could boot.
+func TestAConnectionThatIsNotTold(t *testing.T) {
+	for _, answer := range []string{`{}`, `{"connection_info": null}`, `{"connection_info": {"data": null}}`, `{"connection_info": {"data": 5}}`,
+		`{"connection_info": 5}`, `{`} {
+		b := newBlock(t)
+		c, task := bench(t, b, false)
+		b.connection = answer
+		err := c.AttachVolumes(t.Context(), task)
+		if store.KindOf(err) != store.StorageError || !strings.HasPrefix(err.Error(), "Failed to initialize connection for volume "+first) {
+			t.Errorf("%s: %v", answer, err)
+		}
+		if b.status[first] != "available" || len(task.Worker.(*worker).saved) != 0 {
+			t.Errorf("%s: the volume is %s", answer, b.status[first])
+		}
 	}
 }
 
@@ -298,6 +380,10 @@ func TestConnectors(t *testing.T) {
 	}
 }
 
+func (w *worker) SaveVolumeTarget(_ context.Context, _ *drivers.Task, v *store.VolumeTarget) error {
+	w.saved = append(w.saved, v)
+	return nil
+}
 func (w *worker) Save(context.Context, *drivers.Task) error { return nil }
 func (w *worker) VolumeConnectors(context.Context, *drivers.Task) ([]*store.VolumeConnector, error) {
 	return w.connectors, nil

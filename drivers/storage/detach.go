@@ -14,18 +14,18 @@ import (
 //
 // Crash windows: what is about to be detached stands in the row before. A volume that is "detaching" then goes on from there.
 func (c *Cinder) DetachVolumes(ctx context.Context, t *drivers.Task) error {
-	ids, way, err := volumesOf(ctx, t)
-	if err != nil || len(ids) == 0 {
+	targets, way, err := volumesOf(ctx, t)
+	if err != nil || len(targets) == 0 {
 		return err
 	}
-	return c.detachRetrying(ctx, t, ids, way, false)
+	return c.detachRetrying(ctx, t, targets, way, false)
 }
 
 // detachRetrying detaches volumes. aborting tells that an attachment has failed, of which what can be undone is.
-func (c *Cinder) detachRetrying(ctx context.Context, t *drivers.Task, ids []string, way connector, aborting bool) error {
+func (c *Cinder) detachRetrying(ctx context.Context, t *drivers.Task, targets []*store.VolumeTarget, way connector, aborting bool) error {
 	for attempt := 0; ; attempt++ {
 		tolerant := t.Node.ProvisionState == store.Active || aborting && attempt > 0
-		err := c.detach(ctx, t, ids, way, tolerant)
+		err := c.detach(ctx, t, targets, way, tolerant)
 		if store.KindOf(err) != store.StorageError || attempt >= c.cfg.ActionRetries {
 			return err
 		}
@@ -37,12 +37,13 @@ func (c *Cinder) detachRetrying(ctx context.Context, t *drivers.Task, ids []stri
 }
 
 // detach detaches volumes, all but those that fail when that is tolerated.
-func (c *Cinder) detach(ctx context.Context, t *drivers.Task, ids []string, way connector, tolerant bool) error {
+func (c *Cinder) detach(ctx context.Context, t *drivers.Task, targets []*store.VolumeTarget, way connector, tolerant bool) error {
 	s, err := c.begin(ctx, t)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
+	for _, target := range targets {
+		id := *target.VolumeID
 		err := s.detachOne(ctx, id, way, tolerant)
 		if store.KindOf(err) == store.StorageError && tolerant {
 			t.Log.Warn().Err(err).Str("volume", id).Msg("A volume could not be detached")
@@ -92,11 +93,14 @@ func (s *session) request(ctx context.Context, v *volumes.Volume) error {
 		return err
 	}
 	err := s.do(ctx, func(ctx context.Context) error { return volumes.BeginDetaching(ctx, s.api, v.ID).ExtractErr() })
-	if err != nil {
-		return store.Errorf(store.StorageError, "Failed to request detach for volume %s from cinder for node %s: %w", v.ID,
-			s.task.Node.UUID, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if err := s.forgetRefused(ctx, v.ID, detaching, err); err != nil {
+		return err
+	}
+	return store.Errorf(store.StorageError, "Failed to request detach for volume %s from cinder for node %s: %w", v.ID,
+		s.task.Node.UUID, err)
 }
 
 // release gives back a volume that was reserved for the node and never attached, which ironic leaves reserved.

@@ -63,8 +63,9 @@ func TestExternalVolumesNeedIPXE(t *testing.T) {
 // worker is a conductor with the volumes of one node.
 type worker struct {
 	drivers.Worker
-	targets    []*store.VolumeTarget
-	connectors []*store.VolumeConnector
+	// saved are those of targets that were written.
+	targets, saved []*store.VolumeTarget
+	connectors     []*store.VolumeConnector
 }
 
 func (w *worker) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTarget, error) {

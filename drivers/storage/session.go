@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,9 +123,10 @@ func (c *Cinder) refusal(err error) error {
 	message := http.StatusText(answer.Actual)
 	var document map[string]struct{ Message string }
 	if json.Unmarshal(answer.Body, &document) == nil {
-		for _, one := range document {
-			if one.Message != "" {
-				message = one.Message
+		for _, kind := range slices.Sorted(maps.Keys(document)) {
+			if said := document[kind].Message; said != "" {
+				message = said
+				break
 			}
 		}
 	}
