@@ -180,8 +180,8 @@ func (db *DB) writeBIOSSetting(s session, nodeID int64, b store.BIOSSetting, val
 	if err != nil {
 		return fmt.Errorf("encoding allowable_values of %s: %w", b.Name, err)
 	}
-	for column, text := range map[string]any{"name": b.Name, "value": value.String, "attribute_type": derefText(b.Type)} {
-		if _, err := db.fit("bios_settings", column, text); err != nil {
+	for _, one := range []struct{ column, text string }{{"name", b.Name}, {"value", value.String}, {"attribute_type", derefText(b.Type)}} {
+		if _, err := db.fit("bios_settings", one.column, one.text); err != nil {
 			return store.Errorf(store.InvalidParameterValue, "BIOS setting %q cannot be stored: %w", cut(b.Name, 255), err)
 		}
 	}

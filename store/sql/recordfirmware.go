@@ -10,7 +10,8 @@ import (
 )
 
 // RecordFirmware writes down which firmware a node's parts were found with. As in ironic, parts that were not found stay as they are, and
-// rows that are right are left alone. Of the components Component, CurrentVersion, Vendor, Model and SerialNumber count.
+// rows that are right are left alone. Of the components Component, CurrentVersion, Vendor, Model and SerialNumber count. Texts are a
+// BMC's, and are made to fit; of a component that is told of several times, as a card with several controllers is, the first counts.
 func (db *DB) RecordFirmware(ctx context.Context, nodeID int64, components []store.FirmwareComponent) error {
 	return db.transact(ctx, fmt.Sprintf("writing the firmware of node %d", nodeID), func(s session) error {
 		present := map[string]*store.FirmwareComponent{}
@@ -26,7 +27,13 @@ func (db *DB) RecordFirmware(ctx context.Context, nodeID int64, components []sto
 		if err != nil {
 			return err
 		}
+		told := map[string]bool{}
 		for _, c := range components {
+			c = db.mendFirmware(c)
+			if told[c.Component] {
+				continue
+			}
+			told[c.Component] = true
 			if err := db.recordFirmware(s, nodeID, present[c.Component], c); err != nil {
 				return err
 			}
@@ -59,6 +66,22 @@ func (db *DB) recordFirmware(s session, nodeID int64, old *store.FirmwareCompone
 	_, err := s.exec("UPDATE firmware_information SET "+strings.Join(names, " = ?, ")+" = ? WHERE node_id = ? AND component = ?",
 		append(values, nodeID, c.Component)...)
 	return err
+}
+
+// mendFirmware makes what a BMC tells of a component storable.
+func (db *DB) mendFirmware(c store.FirmwareComponent) store.FirmwareComponent {
+	fitting := func(column, text string) string {
+		shape := db.schema.tables["firmware_information"][column]
+		return cut(mend(text, shape), shape.chars)
+	}
+	c.Component = fitting("component", c.Component)
+	for column, text := range map[string]**string{"current_version": &c.CurrentVersion, "vendor": &c.Vendor, "model": &c.Model,
+		"serial_number": &c.SerialNumber} {
+		if *text != nil {
+			*text = new(fitting(column, **text))
+		}
+	}
+	return c
 }
 
 func same(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
