@@ -179,10 +179,13 @@ func compareBIOSSettings(ctx context.Context, c *Conductor, a boundArgs) (any, e
 		}
 		names = append(names, name)
 		found := named(stored, []string{name})
+		value, given := one["value"]
 		switch {
 		case len(found) == 0:
 			fresh = append(fresh, one)
-		case hasValue(found[0], one["value"]):
+		case !given:
+			return nil, oslo.KeyError("value")
+		case hasValue(found[0], value):
 			same = append(same, one)
 		default:
 			changed = append(changed, one)

@@ -154,9 +154,13 @@ func destroyDeployment(ctx context.Context, c *Conductor, sent *objects.Sent) (m
 }
 
 func refreshDeployment(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
-	var ident any
-	if err := decodeArg(sent.Data["uuid"], &ident); err != nil {
+	var value any
+	if err := decodeArg(sent.Data["uuid"], &value); err != nil {
 		return nil, errNotSent("uuid")
+	}
+	ident, err := scalarOf("uuid", value)
+	if err != nil {
+		return nil, err
 	}
 	n, err := instanceKind().by(ctx, c, "instance_uuid", ident)
 	if err != nil {

@@ -143,6 +143,7 @@ func TestBIOSSettingsAreWrittenForOthers(t *testing.T) {
 	if string(compared.Result) != want {
 		t.Errorf("compared as %s, want %s: a refused request changed something, or more", compared.Result, want)
 	}
+	failed(t, w.class(t, "BIOSSettingList", "sync_node_setting", n.ID, []any{map[string]any{"name": "usb"}}), "KeyError", "value")
 	failed(t, w.class(t, "BIOSSettingList", "delete", n.ID, []string{"lan", "x", "y"}), "BIOSSettingListNotFound", "settings 'x,y'")
 	failed(t, w.class(t, "BIOSSetting", "get", n.ID, "lan"), "BIOSSettingNotFound", "'lan'")
 	if got := w.class(t, "BIOSSetting", "delete", n.ID, "boot"); got.Failure != nil {
@@ -179,6 +180,11 @@ func TestDeploymentIsALookAtANode(t *testing.T) {
 	if got.InstanceUUID != d.data["uuid"] || got.InstanceInfo.String("image_source") != "http://x/i" || d.data["state"] != got.ProvisionState {
 		t.Errorf("instance %q of %v, deployment %v", got.InstanceUUID, got.InstanceInfo, d.data)
 	}
+	whole := d.data["uuid"]
+	d.data["uuid"] = map[string]any{"a": 1}
+	failed(t, d.ask(t, "refresh"), "InvalidParameterValue", "Argument uuid has the wrong type")
+	d.data["uuid"] = whole
+	d.act(t, "refresh")
 	d.data["state"] = "active"
 	failed(t, d.ask(t, "create"), "BadRequest", "cannot be set or updated")
 	d.act(t, "destroy")
