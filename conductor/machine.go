@@ -127,8 +127,8 @@ var edges2023 = []edge{
 	{store.UnrescueFail, eventDelete, store.Deleting},
 }
 
-// edges2025 is what 29.0 added: holds and servicing.
-var edges2025 = []edge{
+// edgesHolds is what 22.1 added: holds, and inspections whose ramdisk tells the conductor what it found.
+var edgesHolds = []edge{
 	{store.Deploying, eventHold, store.DeployHold},
 	{store.DeployWait, eventHold, store.DeployHold},
 	{store.DeployHold, eventUnhold, store.DeployWait},
@@ -138,6 +138,10 @@ var edges2025 = []edge{
 	{store.CleanHold, eventUnhold, store.CleanWait},
 	{store.CleanHold, eventAbort, store.CleanFail},
 	{store.InspectWait, eventResume, store.Inspecting},
+}
+
+// edgesServicing is what 23.0 added.
+var edgesServicing = []edge{
 	{store.Active, eventService, store.Servicing},
 	{store.Servicing, eventDone, store.Active},
 	{store.Servicing, eventWait, store.ServiceWait},
@@ -147,12 +151,16 @@ var edges2025 = []edge{
 	{store.ServiceWait, eventFail, store.ServiceFail},
 	{store.ServiceWait, eventAbort, store.ServiceFail},
 	{store.ServiceWait, eventHold, store.ServiceHold},
-	{store.ServiceWait, eventDelete, store.Deleting},
 	{store.ServiceHold, eventUnhold, store.ServiceWait},
 	{store.ServiceHold, eventService, store.Servicing},
 	{store.ServiceHold, eventAbort, store.ServiceFail},
 	{store.ServiceFail, eventService, store.Servicing},
 	{store.ServiceFail, eventRescue, store.Rescuing},
+}
+
+// edges2025 is what 29.0 added, and its stable releases: instances can be deleted whose servicing failed or waits.
+var edges2025 = []edge{
+	{store.ServiceWait, eventDelete, store.Deleting},
 	{store.ServiceFail, eventDelete, store.Deleting},
 }
 
@@ -181,11 +189,13 @@ var defaultTargets = map[string]string{
 func newMachine(release messaging.Release) machine {
 	m := machine{edges: map[string]map[string]string{}}
 	m.add(edges2023)
-	if release >= messaging.V2025_1 {
-		m.add(edges2025)
-	}
-	if release > messaging.V2025_1 {
-		m.add(edgesNewest)
+	for _, later := range []struct {
+		since messaging.Release
+		edges []edge
+	}{{messaging.V22_1, edgesHolds}, {messaging.V2023_2, edgesServicing}, {messaging.V2025_1, edges2025}, {messaging.V2025_1 + 1, edgesNewest}} {
+		if release >= later.since {
+			m.add(later.edges)
+		}
 	}
 	return m
 }

@@ -45,6 +45,26 @@ func TestMachineAgreesWithIronic(t *testing.T) {
 	}
 }
 
+// Releases between those that were recorded have what came until then (git log -S of ironic/common/states.py).
+func TestMachineOfReleasesInBetween(t *testing.T) {
+	for _, c := range []struct {
+		state, event string
+		since        messaging.Release
+	}{
+		{store.InspectWait, eventResume, messaging.V22_1}, {store.CleanWait, eventHold, messaging.V22_1},
+		{store.DeployHold, eventUnhold, messaging.V22_1}, {store.Active, eventService, messaging.V2023_2},
+		{store.ServiceWait, eventResume, messaging.V2023_2}, {store.ServiceFail, eventRescue, messaging.V2023_2},
+		{store.ServiceFail, eventDelete, messaging.V2025_1}, {store.DeployWait, eventAbort, messaging.V30_0},
+	} {
+		for _, release := range []messaging.Release{messaging.V2023_1, messaging.V22_0, messaging.V22_1, messaging.V2023_2, messaging.V2024_1,
+			messaging.V2024_2, messaging.V2025_1, messaging.V30_0, messaging.Newest} {
+			if allowed := newMachine(release).Allows(c.state, c.event); allowed != (release >= c.since) {
+				t.Errorf("%s + %s on %s: allowed %t", c.state, c.event, release, allowed)
+			}
+		}
+	}
+}
+
 func checkRefusal(t *testing.T, m machine, state, event, want string) {
 	t.Helper()
 	got, err := m.Step(moment{State: state}, eventRequest{Event: event})
