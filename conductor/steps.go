@@ -21,17 +21,20 @@ func interfaceRank(kind drivers.StepKind, release messaging.Release) map[drivers
 			drivers.TypeBoot: 8, drivers.TypeBIOS: 7, drivers.TypeRAID: 6, drivers.TypeVendor: 5, drivers.TypeNetwork: 4,
 			drivers.TypeStorage: 3, drivers.TypeConsole: 2, drivers.TypeRescue: 1,
 		}
-		if release >= messaging.V22_1 {
+		if release >= messaging.V2023_2 {
 			rank[drivers.TypeFirmware] = 11
 		}
 		return rank
 	}
-	if release < messaging.V2025_1 {
+	if release < messaging.V22_1 {
 		return map[drivers.InterfaceType]int{drivers.TypePower: 5, drivers.TypeManagement: 4, drivers.TypeDeploy: 3,
 			drivers.TypeBIOS: 2, drivers.TypeRAID: 1}
 	}
 	rank := map[drivers.InterfaceType]int{drivers.TypeVendor: 7, drivers.TypePower: 6, drivers.TypeManagement: 5,
 		drivers.TypeFirmware: 4, drivers.TypeDeploy: 3, drivers.TypeBIOS: 2, drivers.TypeRAID: 1}
+	if release < messaging.V2023_2 {
+		delete(rank, drivers.TypeFirmware)
+	}
 	if kind == drivers.ServiceStep && release > messaging.V2025_2 {
 		rank[drivers.TypeNetwork] = 8
 	}
@@ -164,14 +167,19 @@ type stepRules struct {
 	release messaging.Release
 }
 
-// reservedSteps are those that newer conductors keep for themselves, whatever the interface.
-var reservedSteps = []string{"power_on", "power_off", "reboot", "hold", "wait"}
+// reservedSteps are those that newer conductors keep for themselves, whatever the interface, and the releases since which they are
+// accepted (ironic.conductor.steps, _validate_user_steps; 28.0 brought the last two).
+var reservedSteps = map[string]messaging.Release{"power_on": messaging.V22_1, "power_off": messaging.V22_1, "reboot": messaging.V22_1,
+	"hold": messaging.V2025_1, "wait": messaging.V2025_1}
 
 // reserved tells that a step is not held against what the node offers. Upstream leaves such steps out of the list that it
 // checked, so that they are accepted and never run; so does this.
 func (r stepRules) reserved(step store.Dict) bool {
-	return r.release >= messaging.V2025_1 &&
-		(step.Bool("execute_on_child_nodes", false) || slices.Contains(reservedSteps, step.String("step")))
+	if step.Bool("execute_on_child_nodes", false) {
+		return r.release >= messaging.V22_1
+	}
+	since, known := reservedSteps[step.String("step")]
+	return known && r.release >= since
 }
 
 // checkUserSteps holds the steps that a user asked for against those that the node offers, and completes them. What does

@@ -18,8 +18,11 @@ func TestStepsRunByPriorityThenByInterface(t *testing.T) {
 	}{
 		{drivers.DeployStep, messaging.V2023_1, "raid management deploy bios power"},
 		{drivers.CleanStep, messaging.V2023_1, "raid management deploy bios power"},
+		{drivers.CleanStep, messaging.V22_1, "raid vendor management deploy bios power"},
+		{drivers.CleanStep, messaging.V2023_2, "raid vendor management firmware deploy bios power"},
 		{drivers.CleanStep, messaging.V2025_1, "raid vendor management firmware deploy bios power"},
 		{drivers.VerifyStep, messaging.V2023_1, "raid management deploy bios vendor power"},
+		{drivers.VerifyStep, messaging.V22_1, "raid management deploy bios vendor power"},
 		{drivers.VerifyStep, messaging.V2025_1, "raid management firmware deploy bios vendor power"},
 	} {
 		task := &task{c: &Conductor{cfg: Config{Release: c.release}}}
@@ -39,6 +42,21 @@ func TestStepsRunByPriorityThenByInterface(t *testing.T) {
 			order = append(order, s.String("interface"))
 		}
 		equal(t, string(c.kind)+" in "+c.release.String(), strings.Join(order, " "), c.want)
+	}
+}
+
+func TestReservedStepsAreAccepted(t *testing.T) {
+	for _, c := range []struct {
+		step  store.Dict
+		since messaging.Release
+	}{
+		{store.Dict{"interface": "power", "step": "reboot"}, messaging.V22_1}, {store.Dict{"interface": "deploy", "step": "hold"}, messaging.V2025_1},
+		{store.Dict{"interface": "deploy", "step": "erase", "execute_on_child_nodes": true}, messaging.V22_1},
+	} {
+		for _, release := range []messaging.Release{messaging.V2023_1, messaging.V22_1, messaging.V2024_2, messaging.V2025_1} {
+			_, err := checkUserSteps([]store.Dict{c.step.Clone()}, nil, stepRules{kind: drivers.CleanStep, release: release})
+			equal(t, c.step.String("step")+" on "+release.String()+" is accepted", err == nil, release >= c.since)
+		}
 	}
 }
 
