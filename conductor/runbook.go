@@ -2,7 +2,6 @@ package conductor
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -17,6 +16,9 @@ const (
 	stepsOfRunbook     = "runbook"       // from a runbook, which has to be there
 	stepsHybrid        = "hybrid"        // from a runbook where one is named
 )
+
+// keyCleaningRunbook is where driver_info names the runbook of a node's automated cleanings.
+const keyCleaningRunbook = "cleaning_runbook"
 
 // RunbookConfig says which runbook cleans a node, in words of [conductor]automated_cleaning_runbook and its kin.
 type RunbookConfig struct {
@@ -44,8 +46,9 @@ func (t *task) automatedClean(ctx context.Context) (cleanRequest, error) {
 			ident = own
 		}
 	}
-	if own, named := t.Node.DriverInfo["cleaning_runbook"]; named && cfg.FromNode {
-		ident = fmt.Sprint(own)
+	if _, named := t.Node.DriverInfo[keyCleaningRunbook]; named && cfg.FromNode {
+		// One that is null or empty is none.
+		ident = t.Node.DriverInfo.String(keyCleaningRunbook)
 	}
 	if ident == "" {
 		if cfg.Source == stepsOfRunbook {

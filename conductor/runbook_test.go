@@ -47,6 +47,7 @@ func TestRunbooksCleanNodes(t *testing.T) {
 		name          string
 		cfg           RunbookConfig
 		class, own    string
+		nulled        bool // the node names a runbook that is null
 		state, refuse string
 		kind          store.Kind
 		ran           string
@@ -60,6 +61,7 @@ func TestRunbooksCleanNodes(t *testing.T) {
 		{name: "of another class", class: "small", cfg: RunbookConfig{Source: "runbook", Runbook: "book-02",
 			ByClass: map[string]string{"big": "book-01"}}, ran: "first"},
 		{name: "of the node", own: "book-01", cfg: RunbookConfig{Source: "runbook", Runbook: "book-02", FromNode: true}, ran: "second first"},
+		{name: "of a node that names none", nulled: true, cfg: RunbookConfig{Source: "hybrid", Runbook: "book-02", FromNode: true}, ran: "by_itself"},
 		{name: "of a node that has no say", own: "book-01", cfg: RunbookConfig{Source: "runbook", Runbook: "book-02"}, ran: "first"},
 		{name: "with a trait of the node's", cfg: RunbookConfig{Source: "runbook", Runbook: "book-01", ValidateTraits: true}, ran: "second first"},
 		{name: "none", cfg: RunbookConfig{Source: "runbook"}, kind: store.NodeCleaningFailure,
@@ -86,6 +88,9 @@ func TestRunbooksCleanNodes(t *testing.T) {
 					}
 					if c.own != "" {
 						n.DriverInfo["cleaning_runbook"] = c.own
+					}
+					if c.nulled {
+						n.DriverInfo["cleaning_runbook"] = nil
 					}
 				})
 				w.exec(t, "INSERT INTO node_traits (node_id, trait, version) VALUES (?, 'CUSTOM_A', '1.0')", n.ID)
