@@ -87,8 +87,7 @@ func (t *task) clean(ctx context.Context, r cleanRequest) {
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
-	t.cacheBIOS(ctx)
-	t.cacheFirmware(ctx)
+	t.cacheBeforeCleaning(ctx)
 	listed, ok := t.listCleanStepsEarly(ctx, &r)
 	if !ok {
 		return
@@ -171,6 +170,28 @@ func (t *task) prepareClean(ctx context.Context, disableRamdisk bool) (drivers.O
 		return drivers.Done, nil
 	}
 	return t.Hardware.Deploy.PrepareCleaning(ctx, t.Task)
+}
+
+// cacheBeforeCleaning records what the release reads of the hardware before it cleans: the BIOS settings, since 2023.2 the versions of
+// the firmware, and since 2024.1 everything.
+func (t *task) cacheBeforeCleaning(ctx context.Context) {
+	release := t.c.cfg.Release
+	if release >= messaging.V2024_1 {
+		t.cacheHardware(ctx)
+		return
+	}
+	t.cacheBIOS(ctx)
+	if release >= messaging.V2023_2 {
+		t.cacheFirmware(ctx)
+	}
+}
+
+// refreshHardware records what the hardware tells of itself, which steps may change: before a servicing and after it, and after a
+// cleaning. Ironic does so since 28.0.
+func (t *task) refreshHardware(ctx context.Context) {
+	if t.c.cfg.Release >= messaging.V2025_1 {
+		t.cacheHardware(ctx)
+	}
 }
 
 // cacheBIOS records the firmware's settings; what the hardware can't tell is no reason to stop.
@@ -257,7 +278,7 @@ func (t *task) leaveClean(ctx context.Context, disableRamdisk bool) {
 			return
 		}
 	}
-	t.cacheFirmware(ctx)
+	t.refreshHardware(ctx)
 	t.flowEnded(ctx, drivers.CleanStep)
 	event := eventDone
 	if manual || t.Node.Retired != nil && *t.Node.Retired {

@@ -37,6 +37,8 @@ const (
 	markFound = "found"
 	// markRuled tells that inspection rules were applied to what was found, which the worker keeps in its journal as they left it.
 	markRuled = "ruled"
+	// markLeft are the problems in taking the ramdisk away, if there were any by the time that the rules were applied.
+	markLeft = "left"
 )
 
 // privateKeys is how keys of driver_internal_info begin that only Ironmaster knows.

@@ -34,7 +34,7 @@ func (c *Conductor) inspectHardware(ctx context.Context, rq oslo.Context, a node
 // inspect begins an inspection, or begins it anew after it was cut short: all that an inspection reads it may read again. The
 // node is in "inspecting".
 func (t *task) inspect(ctx context.Context) {
-	t.note(store.Dict{markFound: nil, markRuled: nil})
+	t.note(store.Dict{markFound: nil, markRuled: nil, markLeft: nil})
 	// An agent that runs already is not used: inspection boots its own.
 	wipeAgent(t.Node)
 	outcome, err := t.Hardware.Inspect.InspectHardware(ctx, t.Task)
@@ -48,17 +48,8 @@ func (t *task) inspect(ctx context.Context) {
 		event, o = eventWait, eventOptions{}
 		t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the ramdisk to tell what it found", Waiting: true})
 	}
-	t.cacheAfterInspection(ctx, event)
 	if err := t.processEvent(ctx, event, o); err != nil && !lost(err) {
 		t.inspectionFailed(ctx, err)
-	}
-}
-
-// cacheAfterInspection records the firmware of a machine that has power now, for some tell that of their network cards only then. Ironic
-// does so since 33.0.
-func (t *task) cacheAfterInspection(ctx context.Context, event string) {
-	if event == eventDone && t.c.cfg.Release > messaging.V2025_2 {
-		t.cacheFirmware(ctx)
 	}
 }
 

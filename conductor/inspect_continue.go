@@ -83,7 +83,7 @@ func (c *Conductor) continueInspection(ctx context.Context, rq oslo.Context, a f
 				return err
 			}
 			// gofail: var findingsKept struct{}
-			t.note(store.Dict{markFound: true, markRuled: nil})
+			t.note(store.Dict{markFound: true, markRuled: nil, markLeft: nil})
 			return t.processEvent(ctx, eventResume, eventOptions{
 				background: func(ctx context.Context, t *task) { t.takeFindings(ctx, f) },
 				undo:       func() { t.note(store.Dict{markFound: nil}) },
@@ -128,7 +128,6 @@ func (t *task) inspectAnew(ctx context.Context) {
 	case err != nil:
 		t.inspectionFailed(ctx, err)
 	case outcome == drivers.Done:
-		t.cacheAfterInspection(ctx, eventDone)
 		if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowInspect}); err != nil {
 			t.inspectionFailed(ctx, err)
 		}
@@ -160,7 +159,10 @@ func (t *task) takeFindings(ctx context.Context, f findings) {
 		t.failEvent(ctx, "")
 		t.reportFlow(ctx, flowInspect, flowError, left.Error())
 	default:
-		t.cacheAfterInspection(ctx, eventDone)
+		// The machine has power, without which some do not tell the firmware of their network cards.
+		if t.c.cfg.Release >= messaging.V2026_1 {
+			t.cacheFirmware(ctx)
+		}
 		if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowInspect}); err != nil {
 			t.inspectionFailed(ctx, err)
 		}
@@ -173,10 +175,11 @@ func (t *task) takeFindings(ctx context.Context, f findings) {
 // useFindings has the inspect interface and then inspection rules work on the findings, which both change.
 //
 // Crash windows: what the interface does may be done again. Rules may not, for they add to what is there; so one write of the row
-// holds all that they change of the node, and the mark that they are done. What they made of the findings is in the journal by then.
+// holds all that they change of the node, and the mark that they are done, with what was wrong with the ramdisk's end. What they made
+// of the findings is in the journal by then.
 func (t *task) useFindings(ctx context.Context, f findings) error {
-	if mark(t.Node).Bool(markRuled, false) {
-		return nil
+	if m := mark(t.Node); m.Bool(markRuled, false) {
+		return ramdiskLeft(m)
 	}
 	if t.c.cfg.Release >= messaging.V2026_1 {
 		t.Node.DriverInternalInfo[keyAgentHeartbeat] = t.c.now().UTC().Format(isoMicro)
@@ -199,10 +202,27 @@ func (t *task) useFindings(ctx context.Context, f findings) error {
 	}
 	// gofail: var findingsRuled struct{}
 	t.note(store.Dict{markRuled: true})
+	if left != nil {
+		t.note(store.Dict{markLeft: anyTexts(left.Problems)})
+	}
 	if saveErr := t.saveOrLose(ctx); saveErr != nil {
 		return saveErr
 	}
 	return err
+}
+
+// ramdiskLeft is what a mark tells of a ramdisk that could not be taken away, nil when there was none.
+func ramdiskLeft(m store.Dict) error {
+	var problems []string
+	for _, one := range m.List(markLeft) {
+		if text, ok := one.(string); ok {
+			problems = append(problems, text)
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return &drivers.RamdiskLeft{Problems: problems}
 }
 
 // discover takes the findings of a machine that ironic-api did not know, and has enrolled for them. The node stays in "enroll".
@@ -215,7 +235,7 @@ func (t *task) discover(f findings) {
 		kept, err := t.keptFindings(ctx, journalRuled)
 		switch {
 		case err != nil || kept == nil:
-			t.note(store.Dict{markRuled: nil})
+			t.note(store.Dict{markRuled: nil, markLeft: nil})
 		case mark(t.Node).Bool(markRuled, false):
 			f = *kept
 		}
@@ -235,7 +255,7 @@ func (t *task) discover(f findings) {
 		default:
 			t.Log.Info().Msg("A machine was discovered")
 		}
-		t.note(store.Dict{markRuled: nil})
+		t.note(store.Dict{markRuled: nil, markLeft: nil})
 		_ = t.saveOrLose(ctx)
 		t.forgetFindings(ctx)
 	}, func(ctx context.Context, err error) { t.undoProvision(ctx, moment{State: t.Node.ProvisionState}, err) })

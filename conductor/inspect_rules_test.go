@@ -105,6 +105,33 @@ func TestRulesAreNotAppliedTwice(t *testing.T) {
 	equal(t, "stored", inventory+pluginData, `{"cpu": {"count": 4}}{"ruled": true}`)
 }
 
+// An inspection whose ramdisk could not be taken away fails, too, when its worker died after the rules.
+func TestARamdiskThatIsLeftIsNotForgotten(t *testing.T) {
+	r, _ := ruledRig(t, adds)
+	before := idleOn(t, r)
+	n := before.enroll(t, func(n *store.Node) {
+		n.ProvisionState, n.TargetProvisionState = store.Inspecting, store.Manageable
+		n.DriverInternalInfo = store.Dict{keyEpoch: store.Dict{markHost: "worker-1", markNumber: 1, markFound: true}}
+	})
+	held := before.lock(t, n.UUID, lockMode{purpose: "a test"})
+	r.script.use(behaviour{findings: func(_, _ store.Dict) error {
+		return &drivers.RamdiskLeft{Problems: []string{"the machine is stuck", "and hot"}}
+	}})
+	f := findings{store.Dict{"cpu": store.Dict{}}, store.Dict{}}
+	if err := held.useFindings(t.Context(), f); err == nil {
+		t.Fatal("the ramdisk was taken away")
+	}
+	before.closeMemory()
+	w := r.start(t)
+	got := w.settled(t, n.UUID, store.InspectFail)
+	equal(t, "last error", got.LastError, "Inspection clean up failed: the machine is stuck, and hot")
+	if racks := got.Extra.List("racks"); len(racks) != 1 {
+		t.Errorf("racks %v", racks)
+	}
+	inventory, _ := w.stored(t, n.ID)
+	equal(t, "inventory", inventory, `{"cpu": {}}`)
+}
+
 func TestDiscovery(t *testing.T) {
 	r, book := ruledRig(t, adds)
 	w := r.start(t)

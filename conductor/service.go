@@ -56,7 +56,7 @@ func (t *task) service(ctx context.Context, r serviceRequest) {
 	if t.saveOrLose(ctx) != nil {
 		return
 	}
-	t.cacheHardware(ctx)
+	t.refreshHardware(ctx)
 	if t.c.cfg.Release > messaging.V2025_2 {
 		t.serviceListedFirst(ctx, r)
 		return
@@ -186,7 +186,7 @@ func (t *task) leaveService(ctx context.Context, withoutRamdisk bool) {
 		}
 	}
 	// gofail: var serviceTornDown struct{}
-	t.cacheHardware(ctx)
+	t.refreshHardware(ctx)
 	t.restoreAfterRamdisk()
 	if err := t.processEvent(ctx, eventDone, eventOptions{flow: flowService}); err != nil {
 		t.unexpectedInService(ctx, err)
