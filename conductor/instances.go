@@ -2,8 +2,6 @@ package conductor
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +28,8 @@ func (c *Conductor) serveInstances(ctx context.Context) error {
 	c.unserved.mu.Lock()
 	defer c.unserved.mu.Unlock()
 	if !c.unserved.listed {
-		own := map[string]*store.Node{}
+		var own []*store.Node
+		known := map[string]bool{}
 		for _, f := range []sql.Filter{{DeployInterface: "ramdisk"}, {InfoHas: drivers.KeyBootVolume}} {
 			f.ProvisionStates, f.Columns = []string{store.Active}, []string{"uuid", "provision_state", "conductor_affinity"}
 			nodes, err := c.db.Nodes(ctx, f)
@@ -38,12 +37,12 @@ func (c *Conductor) serveInstances(ctx context.Context) error {
 				return err
 			}
 			for _, n := range nodes {
-				if c.servesInstance(n) {
-					own[n.UUID] = n
+				if c.servesInstance(n) && !known[n.UUID] {
+					own, known[n.UUID] = append(own, n), true
 				}
 			}
 		}
-		c.unserved.nodes, c.unserved.listed = slices.Collect(maps.Values(own)), true
+		c.unserved.nodes, c.unserved.listed = own, true
 	}
 	if len(c.unserved.nodes) == 0 {
 		return nil

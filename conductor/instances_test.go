@@ -12,6 +12,11 @@ import (
 // TestInstancesAreServedUntilItWorks fails to serve one of two instances again: the next run tries that one, and the one after it none.
 func TestInstancesAreServedUntilItWorks(t *testing.T) {
 	w := startWorker(t, nil)
+	waitUntil(t, "the start has listed its instances", func() bool {
+		w.unserved.mu.Lock()
+		defer w.unserved.mu.Unlock()
+		return w.unserved.listed
+	})
 	active := func(n *store.Node) { n.ProvisionState, n.ConductorAffinity = store.Active, &w.conductorID }
 	first, second, gone := w.enroll(t, active), w.enroll(t, active), w.enroll(t, nil)
 	w.unserved.mu.Lock()
