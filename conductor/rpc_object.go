@@ -174,25 +174,12 @@ func notObject(raw json.RawMessage) string {
 	if err := decodeArg(raw, &value); err != nil {
 		return "NoneType"
 	}
-	switch v := value.(type) {
-	case map[string]any:
-		if _, named := v["ironic_object.name"]; named {
+	if object, ok := value.(map[string]any); ok {
+		if _, named := object["ironic_object.name"]; named {
 			return ""
 		}
-		return "dict"
-	case []any:
-		return "list"
-	case string:
-		return "str"
-	case bool:
-		return "bool"
-	case json.Number:
-		if _, err := v.Int64(); err != nil {
-			return "float"
-		}
-		return "int"
 	}
-	return "NoneType"
+	return store.PythonType(value)
 }
 
 // only keeps the fields that were sent too, as refresh does.

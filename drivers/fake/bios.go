@@ -2,10 +2,8 @@ package fake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -80,7 +78,7 @@ func settingsOf(value any) ([]store.Dict, error) {
 		}
 	default:
 		if !isList {
-			return nil, fmt.Errorf("'%s' object is not iterable", pythonType(value))
+			return nil, fmt.Errorf("'%s' object is not iterable", store.PythonType(value))
 		}
 	}
 	settings := make([]store.Dict, len(items))
@@ -94,7 +92,7 @@ func settingsOf(value any) ([]store.Dict, error) {
 				return nil, errors.New("list indices must be integers or slices, not str")
 			default:
 				if !isObject {
-					return nil, fmt.Errorf("'%s' object is not subscriptable", pythonType(item))
+					return nil, fmt.Errorf("'%s' object is not subscriptable", store.PythonType(item))
 				}
 			}
 			if _, given := object[key]; !given {
@@ -104,20 +102,6 @@ func settingsOf(value any) ([]store.Dict, error) {
 		}
 	}
 	return settings, nil
-}
-
-// pythonType names the type that Python decodes a JSON value to which is no text, list or object.
-func pythonType(value any) string {
-	switch v := value.(type) {
-	case bool:
-		return "bool"
-	case json.Number:
-		if strings.ContainsAny(v.String(), ".eE") {
-			return "float"
-		}
-		return "int"
-	}
-	return "NoneType"
 }
 
 func (b *BIOS) cache(ctx context.Context, _ *drivers.Task, _ store.Dict) (drivers.Outcome, error) {

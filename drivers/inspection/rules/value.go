@@ -201,26 +201,10 @@ func number(v any) (f float64, ok bool) {
 
 // typeName is the name of a value's type in Python.
 func typeName(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "NoneType"
-	case bool:
-		return "bool"
-	case string:
-		return "str"
-	case json.Number:
-		if strings.ContainsAny(v.String(), ".eE") {
-			return "float"
-		}
-		return "int"
-	case int64:
-		return "int"
-	case []any:
-		return "list"
-	case *store.Node:
+	if _, node := v.(*store.Node); node {
 		return "Node"
 	}
-	return "dict"
+	return store.PythonType(v)
 }
 
 // equal compares as Python's == does.
