@@ -1,22 +1,25 @@
 package conductor
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
 
 type vendorArgs struct {
-	NodeID       string     `json:"node_id"`
-	DriverMethod string     `json:"driver_method"`
-	HTTPMethod   string     `json:"http_method"`
-	Info         store.Dict `json:"info"`
+	NodeID       string          `json:"node_id"`
+	DriverMethod string          `json:"driver_method"`
+	HTTPMethod   string          `json:"http_method"`
+	Info         json.RawMessage `json:"info"`
 }
 
 // vendorPassthru runs a method of the node's vendor interface: at once, or in the background when it is asynchronous.
@@ -34,19 +37,23 @@ func (c *Conductor) vendorPassthru(ctx context.Context, rq oslo.Context, a vendo
 				return err
 			}
 		}
-		if err := t.Hardware.Vendor.ValidateMethod(ctx, t.Task, a.DriverMethod, a.Info); err != nil {
+		info, err := vendorKeywords(a.Info, catalog.VendorClass(cmp.Or(t.Node.InstanceInfo.String("vendor_interface"), t.Node.VendorInterface)))
+		if err != nil {
+			return err
+		}
+		if err := t.Hardware.Vendor.ValidateMethod(ctx, t.Task, a.DriverMethod, info); err != nil {
 			return err
 		}
 		var result any
 		if m.Sync {
 			acting, done := c.acting(ctx)
 			defer done()
-			if result, err = runVendorMethod(acting, m, t.Task, a.Info); err != nil {
+			if result, err = runVendorMethod(acting, m, t.Task, info); err != nil {
 				return vendorFailure(err)
 			}
 		} else {
 			t.after(func(ctx context.Context, t *task) {
-				if _, err := runVendorMethod(ctx, m, t.Task, a.Info); err != nil {
+				if _, err := runVendorMethod(ctx, m, t.Task, info); err != nil {
 					t.vendorFailed(ctx, a.DriverMethod, err)
 				}
 			}, nil)
@@ -67,6 +74,30 @@ func vendorMethod(methods map[string]drivers.VendorMethod, name, httpMethod stri
 		return m, store.Errorf(store.InvalidParameterValue, "The method %s does not support HTTP %s", name, verb)
 	}
 	return m, nil
+}
+
+// vendorKeywords reads the arguments of a vendor method. Those that are no object, and names which ironic's own arguments have, fail as
+// in Python when class's validate() is called with them.
+func vendorKeywords(raw json.RawMessage, class string) (store.Dict, error) {
+	var value any
+	if err := decodeArg(raw, &value); err != nil {
+		return nil, store.Errorf(store.InvalidParameterValue, "The arguments of a vendor method cannot be read: %w", err)
+	}
+	object, isObject := value.(map[string]any)
+	if !isObject {
+		return nil, oslo.Builtin("TypeError", "%s.validate() argument after ** must be a mapping, not %s", class, store.PythonType(value))
+	}
+	for _, name := range []string{"method", "http_method"} {
+		if _, taken := object[name]; taken {
+			return nil, oslo.Builtin("TypeError", "%s.validate() got multiple values for keyword argument '%s'", class, name)
+		}
+	}
+	for _, name := range []string{"self", "task"} {
+		if _, taken := object[name]; taken {
+			return nil, oslo.Builtin("TypeError", "%s.validate() got multiple values for argument '%s'", class[strings.LastIndex(class, ".")+1:], name)
+		}
+	}
+	return object, nil
 }
 
 // runVendorMethod refuses an argument that a method does not have, as Python does when the method is called: in the words of a
@@ -108,10 +139,10 @@ func vendorAnswer(m drivers.VendorMethod, result any) map[string]any {
 }
 
 type driverVendorArgs struct {
-	DriverName   string     `json:"driver_name"`
-	DriverMethod string     `json:"driver_method"`
-	HTTPMethod   string     `json:"http_method"`
-	Info         store.Dict `json:"info"`
+	DriverName   string          `json:"driver_name"`
+	DriverMethod string          `json:"driver_method"`
+	HTTPMethod   string          `json:"http_method"`
+	Info         json.RawMessage `json:"info"`
 }
 
 // driverVendorPassthru runs a method of the vendor interface that nodes of a hardware type have by default.
@@ -124,7 +155,11 @@ func (c *Conductor) driverVendorPassthru(ctx context.Context, rq oslo.Context, a
 	if err != nil {
 		return nil, err
 	}
-	run := func(ctx context.Context) (any, error) { return runVendorMethod(ctx, m, nil, a.Info) }
+	info, err := vendorKeywords(a.Info, catalog.VendorClass(c.hardware.Default(a.DriverName, drivers.TypeVendor)))
+	if err != nil {
+		return nil, err
+	}
+	run := func(ctx context.Context) (any, error) { return runVendorMethod(ctx, m, nil, info) }
 	if m.Sync {
 		acting, done := c.acting(ctx)
 		defer done()

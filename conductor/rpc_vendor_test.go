@@ -11,7 +11,7 @@ import (
 func TestVendorPassthru(t *testing.T) {
 	w := startWorker(t, nil)
 	n := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
-	args := func(method, verb string, info map[string]any) map[string]any {
+	args := func(method, verb string, info any) map[string]any {
 		return map[string]any{"node_id": n.UUID, "driver_method": method, "http_method": verb, "info": info}
 	}
 	for bar, want := range map[string]string{"meow": `{"async":false,"attach":false,"return":true}`, "woof": `{"async":false,"attach":false,"return":false}`} {
@@ -26,7 +26,7 @@ func TestVendorPassthru(t *testing.T) {
 	for _, c := range []struct {
 		class        store.Kind
 		method, verb string
-		info         map[string]any
+		info         any
 		want         string
 	}{
 		{store.InvalidParameterValue, "sixth_method", "POST", map[string]any{}, "No handler for method sixth_method"},
@@ -34,6 +34,15 @@ func TestVendorPassthru(t *testing.T) {
 		{store.MissingParameterValue, "third_method_sync", "POST", map[string]any{}, "Parameter 'bar' not passed to method 'third_method_sync'."},
 		{store.VendorPassthruException, "third_method_sync", "POST", map[string]any{"bar": "a", "foo": 1},
 			"FakeVendorB.third_method_sync() got an unexpected keyword argument 'foo'"},
+		{store.InvalidParameterValue, "sixth_method", "POST", []any{1}, "No handler for method sixth_method"},
+		{"TypeError", "third_method_sync", "POST", []any{1},
+			"ironic.drivers.modules.fake.FakeVendorB.validate() argument after ** must be a mapping, not list"},
+		{"TypeError", "second_method", "POST", nil,
+			"ironic.drivers.modules.fake.FakeVendorB.validate() argument after ** must be a mapping, not NoneType"},
+		{"TypeError", "third_method_sync", "POST", map[string]any{"bar": "a", "http_method": "x"},
+			"ironic.drivers.modules.fake.FakeVendorB.validate() got multiple values for keyword argument 'http_method'"},
+		{"TypeError", "second_method", "POST", map[string]any{"bar": "a", "task": 1},
+			"FakeVendorB.validate() got multiple values for argument 'task'"},
 	} {
 		equal(t, c.method, w.refused(t, c.class, "vendor_passthru", args(c.method, c.verb, c.info)), c.want)
 	}

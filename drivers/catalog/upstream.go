@@ -65,3 +65,12 @@ func pythonClass(hardware string) string { return hardwareClasses[hardware] }
 func pythonObject(typ drivers.InterfaceType, name string, impl drivers.Interface) string {
 	return fmt.Sprintf("<ironic.drivers.modules.%s object at %p>", classes[typ][name], impl)
 }
+
+// VendorClass is ironic's class that checks the arguments of a vendor interface's methods, as Python's failures name it.
+func VendorClass(name string) string {
+	if name == "idrac-redfish" {
+		// It inherits the check.
+		name = "redfish"
+	}
+	return "ironic.drivers.modules." + classes[drivers.TypeVendor][name]
+}
