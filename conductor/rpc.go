@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/messaging"
@@ -67,15 +66,28 @@ func decodeArgs(r *oslo.Request, into any) error {
 		if !ok {
 			continue
 		}
-		if _, err := strconv.ParseInt(string(raw), 10, 64); err == nil && name == "node_id" {
-			// Ironic-api names nodes by row number in the calls for traits.
-			raw = json.RawMessage(strconv.Quote(string(raw)))
+		if name == "node_id" {
+			raw = nodeIdent(raw)
 		}
 		if err := decodeArg(raw, v.Field(i).Addr().Interface()); err != nil {
 			return store.Errorf(store.InvalidParameterValue, "Argument %s of %s has the wrong type", name, r.Method)
 		}
 	}
 	return nil
+}
+
+// nodeIdent is what names a node as a text: ironic-api names nodes by row number in the calls for traits. What can be no name is refused
+// where the node is looked for, and reads there as Python prints it.
+func nodeIdent(raw json.RawMessage) json.RawMessage {
+	var value any
+	if err := decodeArg(raw, &value); err != nil {
+		return raw
+	}
+	text, err := json.Marshal(store.PythonText(value))
+	if err != nil {
+		return raw
+	}
+	return text
 }
 
 func decodeArg(raw json.RawMessage, into any) error {

@@ -31,6 +31,9 @@ func (c *Conductor) createNode(ctx context.Context, _ oslo.Context, a createNode
 	if _, err := c.hardware.Fill(node); err != nil {
 		return nil, err
 	}
+	if err := c.checkNamed(a.Node); err != nil {
+		return nil, err
+	}
 	if err := c.checkNodeValues(node); err != nil {
 		return nil, err
 	}
@@ -41,6 +44,26 @@ func (c *Conductor) createNode(ctx context.Context, _ oslo.Context, a createNode
 		return nil, err
 	}
 	return node, nil
+}
+
+// checkNamed refuses an interface that the node of a request names with an empty text, which nothing is called. A row has no such name,
+// and takes it for none.
+func (c *Conductor) checkNamed(raw json.RawMessage) error {
+	var node struct {
+		Data map[string]json.RawMessage `json:"ironic_object.data"`
+	}
+	if err := json.Unmarshal(raw, &node); err != nil {
+		return fmt.Errorf("reading the interfaces of a node: %w", err)
+	}
+	for _, typ := range c.interfaceTypes() {
+		if string(node.Data[string(typ)+"_interface"]) != `""` {
+			continue
+		}
+		if _, err := c.hardware.Catalog.Lookup(typ, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // currentState ends the refusal of an update on newer releases.
@@ -121,6 +144,9 @@ func (c *Conductor) updateNode(ctx context.Context, rq oslo.Context, a nodeObjAr
 		return nil, err
 	}
 	if err := c.fillInterfaces(p, a.ResetInterfaces); err != nil {
+		return nil, err
+	}
+	if err := c.checkNamed(a.Node); err != nil {
 		return nil, err
 	}
 	err = c.withNode(ctx, rq, node.UUID, lockMode{purpose: "node update", noDriver: true},

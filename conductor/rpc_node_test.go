@@ -54,6 +54,12 @@ func TestCreateNode(t *testing.T) {
 			}
 		})
 	}
+	unnamed := w.nodeObject(t, &store.Node{UUID: id, Driver: "fake-hardware"}, "uuid", "driver", "deploy_interface")
+	unnamed["ironic_object.data"].(map[string]any)["deploy_interface"] = ""
+	text := w.refused(t, store.InterfaceNotFoundInEntrypoint, "create_node", map[string]any{"node_obj": unnamed})
+	if want := "Could not find the following interface in the 'ironic.hardware.interfaces.deploy' entrypoint: . Valid"; !strings.HasPrefix(text, want) {
+		t.Errorf("refused with %q", text)
+	}
 	w.must(t, "create_node", object(func(n *store.Node) { n.ConductorGroup = "Rack-7" }))
 	got := w.row(t, id)
 	equal(t, "provision state", got.ProvisionState, store.Enroll)

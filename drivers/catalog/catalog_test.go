@@ -278,6 +278,8 @@ func TestBadChoices(t *testing.T) {
 			`power interface implementation '<ironic.drivers.modules.fake.FakePower object at 0x…>' is not supported by hardware type RedfishHardware.`},
 		{&store.Node{UUID: "u", Driver: "redfish", InstanceInfo: store.Dict{"boot_interface": "fake"}}, store.IncompatibleInterface,
 			`boot interface implementation '<ironic.drivers.modules.fake.FakeBoot object at 0x…>' is not supported by hardware type RedfishHardware.`},
+		{&store.Node{UUID: "u", Driver: "fake-hardware", InstanceInfo: store.Dict{"deploy_interface": ""}}, store.InterfaceNotFoundInEntrypoint,
+			`Could not find the following interface in the 'ironic.hardware.interfaces.deploy' entrypoint: . Valid interfaces are ['direct'].`},
 		{&store.Node{UUID: "u", Driver: "ipmi"}, store.DriverNotFound,
 			`Could not find the following driver(s) or hardware type(s): ipmi.`},
 	} {

@@ -52,16 +52,20 @@ func (e *Enabled) Fill(n *store.Node) (changed bool, err error) {
 	}
 	defaults := map[drivers.InterfaceType]string{}
 	for _, typ := range interfaceTypes(e.Catalog) {
-		override, own := n.InstanceInfo.String(string(typ)+"_interface"), *Field(n, typ)
-		for _, name := range []string{override, own} {
-			if name == "" {
-				continue
-			}
+		var named []string
+		// An override may be an empty text, which nothing is called; the node's own choice is none then.
+		if override := n.InstanceInfo[string(typ)+"_interface"]; override != nil {
+			named = append(named, store.PythonText(override))
+		}
+		if own := *Field(n, typ); own != "" {
+			named = append(named, own)
+		}
+		for _, name := range named {
 			if err := e.check(hw, typ, name); err != nil {
 				return false, err
 			}
 		}
-		if override != "" || own != "" {
+		if len(named) > 0 {
 			continue
 		}
 		defaults[typ] = e.Default(n.Driver, typ)
