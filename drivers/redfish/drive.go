@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -65,7 +66,7 @@ func (s *system) drives() ([]*drive, error) {
 	return drives, nil
 }
 
-// managers are the BMCs of a system: those that it names, or else all of the service. iLO 4 names them in a way of its own,
+// managers are the BMCs of a system: those that it names, in its order, or else all of the service. iLO 4 names them in a way of its own,
 // which reads as a link to nowhere.
 func (s *system) managers() ([]*schemas.Manager, error) {
 	var named struct {
@@ -77,10 +78,18 @@ func (s *system) managers() ([]*schemas.Manager, error) {
 	links := named.Links.ManagedBy
 	if len(links) == 0 || slices.ContainsFunc(links, func(l schemas.Link) bool { return l == "" }) {
 		managers, err := s.api.Service.Managers()
+		slices.SortFunc(managers, func(a, b *schemas.Manager) int { return cmp.Compare(a.ODataID, b.ODataID) })
 		return managers, single(err)
 	}
-	managers, err := s.ManagedBy()
-	return managers, single(err)
+	var managers []*schemas.Manager
+	for _, link := range links {
+		manager, err := schemas.GetObject[schemas.Manager](s.api, link.String())
+		if err != nil {
+			return nil, err
+		}
+		managers = append(managers, manager)
+	}
+	return managers, nil
 }
 
 // insert puts the image behind url into a CD drive, or else a DVD drive, and nothing else into any.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -261,4 +262,21 @@ func TestComponentsOfABMCThatTellsNothing(t *testing.T) {
 	c.bmc.Set(managerAt, object{"FirmwareVersion": ""})
 	redfishtest.WantError(t, c.firmware.CacheComponents(t.Context(), c.Task), store.UnsupportedDriverExtension,
 		"Cannot retrieve firmware for node node-1: no supported components")
+}
+
+// The first manager that the system names is its BMC, whichever answers first.
+func TestTheBMCIsTheManagerThatIsNamedFirst(t *testing.T) {
+	c := newComponent(t, redfish.UpdateConfig{})
+	links := []any{link(managerAt)}
+	for i := 2; i < 10; i++ {
+		at := fmt.Sprintf("/redfish/v1/Managers/%d", i)
+		c.bmc.Set(at, object{"@odata.id": at, "Id": fmt.Sprint(i), "FirmwareVersion": "0.1"})
+		links = append(links, link(at))
+	}
+	c.bmc.Set(systemAt, object{"Links": object{"Chassis": []any{link(chassisAt)}, "ManagedBy": links}})
+	for range 10 {
+		if err := c.firmware.CacheComponents(t.Context(), c.Task); err != nil || c.recorded.String() != "bios 1.0, bmc 7.0" {
+			t.Fatalf("%v, recorded %s", err, c.recorded)
+		}
+	}
 }
