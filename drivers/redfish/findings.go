@@ -128,6 +128,8 @@ func (s *system) findDisks(f *findings) error {
 	if err := s.unlessRefused("storage", err); err != nil {
 		return err
 	}
+	slices.SortFunc(simple, func(a, b *schemas.SimpleStorage) int { return cmp.Compare(a.ODataID, b.ODataID) })
+	slices.SortFunc(stores, func(a, b *schemas.Storage) int { return cmp.Compare(a.ODataID, b.ODataID) })
 	var devices, volumes, drives []int64
 	for _, one := range simple {
 		for _, d := range one.Devices {

@@ -276,3 +276,32 @@ func furnished(t *testing.T) *bmc {
 	furnish(b)
 	return b
 }
+
+// The inventory does not depend on which storage answers first.
+func TestDisksOfSeveralStoragesKeepTheirOrder(t *testing.T) {
+	b := newBMC(t)
+	furnish(b)
+	const stores = systemAt + "/Storage"
+	members := []any{link(stores + "/A")}
+	want := []string{"Drive d0", "Drive d1", "Drive d2"}
+	for _, id := range []string{"B", "C", "D", "E", "F", "G", "H"} {
+		at := stores + "/" + id
+		members, want = append(members, link(at)), append(want, "Drive "+id)
+		b.parts[at] = object{"@odata.id": at, "Id": id, "Drives": []any{link(at + "/d")}}
+		b.parts[at+"/d"] = object{"@odata.id": at + "/d", "Id": "d", "Name": "Drive " + id, "CapacityBytes": 240 << 30}
+	}
+	b.parts[stores] = object{"@odata.id": stores, "Name": "all", "Members": members, "Members@odata.count": len(members)}
+	for range 5 {
+		_, f, err := inspected(t, b, redfish.InspectConfig{Inventory: true, Stored: true}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, disk := range f.inventory.List("disks") {
+			got = append(got, store.Dict{"disk": disk}.Dict("disk").String("name"))
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("disks %q", got)
+		}
+	}
+}
