@@ -3,6 +3,7 @@
 package idrac
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -63,7 +64,7 @@ func onManagers(s *redfish.System, t *drivers.Task, what string, call func(m *sc
 		return err
 	}
 	if len(managers) == 0 {
-		return redfishError("System %s has no managers", s.UUID)
+		return redfishError("System %s has no managers", cmp.Or(s.UUID, s.ID))
 	}
 	var failures []string
 	for _, m := range managers {
@@ -71,9 +72,9 @@ func onManagers(s *redfish.System, t *drivers.Task, what string, call func(m *sc
 		if err == nil || s.GivenUp() {
 			return err
 		}
-		failures = append(failures, fmt.Sprintf("'Manager %s: %s'", m.UUID, s.Explain(err)))
+		failures = append(failures, fmt.Sprintf("'Manager %s: %s'", cmp.Or(m.UUID, m.ID), s.Explain(err)))
 	}
-	return redfishError("In system %s for node %s all managers failed: %s. Errors: [%s]", s.UUID, t.Node.UUID, what,
+	return redfishError("In system %s for node %s all managers failed: %s. Errors: [%s]", cmp.Or(s.UUID, s.ID), t.Node.UUID, what,
 		strings.Join(failures, ", "))
 }
 

@@ -126,11 +126,11 @@ func TestInspectionWithHooks(t *testing.T) {
 
 func TestInspectionOfAnIDRACThatExportsNothing(t *testing.T) {
 	tr := furnished(t, "Legacy")
-	tr.Set(manager, redfishtest.Object{"Actions": redfishtest.Object{"Oem": redfishtest.Object{
+	tr.Set(manager, redfishtest.Object{"UUID": "", "Actions": redfishtest.Object{"Oem": redfishtest.Object{
 		"OemManager.v1_0_0#OemManager.ExportSystemConfiguration": redfishtest.Object{"target": system + "/Actions/ComputerSystem.Reset"}}}})
 	f, x, err := inspect(t, tr, idrac.InspectConfig{EachCard: true, MarksPorts: true})
 	redfishtest.WantError(t, err, store.RedfishError, "all managers failed: get PXE port MAC addresses",
-		"failed to get system configuration from response")
+		"'Manager iDRAC.Embedded.1: ", "failed to get system configuration from response")
 	if len(f.Created) != 0 || x.Node.Properties["memory_mb"] != nil {
 		t.Errorf("it left %s and %v", f.Described(), x.Node.Properties)
 	}
