@@ -27,7 +27,8 @@ type Networks struct {
 	FailOnBindingFailure bool
 	// AllowDisabledPowerOff takes nodes that are never switched off.
 	AllowDisabledPowerOff bool
-	// StatusAttempts is how often a port is asked whether it is active, and an agent whether it is alive, StatusInterval what is waited in between.
+	// StatusAttempts is how often a port is asked whether it is active, and an agent whether it is alive, StatusInterval what is waited in
+	// between.
 	StatusAttempts int
 	StatusInterval time.Duration
 	// AgentPoll is how often the agents of Smart NICs look what there is to do.

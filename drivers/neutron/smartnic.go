@@ -59,6 +59,10 @@ func (n *Separate) Settle(ctx context.Context) error { return drivers.Pause(ctx,
 // awaitAgent waits until the agents on a host are alive, or none of them is. Neutron tells of agents only to administrators, such as
 // this service.
 func (b *base) awaitAgent(ctx context.Context, t *drivers.Task, host string, alive bool) error {
+	if host == "" {
+		// Neutron would tell of all agents that there are.
+		return networkError("A Smart NIC's port has no hostname in its local_link_connection")
+	}
 	s, err := b.client.AsService(ctx, t)
 	if err != nil {
 		return err

@@ -53,6 +53,20 @@ func TestSmartNICsAreBoundToTheirAgents(t *testing.T) {
 	}
 }
 
+// Without the name of the card's host any agent would do.
+func TestSmartNICsHaveHosts(t *testing.T) {
+	b := newBench(t, wired("p1", smart, holding("vif"), func(p *store.Port) { p.LocalLinkConnection = store.Dict{"port_id": "rep0-0"} }))
+	b.tenantPort("vif")
+	b.agent("one", true)
+	n := b.separate(config())
+	nameless := "A Smart NIC's port has no hostname in its local_link_connection"
+	refused(t, n.ConfigureTenantNetworks(t.Context(), b.task), store.NetworkError, nameless)
+	refused(t, n.UnconfigureTenantNetworks(t.Context(), b.task), store.NetworkError, nameless)
+	if changes := b.Changes(); len(changes) > 0 {
+		t.Errorf("Neutron was told %q", changes)
+	}
+}
+
 // A port of a Smart NIC that does not become active is a failure on every release.
 func TestSmartNICsHaveToBecomeActive(t *testing.T) {
 	b := newBench(t, wired("p1", smart, holding("vif")))
