@@ -35,17 +35,17 @@ func (m *IntelManagement) Steps(kind drivers.StepKind) []drivers.Step {
 }
 
 func (m *IntelManagement) chooseProfile(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
-	profile := args.String("intel_speedselect_config")
+	profile, _ := args["intel_speedselect_config"].(string)
 	if !slices.Contains(speedSelects, profile) {
 		return drivers.Done, store.Errorf(store.InvalidParameterValue, "Invalid Intel SST-PP configuration value %s specified. Valid values "+
-			"are ['0x00', '0x01', '0x02'].", profile)
+			"are ['0x00', '0x01', '0x02'].", store.PythonText(args["intel_speedselect_config"]))
 	}
 	sockets := 1
 	if told, given := args["socket_count"]; given {
 		var err error
 		if sockets, err = strconv.Atoi(store.Dict{"n": told}.String("n")); err != nil || sockets <= 0 {
 			return drivers.Done, store.Errorf(store.InvalidParameterValue, "Invalid number of socket %s value specified. Expected a "+
-				"positive integer.", store.Dict{"n": told}.String("n"))
+				"positive integer.", store.PythonText(told))
 		}
 	}
 	for socket := range sockets {

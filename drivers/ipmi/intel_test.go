@@ -26,7 +26,10 @@ func TestSpeedSelect(t *testing.T) {
 		kind store.Kind
 		says string
 	}{
-		{store.Dict{}, store.InvalidParameterValue, strings.Replace(values, "%s", "", 1)},
+		{store.Dict{}, store.InvalidParameterValue, strings.Replace(values, "%s", "None", 1)},
+		{store.Dict{"intel_speedselect_config": []any{"0x00"}}, store.InvalidParameterValue, strings.Replace(values, "%s", "['0x00']", 1)},
+		{store.Dict{"intel_speedselect_config": "0x00", "socket_count": nil}, store.InvalidParameterValue,
+			"Invalid number of socket None value specified. Expected a positive integer."},
 		{store.Dict{"intel_speedselect_config": "0x03"}, store.InvalidParameterValue, strings.Replace(values, "%s", "0x03", 1)},
 		{store.Dict{"intel_speedselect_config": "0x00", "socket_count": "many"}, store.InvalidParameterValue,
 			"Invalid number of socket many value specified. Expected a positive integer."},
