@@ -52,6 +52,8 @@ func TestFind(t *testing.T) {
 		{`{"size": "<or> 10 <or> 30"}`, "sda sdc"},
 		{`{"wwn": "0x5000"}`, ""},
 		{`{"hctl": "none"}`, "sda sdc"},
+		{`{"model": "= ="}`, ""},
+		{`{"model": "<in> <in>"}`, ""},
 	} {
 		found, err := Find(all, parsed(t, c.hints))
 		if err != nil {

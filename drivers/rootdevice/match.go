@@ -87,6 +87,10 @@ func split(expression string) condition {
 			c.values = append(c.values, value)
 		}
 	}
+	if len(c.values) == 0 {
+		// Nothing but operators is no condition.
+		return condition{values: []string{expression}}
+	}
 	return c
 }
 
