@@ -2,6 +2,7 @@ package inspection
 
 import (
 	"context"
+	"errors"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -35,6 +36,10 @@ func WhileOn(ctx context.Context, t *drivers.Task, state string, start func() er
 		}
 	}
 	if err := inspect(); err != nil {
+		if !errors.Is(err, store.ErrLockLost) && ctx.Err() == nil {
+			// The machine stays on, as with ironic, and that is how the next inspection finds it.
+			delete(t.Node.DriverInternalInfo, keyOff)
+		}
 		return err
 	}
 	if !t.Node.DriverInternalInfo.Bool(keyOff, false) {
