@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -41,7 +42,7 @@ func (e *Engine) parseOne(item map[string]any) (*store.InspectionRule, error) {
 		return nil, err
 	}
 	d, _ := asDict(plain)
-	for key := range d {
+	for _, key := range slices.Sorted(maps.Keys(d)) {
 		if !slices.Contains([]string{"uuid", "priority", "description", "sensitive", "phase", "scope", "actions", "conditions"}, key) {
 			return nil, fmt.Errorf("%s is unknown", key)
 		}
@@ -135,7 +136,7 @@ func (s signature) fits(args any) error {
 			return fmt.Errorf("args: %s is missing", name)
 		}
 	}
-	for name := range d {
+	for _, name := range slices.Sorted(maps.Keys(d)) {
 		if !slices.Contains(s.required, name) && !slices.Contains(s.optional, name) {
 			return fmt.Errorf("args: %s is unknown", name)
 		}
@@ -163,9 +164,9 @@ func fromYAML(v any) (any, error) {
 		return out, nil
 	case map[string]any:
 		out := store.Dict{}
-		for key, inner := range v {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			var err error
-			if out[key], err = fromYAML(inner); err != nil {
+			if out[key], err = fromYAML(v[key]); err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
 		}

@@ -115,7 +115,7 @@ func (r *run) arguments(op string, o operation, s signature) (store.Dict, error)
 			given[names[i]] = arg
 		}
 	}
-	for name := range given {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(s.required, name) && !slices.Contains(s.optional, name) {
 			return nil, fmt.Errorf("%s() got an unexpected keyword argument '%s'", s.function, name)
 		}

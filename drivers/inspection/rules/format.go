@@ -2,6 +2,8 @@ package rules
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,8 +32,8 @@ func (r *run) interpolate(op string, v any) any {
 	}
 	if d, ok := asDict(v); ok {
 		out := store.Dict{}
-		for key, inner := range d {
-			out[str(r.fill(op, key))] = r.interpolate(op, inner)
+		for _, key := range slices.Sorted(maps.Keys(d)) {
+			out[str(r.fill(op, key))] = r.interpolate(op, d[key])
 		}
 		return out
 	}
