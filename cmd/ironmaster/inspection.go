@@ -59,7 +59,8 @@ func inspectionConfig(i config.Inspector, release messaging.Release) (inspection
 		Accelerators:        inspection.KnownAccelerators(release >= messaging.V2025_2),
 		ExtraHardwareStrict: i.ExtraHardwareStrict, PartitioningSpacing: i.PartitioningSpacing,
 		Differences: inspection.Differences{CPUs: release >= messaging.V2026_1, LocalGBText: release < messaging.V2026_1,
-			SwitchInfo: release >= messaging.V2025_2, AcceleratorsGo: release >= messaging.V2025_2}}
+			SwitchInfo: release >= messaging.V2025_2, AcceleratorsGo: release >= messaging.V2025_2,
+			ClientIDs: release >= messaging.V33_0}}
 	if release >= messaging.V38_0 {
 		c.Differences.MostLLDPCards = 64
 	}

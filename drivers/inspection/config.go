@@ -37,6 +37,8 @@ type Differences struct {
 	CPUs bool
 	// LocalGBText keeps local_gb as a text, as before 35.0.
 	LocalGBText bool
+	// ClientIDs writes the client ID of a card also into a port that was there before, as since 33.0.
+	ClientIDs bool
 	// SwitchInfo writes the name of a switch into its ports, as since 32.0.
 	SwitchInfo bool
 	// AcceleratorsGo takes accelerators off a node in which none is left, as since 32.0.

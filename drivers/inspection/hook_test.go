@@ -161,6 +161,32 @@ func TestPortsFollowWhatWasFound(t *testing.T) {
 	}
 }
 
+// Cards of a bond share an address. The port is made for the first, and since 33.0 tells of the last.
+func TestCardsThatShareAnAddress(t *testing.T) {
+	const bonded = `{"interfaces": [{"name": "b", "mac_address": "52:54:00:aa:00:01", "client_id": "1"},
+		{"name": "c", "mac_address": "52:54:00:aa:00:01", "client_id": "2"}, {"name": "a", "mac_address": "52:54:00:aa:00:01", "client_id": "3"},
+		{"name": "d", "mac_address": "52:54:00:aa:00:02", "client_id": "4"}, {"name": "0", "mac_address": "52:54:00:aa:00:02"}]}`
+	for later, want := range map[bool][]string{
+		false: {"52:54:00:aa:00:01 1", "52:54:00:aa:00:02 4"},
+		true:  {"52:54:00:aa:00:01 3", "52:54:00:aa:00:02 4"},
+	} {
+		for range 20 { // as often as the order of a map takes to differ
+			m, cfg := &memoryStore{}, DefaultConfig()
+			cfg.Differences.ClientIDs = later
+			h, err := NewHooks("validate-interfaces,ports", cfg, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Run(t.Context(), newTask(m), parsed(t, bonded), store.Dict{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.described(); !slices.Equal(got, want) {
+				t.Fatalf("ports %q, want %q", got, want)
+			}
+		}
+	}
+}
+
 func TestFindingsThatHooksRefuse(t *testing.T) {
 	const start = "Failed to inspect hardware. Reason: The following failures happened while running preprocess hooks for node n:\n"
 	for _, c := range []struct{ name, inventory, plugin, want string }{

@@ -2,7 +2,6 @@ package inspection
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/ironmaster/ironmaster/store"
@@ -12,7 +11,7 @@ import (
 func updatePorts(ctx context.Context, w *work) error {
 	all, valid := w.plugin.Dict(keyAllInterfaces), w.plugin.Dict(keyValidInterfaces)
 	if w.cfg.AddPorts != AddDisabled {
-		for _, name := range inOrder(w.plugin, valid) {
+		for _, name := range w.inOrder(valid) {
 			card := valid.Dict(name)
 			mac, _ := NormalMAC(card.String("mac_address"))
 			p := &store.Port{Address: mac, PXEEnabled: new(card.Bool("pxe_enabled", false)), Extra: store.Dict{}}
@@ -25,7 +24,8 @@ func updatePorts(ctx context.Context, w *work) error {
 		}
 	}
 	found := map[string]store.Dict{}
-	for name := range all {
+	// Cards of a bond share an address: the last one counts.
+	for _, name := range w.inOrder(all) {
 		if mac, ok := NormalMAC(all.Dict(name).String("mac_address")); ok {
 			found[mac] = all.Dict(name)
 		}
@@ -50,18 +50,14 @@ func updatePorts(ctx context.Context, w *work) error {
 	return nil
 }
 
-// inOrder are the names of the cards in the order in which they were found.
-func inOrder(plugin, cards store.Dict) []string {
-	byMAC := map[string][]string{}
-	for _, name := range slices.Sorted(maps.Keys(cards)) {
-		mac := cards.Dict(name).String("mac_address")
-		byMAC[mac] = append(byMAC[mac], name)
-	}
+// inOrder are the names of cards in the order in which they were found.
+func (w *work) inOrder(cards store.Dict) []string {
 	var names []string
-	for _, found := range plugin.List(keyMACs) {
-		mac, _ := found.(string)
-		names = append(names, byMAC[mac]...)
-		delete(byMAC, mac)
+	for _, item := range w.inventory.List("interfaces") {
+		name := dictOf(item).String("name")
+		if _, wanted := cards[name]; wanted && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -93,7 +89,7 @@ func (w *work) fit(ctx context.Context, p *store.Port, card store.Dict) error {
 	if booted := card.Bool("pxe_enabled", false); w.cfg.UpdatePXEEnabled && (p.PXEEnabled == nil || *p.PXEEnabled != booted) {
 		p.PXEEnabled = &booted
 	}
-	if id := card["client_id"]; id != nil && id != "" && id != p.Extra["client-id"] {
+	if id := card["client_id"]; w.cfg.Differences.ClientIDs && id != nil && id != "" && id != p.Extra["client-id"] {
 		p.Extra = p.Extra.Clone()
 		if p.Extra == nil {
 			p.Extra = store.Dict{}
