@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/stmcginnis/gofish/schemas"
 
@@ -70,6 +71,8 @@ func (s *system) lamps(component string) ([]lamp, error) {
 			}
 		}
 	}
+	// Drives of several storages may share an id: users get the same one each time, whichever was read first.
+	slices.SortStableFunc(found, func(a, b lamp) int { return cmp.Compare(a.resource.GetODataID(), b.resource.GetODataID()) })
 	return found, nil
 }
 

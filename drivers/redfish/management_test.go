@@ -1,6 +1,7 @@
 package redfish_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -205,5 +206,27 @@ func TestNMIAndVendor(t *testing.T) {
 	}
 	if vendor, err := x.Hardware.Management.DetectVendor(t.Context(), x); err != nil || vendor != "Acme" {
 		t.Errorf("%s, %v", vendor, err)
+	}
+}
+
+// Storages may have drives with the same id. Users are told of the same one each time.
+func TestIndicatorsOfDrivesThatShareAnID(t *testing.T) {
+	b := newBMC(t)
+	x, _ := task(open(t, quick()), b.url)
+	const stores = systemAt + "/Storage"
+	var members []any
+	b.parts = map[string]object{}
+	for i, led := range []string{"Lit", "Off", "Off", "Off", "Off", "Off", "Off", "Off"} {
+		at := fmt.Sprintf("%s/%d", stores, i)
+		members = append(members, link(at))
+		b.parts[at] = object{"@odata.id": at, "Id": fmt.Sprint(i), "Drives": []any{link(at + "/Drives/0")}}
+		b.parts[at+"/Drives/0"] = object{"@odata.id": at + "/Drives/0", "Id": "0", "IndicatorLED": led}
+	}
+	b.parts[stores] = object{"@odata.id": stores, "Name": "all", "Members": members, "Members@odata.count": len(members)}
+	b.system["Storage"] = link(stores)
+	for range 10 {
+		if state, err := x.Hardware.Management.IndicatorState(t.Context(), x, "disk", "0"); err != nil || state != "on" {
+			t.Fatalf("%s, %v", state, err)
+		}
 	}
 }
