@@ -86,6 +86,15 @@ func TestValuesThatBreakTheFormat(t *testing.T) {
 	}
 }
 
+// A length of 255 is as good as any.
+func TestALongProtocolIdentity(t *testing.T) {
+	described, problems := Describe([]TLV{{OrgSpecific, append(bytesOf(t, "0080c204ff"), bytes.Repeat([]byte{0x88}, 255)...)}})
+	identities := described.List("switch_protocol_identities")
+	if len(problems) != 0 || len(identities) != 1 || identities[0] != strings.Repeat("88", 255) {
+		t.Errorf("%v, problems %v", described, problems)
+	}
+}
+
 func TestIdentifiers(t *testing.T) {
 	text := func(s string) *string { return &s }
 	for name, c := range map[string]struct {
@@ -117,6 +126,7 @@ func FuzzDescribe(f *testing.F) {
 	for _, one := range told(f) {
 		f.Add(int(one.Type), one.Value)
 	}
+	f.Add(int(OrgSpecific), append(bytesOf(f, "0080c204ff"), make([]byte, 255)...))
 	f.Fuzz(func(t *testing.T, kind int, value []byte) {
 		described, problems := Describe([]TLV{{Type(kind), value}})
 		if len(problems) > 0 && len(described) > 0 {

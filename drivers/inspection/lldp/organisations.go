@@ -29,7 +29,7 @@ func (d description) add8021(subtype byte, value []byte) error {
 		if len(value) == 0 || len(value) < 1+int(value[0]) {
 			return errShort
 		}
-		d.list("switch_protocol_identities", hex.EncodeToString(value[1:1+value[0]]))
+		d.list("switch_protocol_identities", hex.EncodeToString(value[1:1+int(value[0])]))
 	case 6:
 		return d.number("switch_port_management_vlan_id", value)
 	case 7:
