@@ -99,6 +99,9 @@ func keyText(v any) (text string, ok bool) {
 	return "", false
 }
 
+// mostDigits bounds the texts that Python's int() reads.
+const mostDigits = 4300
+
 // wholeNumber is a value as the whole number that Python's int() makes of it, or itself.
 func wholeNumber(v any) any {
 	switch v := v.(type) {
@@ -108,12 +111,17 @@ func wholeNumber(v any) any {
 		}
 		return json.Number("0")
 	case json.Number:
-		if f, ok := new(big.Float).SetString(v.String()); ok {
-			n, _ := f.Int(nil)
+		// A float64 has 309 digits at most, however large the exponent that a ramdisk sends.
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
+			n, _ := big.NewFloat(f).Int(nil)
 			return json.Number(n.String())
 		}
 	case string:
-		if n, ok := new(big.Int).SetString(strings.TrimPrefix(strings.TrimSpace(v), "+"), 10); ok {
+		digits := strings.TrimPrefix(strings.TrimSpace(v), "+")
+		if len(digits) > mostDigits {
+			return v
+		}
+		if n, ok := new(big.Int).SetString(digits, 10); ok {
 			return json.Number(n.String())
 		}
 	}
