@@ -48,7 +48,8 @@ func (db *DB) SaveAllocation(ctx context.Context, a *store.Allocation) error {
 }
 
 // SaveAllocationWithNode is SaveAllocation for one that got its node n, which the guard must hold for: the node gets the allocation's
-// UUID as instance_uuid, and its traits go into instance_info. Refusals are those of Allocate.
+// UUID as instance_uuid, and its traits go into instance_info. Whose the node is counts as of now, not as n was read: callers may hold no
+// lock. Refusals are those of Allocate.
 func (db *DB) SaveAllocationWithNode(ctx context.Context, a *store.Allocation, n *store.Node, g Guard) error {
 	values, err := db.allocations.changes(a)
 	if err != nil {
@@ -58,7 +59,16 @@ func (db *DB) SaveAllocationWithNode(ctx context.Context, a *store.Allocation, n
 		if err := db.allocations.writeChanges(s, a, values); err != nil {
 			return err
 		}
-		return s.giveNode(a, n, g)
+		now := *n
+		instance, info := field{dest: &now.InstanceUUID}, field{dest: &now.InstanceInfo}
+		found, err := s.one("SELECT instance_uuid, instance_info FROM nodes WHERE id = ?"+db.dialect.forUpdate(), []any{n.ID}, &instance, &info)
+		if err := errors.Join(err, instance.err, info.err); err != nil {
+			return err
+		}
+		if !found {
+			return store.NoSuchNode(n.UUID)
+		}
+		return s.giveNode(a, &now, g)
 	})
 	if err == nil {
 		db.allocations.saved(a, values)

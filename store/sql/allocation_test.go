@@ -174,6 +174,34 @@ func TestAllocationIsRefusedANodeInUse(t *testing.T) {
 	})
 }
 
+// Who gives an allocation its node without holding that has read the node before, and others may have come first.
+func TestANodeGoesToOneAllocation(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, db *sql.DB, _ engine) {
+		read := createNode(t, db, nil)
+		first := createAllocation(t, db, &store.Allocation{Name: new("first"), State: store.AllocationAllocating})
+		second := createAllocation(t, db, &store.Allocation{Name: new("second"), State: store.AllocationAllocating})
+		changed := readNode(t, db, read.UUID)
+		changed.InstanceInfo = store.Dict{"image_source": "http://there/x"}
+		if err := db.SaveNode(t.Context(), changed, sql.Guard{}); err != nil {
+			t.Fatal(err)
+		}
+		first.NodeID, second.NodeID = &read.ID, &read.ID
+		if err := db.SaveAllocationWithNode(t.Context(), first, read, sql.Guard{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.SaveAllocationWithNode(t.Context(), second, read, sql.Guard{}); store.KindOf(err) != store.NodeAssociated {
+			t.Errorf("the second one: %v", err)
+		}
+		got := readNode(t, db, read.UUID)
+		if got.InstanceUUID != first.UUID || got.InstanceInfo.String("image_source") == "" {
+			t.Errorf("the node has instance %q and %v", got.InstanceUUID, got.InstanceInfo)
+		}
+		if left, err := db.Allocation(t.Context(), second.UUID); err != nil || left.NodeID != nil {
+			t.Errorf("the second one has a node: %+v, %v", left, err)
+		}
+	})
+}
+
 func TestSettledAllocations(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, db *sql.DB, e engine) {
 		const instance = "6817d0ab-bb5c-516f-b9c3-dbc072bbc98a"
