@@ -3,6 +3,7 @@ package conductor
 import (
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging"
 )
 
@@ -111,8 +112,10 @@ type Live struct {
 	// HistoryMaxEntries is how many entries of a node's history are kept; 0 keeps all.
 	HistoryMaxEntries int
 	// HistoryMinimumAge is how long every entry is kept.
-	HistoryMinimumAge          time.Duration
-	RecordStepFlows            bool
+	HistoryMinimumAge time.Duration
+	RecordStepFlows   bool
+	// DisallowedSteps are those that nothing may run, as interface.step.
+	DisallowedSteps            map[drivers.StepKind][]string
 	PowerOffAfterDeployFailure bool
 	PowerOffInCleanFail        bool
 	PowerOffInServiceFail      bool

@@ -33,6 +33,9 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 	if !t.c.machine.Allows(node.ProvisionState, r.event) {
 		return invalidRequest(r.event, node)
 	}
+	if err := t.c.refuseDisallowed(drivers.DeployStep, r.steps); err != nil {
+		return err
+	}
 	if err := t.prepareInstanceInfo(ctx, r.event); err != nil {
 		return err
 	}

@@ -125,6 +125,9 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 				}
 				return err
 			}
+			if err := c.refuseDisallowed(drivers.CleanStep, a.CleanSteps.list); err != nil {
+				return err
+			}
 			t.wording = a.CleanSteps.wording
 			r := cleanRequest{manual: true, steps: a.CleanSteps.list, disableRamdisk: a.DisableRamdisk}
 			before := t.Node.DriverInternalInfo.Clone()

@@ -27,6 +27,9 @@ func (c *Conductor) doNodeService(ctx context.Context, rq oslo.Context, a servic
 				}
 				return err
 			}
+			if err := c.refuseDisallowed(drivers.ServiceStep, a.ServiceSteps.list); err != nil {
+				return err
+			}
 			t.wording = a.ServiceSteps.wording
 			r := serviceRequest{steps: a.ServiceSteps.list, disableRamdisk: a.DisableRamdisk}
 			before := t.Node.DriverInternalInfo.Clone()

@@ -127,7 +127,7 @@ func (t *task) setServiceSteps(ctx context.Context, withoutRamdisk bool) error {
 		return err
 	}
 	t.Node.ServiceStep = store.Dict{}
-	t.Node.DriverInternalInfo["service_steps"] = anyList(steps)
+	t.Node.DriverInternalInfo["service_steps"] = anyList(t.c.allowed(drivers.ServiceStep, steps))
 	t.Node.DriverInternalInfo["service_step_index"] = nil
 	return t.save(ctx)
 }

@@ -356,7 +356,7 @@ func (t *task) setDeploySteps(ctx context.Context, resetCurrent, skipUnknown boo
 	}
 	t.sortSteps(drivers.DeployStep, steps)
 	info := t.Node.DriverInternalInfo
-	info["deploy_steps"] = anyList(steps)
+	info["deploy_steps"] = anyList(t.c.allowed(drivers.DeployStep, steps))
 	if resetCurrent {
 		t.Node.DeployStep = store.Dict{}
 		info["deploy_step_index"] = nil
@@ -383,7 +383,7 @@ func (t *task) setCleanSteps(ctx context.Context, withoutRamdisk bool) error {
 		}
 	}
 	t.Node.CleanStep = store.Dict{}
-	t.Node.DriverInternalInfo["clean_steps"] = anyList(steps)
+	t.Node.DriverInternalInfo["clean_steps"] = anyList(t.c.allowed(drivers.CleanStep, steps))
 	t.Node.DriverInternalInfo["clean_step_index"] = nil
 	return t.save(ctx)
 }

@@ -90,6 +90,7 @@ const (
 	NodeCleaningFailure            Kind = "NodeCleaningFailure"
 	NodeServicingFailure           Kind = "NodeServicingFailure"
 	NodeVerifyFailure              Kind = "NodeVerifyFailure"
+	StepNotAllowed                 Kind = "StepNotAllowed"
 	RedfishError                   Kind = "RedfishError"
 	RedfishConnectionError         Kind = "RedfishConnectionError"
 	IloOperationError              Kind = "IloOperationError"

@@ -120,6 +120,8 @@ func liveOptions(s *config.Settings) conductor.Live {
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
+		DisallowedSteps: map[drivers.StepKind][]string{drivers.DeployStep: s.API.DisallowDeploySteps,
+			drivers.ServiceStep: s.API.DisallowServiceSteps, drivers.CleanStep: s.API.DisallowCleanSteps},
 		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, HistoryMaxEntries: c.HistoryMaxEntries,
 		StaleTimeout: c.StaleCleanUpTimeout, StaleBatch: c.StaleCleanUpBatch,
 		HistoryMinimumAge:          time.Duration(c.HistoryMinimumDays) * 24 * time.Hour,

@@ -95,7 +95,7 @@ var laterClasses = map[store.Kind]class{
 	"FirmwareComponentNotFound":      {code: 404, since: messaging.V22_1},
 	"FirmwareComponentAlreadyExists": {code: 409, since: messaging.V22_1},
 	"NodeServicingFailure":           {code: 500, since: messaging.V2023_2},
-	"StepNotAllowed":                 {code: 400, since: messaging.Newest},
+	"StepNotAllowed":                 {code: 400, since: 3700},
 	"ImageHostRateLimitFailure":      {code: 503, since: messaging.Newest},
 }
 
