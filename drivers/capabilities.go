@@ -23,12 +23,13 @@ func Capability(n *store.Node, name string) string {
 func Capabilities(n *store.Node) (map[string]string, error) {
 	all := map[string]string{}
 	value := n.Properties["capabilities"]
-	text, ok := value.(string)
-	switch {
-	case value == nil || ok && text == "":
+	if !store.PythonTrue(value) {
 		return all, nil
-	case !ok:
-		return nil, store.Errorf(store.InvalidParameterValue, "Value of 'capabilities' must be string.")
+	}
+	text, ok := value.(string)
+	if !ok {
+		return nil, store.Errorf(store.InvalidParameterValue, "Value of 'capabilities' must be string. Got <class '%s'>",
+			store.PythonType(value))
 	}
 	for item := range strings.SplitSeq(text, ",") {
 		key, value, ok := strings.Cut(item, ":")

@@ -2,6 +2,7 @@ package drivers_test
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -99,5 +100,23 @@ func TestVolumesAreForgotten(t *testing.T) {
 	}
 	if boots, err := drivers.ISCSIBootVolume(t.Context(), task); boots != nil || err != nil {
 		t.Errorf("boots %v, %v", boots, err)
+	}
+}
+
+// What is no text is refused in ironic's words, but for what Python takes for nothing.
+func TestCapabilitiesThatAreNoText(t *testing.T) {
+	for _, c := range []struct {
+		given any
+		want  string
+	}{
+		{nil, ""}, {"", ""}, {false, ""}, {[]any{}, ""},
+		{json.Number("5"), "Value of 'capabilities' must be string. Got <class 'int'>"},
+		{[]any{"iscsi_boot:true"}, "Value of 'capabilities' must be string. Got <class 'list'>"},
+		{map[string]any{"iscsi_boot": true}, "Value of 'capabilities' must be string. Got <class 'dict'>"},
+	} {
+		all, err := drivers.Capabilities(&store.Node{Properties: store.Dict{"capabilities": c.given}})
+		if c.want == "" && (err != nil || len(all) != 0) || c.want != "" && (store.KindOf(err) != store.InvalidParameterValue || err.Error() != c.want) {
+			t.Errorf("%v: %v, %v, want %q", c.given, all, err, c.want)
+		}
 	}
 }
