@@ -29,7 +29,7 @@ define release-tests
 		env -C "$$dir" $(nova-filter-tests)
 	IRONMASTER_RELEASE=$(1) go test -count=1 -p 1 -timeout 20m -skip '^TestCrowd$$|^TestMixed|^TestCrashMatrix$$' \
 		./deploy-examples/lab ./messaging/rabbit ./conductor/wholeworker
-	IRONMASTER_RELEASE=$(1) go test -count=1 -v -timeout 20m ./conductor/replay
+	IRONMASTER_RELEASE=$(1) go test -count=1 -v -timeout 40m ./conductor/replay
 endef
 
 .PHONY: help build packages lint unit services test nova-filter test-mixed crash-matrix tempest test-2025.1 test-newest fuzz bench microbench kills chaos demo demo-stop e2e e2e-stop compose-test clean
@@ -55,7 +55,7 @@ unit: ## tests that need nothing but Go and a C compiler, under the race detecto
 services: build packages ## tests against RabbitMQ, databases, ironic-api, Glance, Keystone and Neutron, each package by itself
 	go test -p 1 -timeout 30m -skip '^TestMixed' $(SERVICE_PACKAGES)
 	@# The replay tells how many of the recorded cases came out the same, which go test shows only with -v.
-	go test -v -timeout 15m ./conductor/replay
+	go test -v -timeout 30m ./conductor/replay
 
 test-mixed: ## Python's conductor and this one on one database and one broker, and docs/migration.md step by step
 	$(INSTALL) broker mariadb ironic conductor images iso
