@@ -47,10 +47,13 @@ func (c *configurations) begin(ctx context.Context, t *drivers.Task, args store.
 	if err != nil {
 		return drivers.Done, err
 	}
-	return drivers.Waiting, c.await(ctx, t, args, monitor)
+	if err := c.await(ctx, t, args, monitor); err != nil {
+		return drivers.Done, err
+	}
+	return drivers.Waiting, drivers.RebootToFinish(ctx, t)
 }
 
-// await reboots the machine for an import.
+// await has the flow wait for an import, and for the reboot that goes with it.
 //
 // Crash windows: an import that the iDRAC has taken and the row does not know is found by its kind. Between the row's knowing and the
 // reboot, goOn reboots.
@@ -61,10 +64,7 @@ func (c *configurations) await(ctx context.Context, t *drivers.Task, args store.
 		info[keyExport] = where
 	}
 	drivers.AsyncStep{Skip: true, Polling: true}.Note(t.Node)
-	if err := t.Worker.Save(ctx, t); err != nil {
-		return err
-	}
-	return drivers.RebootToFinish(ctx, t)
+	return t.Worker.Save(ctx, t)
 }
 
 // goOn goes on with an import whose worker died.
@@ -93,7 +93,10 @@ func (c *configurations) goOn(ctx context.Context, t *drivers.Task, args store.D
 	case err != nil:
 		return drivers.Done, err
 	case found != "":
-		return drivers.Waiting, c.await(ctx, t, args, found)
+		if err := c.await(ctx, t, args, found); err != nil {
+			return drivers.Done, err
+		}
+		return drivers.Waiting, rebootUnlessBegun(ctx, t, c.bmcs, []string{found})
 	}
 	return c.begin(ctx, t, args)
 }

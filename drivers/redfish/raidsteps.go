@@ -51,16 +51,21 @@ func (r *RAID) await(ctx context.Context, t *drivers.Task, work raidWork) (drive
 		delete(t.Node.DriverInternalInfo, keyPlan)
 		return drivers.Done, err
 	}
-	delete(t.Node.DriverInternalInfo, keyPlan)
-	if err := work.store(t.Node); err != nil {
-		return drivers.Done, err
-	}
-	drivers.AsyncStep{Skip: true, Polling: true}.Note(t.Node)
-	if err := t.Worker.Save(ctx, t); err != nil {
+	if err := follow(ctx, t, work); err != nil {
 		return drivers.Done, err
 	}
 	// gofail: var raidSubmitted struct{}
 	return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+}
+
+// follow has the flow wait for work that is under way, and for the reboot that goes with it.
+func follow(ctx context.Context, t *drivers.Task, work raidWork) error {
+	delete(t.Node.DriverInternalInfo, keyPlan)
+	if err := work.store(t.Node); err != nil {
+		return err
+	}
+	drivers.AsyncStep{Skip: true, Polling: true}.Note(t.Node)
+	return t.Worker.Save(ctx, t)
 }
 
 // goOn goes on with a change whose worker died while it was being submitted.
@@ -84,7 +89,10 @@ func (r *RAID) goOn(do change) func(context.Context, *drivers.Task, store.Dict) 
 		case err != nil:
 			return drivers.Done, err
 		case len(work.Monitors) > 0:
-			return r.await(ctx, t, work)
+			if err := follow(ctx, t, work); err != nil {
+				return drivers.Done, err
+			}
+			return r.rebootAgain(ctx, t)
 		}
 		return r.first(ctx, t, args, do, true)
 	}
