@@ -35,11 +35,7 @@ type configurations struct {
 var moldSchema []byte
 
 func newConfigurations(b *redfish.BMCs, cfg Config, molds Molds) *configurations {
-	schema, err := jsonschema.Parse(moldSchema)
-	if err != nil {
-		panic("idrac: conf_mold.json: " + err.Error())
-	}
-	return &configurations{b, cfg, molds, schema}
+	return &configurations{b, cfg, molds, jsonschema.MustParse(moldSchema)}
 }
 
 // The names of the steps' arguments.

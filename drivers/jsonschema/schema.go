@@ -94,6 +94,15 @@ func pairs(text json.RawMessage) ([]pair, error) {
 	return all, err
 }
 
+// MustParse reads a schema that is part of the program, as regexp.MustCompile does: one that is wrong is found by every test that uses it.
+func MustParse(text json.RawMessage) *Schema {
+	s, err := Parse(text)
+	if err != nil {
+		panic("a schema of the program: " + err.Error())
+	}
+	return s
+}
+
 // Parse reads a schema.
 func Parse(text json.RawMessage) (*Schema, error) {
 	members, err := pairs(text)

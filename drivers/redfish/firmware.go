@@ -45,7 +45,7 @@ const keyComponents = "redfish_fw_updates"
 
 // NewFirmware returns the firmware interface redfish.
 func NewFirmware(c *Client, components Components) *Firmware {
-	f := &Firmware{base: base{c.Plain()}, components: components, schema: mustParse(settingsSchema)}
+	f := &Firmware{base: base{c.Plain()}, components: components, schema: jsonschema.MustParse(settingsSchema)}
 	if c != nil {
 		f.cfg = c.cfg.Updates
 	}
@@ -53,7 +53,7 @@ func NewFirmware(c *Client, components Components) *Firmware {
 	f.updates = u
 	if f.cfg.ByComponent {
 		u.keys = componentKeys
-		f.schema, f.updates = mustParse(settingsSchemaWithNICs), &stagedUpdates{u, f}
+		f.schema, f.updates = jsonschema.MustParse(settingsSchemaWithNICs), &stagedUpdates{u, f}
 	}
 	return f
 }

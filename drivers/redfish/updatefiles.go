@@ -129,15 +129,6 @@ func checksum(node, wanted string, onlySHA1 bool) func(file string) error {
 //go:embed firmware_images.json
 var imagesSchema []byte
 
-// mustParse reads a schema that is part of the program.
-func mustParse(text []byte) *jsonschema.Schema {
-	s, err := jsonschema.Parse(text)
-	if err != nil {
-		panic("a schema of firmware updates: " + err.Error()) // A test reads it.
-	}
-	return s
-}
-
 // errNoUpdates is how Python words what an empty list is refused with, which the schema of update_firmware lets through.
 var errNoUpdates = errors.New("list index out of range")
 

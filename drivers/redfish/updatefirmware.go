@@ -22,7 +22,7 @@ func newImageUpdates(b *BMCs) *imageUpdates {
 	if b.client == nil || b.client.cfg.Updates.Files == nil {
 		return nil
 	}
-	i := &imageUpdates{cfg: b.client.cfg.Updates, schema: mustParse(imagesSchema)}
+	i := &imageUpdates{cfg: b.client.cfg.Updates, schema: jsonschema.MustParse(imagesSchema)}
 	i.updater = &updater{base: base{b}, key: "firmware_updates", files: i.cfg.Files, stage: i.stageImage, now: time.Now}
 	return i
 }
