@@ -40,8 +40,10 @@ type Parts struct {
 	Rules Rules
 	// Compute is nil when nobody wants to know of power states.
 	Compute Compute
-	Codec   Codec
-	Log     zerolog.Logger
+	// Meter is nil when nobody wants ironic's measurements.
+	Meter Meter
+	Codec Codec
+	Log   zerolog.Logger
 	// Metrics is where the worker's metrics are registered.
 	Metrics prometheus.Registerer
 	// Now is the clock; nil stands for the system's.
@@ -65,6 +67,7 @@ type Conductor struct {
 	rules     Rules
 	compute   Compute
 	consoles  Consoles
+	meter     Meter
 	codec     Codec
 	log       zerolog.Logger
 	// records and reservations are local and db, for the locks on nodes.
@@ -113,7 +116,8 @@ type Conductor struct {
 func New(cfg Config, p Parts) *Conductor {
 	c := &Conductor{
 		cfg: cfg, db: p.DB, local: p.Local, transport: p.Transport, notifier: p.Notifier, hardware: p.Hardware,
-		images: p.Images, media: p.Media, rules: p.Rules, compute: p.Compute, consoles: p.Consoles, codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
+		images: p.Images, media: p.Media, rules: p.Rules, compute: p.Compute, consoles: p.Consoles, meter: p.Meter,
+		codec: p.Codec, log: p.Log, now: p.Now, uptime: p.Uptime, methods: rpcMethods(),
 		records: p.Local, reservations: p.DB, machine: newMachine(cfg.Release),
 		pool:        newPool(cfg.WorkersPoolSize, cfg.ReservedWorkersPercentage),
 		registered:  make(chan struct{}),

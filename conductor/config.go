@@ -55,7 +55,9 @@ type Config struct {
 	NotificationDrivers []string
 	NotificationTopics  []string
 	Sensors             SensorConfig
-	MaxMessageSize      int
+	// MetricsPrefix begins every name that the meter is told ([metrics]global_prefix), with its dot; "" for none.
+	MetricsPrefix  string
+	MaxMessageSize int
 
 	// ConsoleExpiryInterval is how often consoles that are open for a time are looked at ([vnc]expire_console_session_interval); 0
 	// never.

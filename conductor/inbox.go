@@ -120,7 +120,9 @@ func (c *Conductor) execute(ctx context.Context, m Message, r *oslo.Request) (an
 		result, err = c.dispatch(ctx, r)
 		return err
 	})
-	c.metrics.observeRPC(method, began, c.now(), err)
+	ended := c.now()
+	c.metrics.observeRPC(method, began, ended, err)
+	c.meterRequest(method, ended.Sub(began), err)
 	return result, err
 }
 

@@ -14,6 +14,8 @@ type periodic struct {
 	name    string
 	spacing func(*Live) time.Duration
 	run     func(context.Context) error
+	// timer is what ironic's meters call it; "" where ironic does not measure it.
+	timer string
 }
 
 // periodics lists what this worker does by itself.
@@ -24,34 +26,34 @@ func (c *Conductor) periodics() []periodic {
 	firmware := func(*Live) time.Duration { return c.cfg.FirmwareStatusInterval }
 	firmwareFailed := func(*Live) time.Duration { return c.cfg.FirmwareFailInterval }
 	return []periodic{
-		{"power sync", func(o *Live) time.Duration { return o.SyncPowerStateInterval }, c.syncPowerStates},
-		{"power failure recovery", func(o *Live) time.Duration { return o.PowerFailureRecoveryInterval }, c.recoverPowerFailures},
-		{"orphaned nodes", orphans, c.adoptOrphans},
-		{"flows that nobody runs", orphans, c.takeOverFlows},
-		{"announcements left behind", func(o *Live) time.Duration { return min(o.CheckProvisionStateInterval, owedSpacing) }, c.settleLeft},
-		{"reservations left behind", orphans, c.freeLeftBehind},
-		{"requests that were cut short", orphans, c.runCutCalls},
+		{"power sync", func(o *Live) time.Duration { return o.SyncPowerStateInterval }, c.syncPowerStates, "_sync_power_states"},
+		{"power failure recovery", func(o *Live) time.Duration { return o.PowerFailureRecoveryInterval }, c.recoverPowerFailures, "_power_failure_recovery"},
+		{"orphaned nodes", orphans, c.adoptOrphans, "_check_orphan_nodes"},
+		{"flows that nobody runs", orphans, c.takeOverFlows, ""},
+		{"announcements left behind", func(o *Live) time.Duration { return min(o.CheckProvisionStateInterval, owedSpacing) }, c.settleLeft, ""},
+		{"reservations left behind", orphans, c.freeLeftBehind, ""},
+		{"requests that were cut short", orphans, c.runCutCalls, ""},
 		{"allocations that nobody sees to", func(o *Live) time.Duration { return min(o.CheckAllocationsInterval, orphanSpacing) },
-			c.resumeAllocations},
-		{"instances that are not served yet", func(*Live) time.Duration { return serveAgainSpacing }, c.serveInstances},
-		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes},
-		{"workers that are gone for good", func(*Live) time.Duration { return c.cfg.StaleInterval }, c.forgetStaleWorkers},
-		{"histories of nodes", func(*Live) time.Duration { return c.cfg.HistoryCleanUpInterval }, c.cutHistories},
-		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages},
-		{"consoles that are open for too long", func(*Live) time.Duration { return c.cfg.ConsoleExpiryInterval }, c.closeExpiredConsoles},
-		{"sensor data", c.sensorInterval, c.sendSensorData},
-		{"deploy callback timeouts", check, c.failSilentDeploys},
-		{"clean callback timeouts", check, c.failSilentCleans},
-		{"boot retries", c.bootRetryInterval, c.retryBoots},
-		{"inspection timeouts", check, c.failSilentInspections},
-		{"service callback timeouts", check, c.failSilentServices},
-		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues},
-		{"RAID at BMCs", func(*Live) time.Duration { return c.cfg.RAIDStatusInterval }, c.pollSteps(drivers.TypeRAID)},
-		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID)},
-		{"firmware at BMCs", firmware, c.pollSteps(drivers.TypeManagement)},
-		{"firmware that failed", firmwareFailed, c.discardSteps(drivers.TypeManagement)},
-		{"firmware of components at BMCs", firmware, c.pollSteps(drivers.TypeFirmware)},
-		{"firmware of components that failed", firmwareFailed, c.discardSteps(drivers.TypeFirmware)},
+			c.resumeAllocations, "_check_orphan_allocations"},
+		{"instances that are not served yet", func(*Live) time.Duration { return serveAgainSpacing }, c.serveInstances, ""},
+		{"node take over", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, c.takeOverNodes, "_sync_local_state"},
+		{"workers that are gone for good", func(*Live) time.Duration { return c.cfg.StaleInterval }, c.forgetStaleWorkers, "cleanup_stale_conductors"},
+		{"histories of nodes", func(*Live) time.Duration { return c.cfg.HistoryCleanUpInterval }, c.cutHistories, "manage_node_history"},
+		{"image cache", func(o *Live) time.Duration { return o.CacheCleanUpInterval }, c.cleanImages, "_clean_up_caches"},
+		{"consoles that are open for too long", func(*Live) time.Duration { return c.cfg.ConsoleExpiryInterval }, c.closeExpiredConsoles, ""},
+		{"sensor data", c.sensorInterval, c.sendSensorData, "_send_sensor_data"},
+		{"deploy callback timeouts", check, c.failSilentDeploys, "_check_deploy_timeouts"},
+		{"clean callback timeouts", check, c.failSilentCleans, "_check_cleanwait_timeouts"},
+		{"boot retries", c.bootRetryInterval, c.retryBoots, ""},
+		{"inspection timeouts", check, c.failSilentInspections, "_check_inspect_wait_timeouts"},
+		{"service callback timeouts", check, c.failSilentServices, "_check_servicewait_timeouts"},
+		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues, "_check_rescuewait_timeouts"},
+		{"RAID at BMCs", func(*Live) time.Duration { return c.cfg.RAIDStatusInterval }, c.pollSteps(drivers.TypeRAID), ""},
+		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID), ""},
+		{"firmware at BMCs", firmware, c.pollSteps(drivers.TypeManagement), ""},
+		{"firmware that failed", firmwareFailed, c.discardSteps(drivers.TypeManagement), ""},
+		{"firmware of components at BMCs", firmware, c.pollSteps(drivers.TypeFirmware), ""},
+		{"firmware of components that failed", firmwareFailed, c.discardSteps(drivers.TypeFirmware), ""},
 	}
 }
 
@@ -68,8 +70,10 @@ func (c *Conductor) repeat(ctx context.Context, p periodic) {
 			c.log.Warn().Err(err).Str("task", p.name).Msg("Periodic work is left out")
 			continue
 		}
-		work := c.working()
-		if err := p.run(work); err != nil && work.Err() == nil {
+		work, began := c.working(), c.uptime()
+		if err := p.run(work); err == nil {
+			c.meterTime(p.timer, c.uptime()-began)
+		} else if work.Err() == nil {
 			c.log.Error().Err(err).Str("task", p.name).Msg("Periodic work failed")
 		}
 	}

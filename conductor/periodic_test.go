@@ -26,7 +26,7 @@ func TestPeriodicWork(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.repeat(ctx, periodic{"a test", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, func(context.Context) error {
+			c.repeat(ctx, periodic{name: "a test", spacing: func(o *Live) time.Duration { return o.SyncLocalStateInterval }, run: func(context.Context) error {
 				at = append(at, time.Since(began))
 				time.Sleep(30 * time.Second)
 				return errors.New("no matter")
@@ -62,7 +62,7 @@ func TestSpacingsAreReloaded(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.repeat(ctx, periodic{"a test", func(o *Live) time.Duration { return o.SyncLocalStateInterval }, func(context.Context) error {
+			c.repeat(ctx, periodic{name: "a test", spacing: func(o *Live) time.Duration { return o.SyncLocalStateInterval }, run: func(context.Context) error {
 				at = append(at, time.Since(began))
 				return nil
 			}})

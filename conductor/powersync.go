@@ -62,7 +62,11 @@ func (c *Conductor) syncPowerStates(ctx context.Context) error {
 	var rounds errgroup.Group
 	rounds.Go(func() error { return c.visitAll(ctx, failed, true, c.syncPowerOf) })
 	rounds.Go(func() error { return c.visitAll(ctx, others, false, c.syncPowerOf) })
-	return rounds.Wait()
+	if err := rounds.Wait(); err != nil {
+		return err
+	}
+	c.meterGauge("PowerSyncNodesCount", len(failed)+len(others))
+	return nil
 }
 
 // visitAll runs an errand for each node, with its row as it was read a moment ago.
@@ -275,12 +279,17 @@ func (c *Conductor) recoverPowerFailures(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.visitAll(ctx, nodes, true, func(ctx context.Context, row *store.Node, read time.Time, _ *place) {
+	err = c.visitAll(ctx, nodes, true, func(ctx context.Context, row *store.Node, read time.Time, _ *place) {
 		err := c.readLately(ctx, row, read, "power failure recovery", recoverPower)
 		if kind := store.KindOf(err); err != nil && kind != store.NodeLocked && kind != store.NodeNotFound {
 			c.log.Debug().Err(err).Str("node", row.UUID).Msg("The BMC still gives no power state")
 		}
 	})
+	if err != nil {
+		return err
+	}
+	c.meterGauge("PowerSyncRecoveryNodeCount", len(nodes))
+	return nil
 }
 
 func recoverPower(ctx context.Context, t *task) error {

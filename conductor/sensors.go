@@ -27,15 +27,25 @@ type SensorConfig struct {
 	Limit   time.Duration
 	// Types are the types of sensors that are sent, in any case; "all" is all of them.
 	Types []string
-	// Undeployed nodes are read too, not active ones alone.
-	Undeployed bool
+	// Nodes are read; of those that are not active only if Undeployed is set.
+	Nodes, Undeployed bool
+	// Worker sends what was measured about the worker itself, when that is kept for it (Collector).
+	Worker bool
 	// Topics are those of unversioned notifications ([oslo_messaging_notifications]topics).
 	Topics []string
 }
 
-// sendSensorData reads the sensors of this worker's nodes and announces them, as consumers of ceilometer's messages know it
-// (reference/notifications.md §6).
+// sendSensorData announces what was measured about this worker, reads the sensors of its nodes and announces them, as consumers
+// of ceilometer's messages know it (reference/notifications.md §6).
 func (c *Conductor) sendSensorData(ctx context.Context) error {
+	if own, kept := c.meter.(*Collector); kept && c.cfg.Sensors.Worker {
+		if err := c.postMeasures(own.collected()); err != nil {
+			return err
+		}
+	}
+	if !c.cfg.Sensors.Nodes {
+		return nil
+	}
 	filter := sql.Filter{Maintenance: pointer(false)}
 	if !c.cfg.Sensors.Undeployed {
 		filter.ProvisionStates = []string{store.Active}
@@ -78,12 +88,22 @@ func (t *task) sendSensorData(ctx context.Context) error {
 	if data = wantedSensors(data, t.c.cfg.Sensors.Types); len(data) == 0 {
 		return nil
 	}
-	return t.postSensorData(data)
+	n := t.Node
+	return t.c.postSensors(n.UUID, t.request, "hardware."+n.Driver+".metrics", map[string]any{
+		"instance_uuid": nullable(n.InstanceUUID), "node_uuid": n.UUID, "node_name": n.Name, "payload": data})
+}
+
+// postMeasures announces what was measured about this worker.
+func (c *Conductor) postMeasures(measured map[string]any) error {
+	if measured = wantedSensors(measured, c.cfg.Sensors.Types); len(measured) == 0 {
+		return nil
+	}
+	return c.postSensors("", oslo.AdminContext(), "ironic.metrics", map[string]any{"hostname": c.cfg.Host, "payload": measured})
 }
 
 // wantedSensors keeps the types that are to be sent.
-func wantedSensors(data drivers.SensorData, types []string) drivers.SensorData {
-	wanted := drivers.SensorData{}
+func wantedSensors[M ~map[string]V, V any](data M, types []string) M {
+	wanted := M{}
 	for typ, sensors := range data {
 		if slices.ContainsFunc(types, func(w string) bool { return strings.EqualFold(w, "all") || strings.EqualFold(w, typ) }) {
 			wanted[typ] = sensors
@@ -92,19 +112,18 @@ func wantedSensors(data drivers.SensorData, types []string) drivers.SensorData {
 	return wanted
 }
 
-// postSensorData puts the message into the outbox. It is sent whatever notification_level says, under the name that ironic's
-// notifier has for want of a service.
-func (t *task) postSensorData(data drivers.SensorData) error {
-	c, now := t.c, t.c.now()
-	event := "hardware." + t.Node.Driver + ".metrics"
-	payload, err := json.Marshal(map[string]any{"message_id": uuid.NewString(), "instance_uuid": nullable(t.Node.InstanceUUID),
-		"node_uuid": t.Node.UUID, "timestamp": now.UTC().Format(isoMicro), "node_name": t.Node.Name,
-		"event_type": event + ".update", "payload": data})
+// postSensors puts a message of a node, or of the worker itself, into the outbox, with what all of them have. It is sent whatever
+// notification_level says, under the name that ironic's notifier has for want of a service.
+func (c *Conductor) postSensors(node string, request oslo.Context, event string, message map[string]any) error {
+	now := c.now()
+	message["message_id"], message["timestamp"] = uuid.NewString(), now.UTC().Format(isoMicro)
+	message["event_type"] = event + ".update"
+	payload, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("encoding sensor data: %w", err)
 	}
 	n := oslo.Notification{MessageID: uuid.NewString(), PublisherID: "None." + c.cfg.PublisherHost, EventType: event,
-		Priority: priorityText("info"), Payload: payload, Timestamp: now, Context: t.request}
+		Priority: priorityText("info"), Payload: payload, Timestamp: now, Context: request}
 	encode := n.EncodeBare
 	if slices.Contains(c.cfg.NotificationDrivers, "messagingv2") {
 		encode = n.Encode
@@ -115,7 +134,7 @@ func (t *task) postSensorData(data drivers.SensorData) error {
 	}
 	var events []local.Event
 	for _, topic := range c.cfg.Sensors.Topics {
-		events = append(events, local.Event{ID: n.MessageID, Node: t.Node.UUID, Topic: topic + ".info", Body: body})
+		events = append(events, local.Event{ID: n.MessageID, Node: node, Topic: topic + ".info", Body: body})
 	}
 	return c.untilRoom(c.workCtx, "sensor data", func() error { return c.local.Append(events...) })
 }

@@ -15,7 +15,7 @@ import (
 func TestSensorData(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		c.NotificationLevel = ""
-		c.Sensors = SensorConfig{Interval: time.Hour, Workers: 2, Limit: time.Minute, Types: []string{"fan"}, Topics: []string{"notifications"}}
+		c.Sensors = SensorConfig{Interval: time.Hour, Workers: 2, Limit: time.Minute, Types: []string{"fan"}, Nodes: true, Topics: []string{"notifications"}}
 	})
 	r.script.use(behaviour{sensors: func(n *store.Node) (drivers.SensorData, error) {
 		if *n.Name == "broken" {

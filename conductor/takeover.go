@@ -95,8 +95,10 @@ func (c *Conductor) takeOverNodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	looked := len(nodes)
 	nodes = slices.DeleteFunc(nodes, func(n *store.Node) bool { return equalPtr(n.ConductorAffinity, &c.conductorID) })
 	c.eachLocked(ctx, nodes, c.live().PeriodicMaxWorkers, "node take over", takeOverLocked)
+	c.meterGauge("SyncLocalStateNodeCount", looked)
 	return nil
 }
 

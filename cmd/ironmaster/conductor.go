@@ -20,7 +20,6 @@ import (
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
-	"github.com/ironmaster/ironmaster/messaging/rabbit"
 	"github.com/ironmaster/ironmaster/store/local"
 	"github.com/ironmaster/ironmaster/store/sql"
 )
@@ -126,12 +125,18 @@ func (p *workerProcess) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	meter, sendMeasures := openMeter(s, p.log)
 	worker := conductor.New(cfg, conductor.Parts{DB: p.db, Local: memory, Transport: wires.transport, Notifier: wires.notifier,
-		Hardware: hw.enabled, Images: hw.images, Media: hw.media, Rules: hw.rules, Compute: compute, Consoles: hw.consoles, Codec: codec, Metrics: registry, Log: p.log})
+		Hardware: hw.enabled, Images: hw.images, Media: hw.media, Rules: hw.rules, Compute: compute, Consoles: hw.consoles,
+		Meter: meter, Codec: codec, Metrics: registry, Log: p.log})
 	if err := hw.boot.begin(ctx, worker.NoteTransfer); err != nil {
 		return err
 	}
-	return p.serve(ctx, worker, registry, wires.senders)
+	senders := wires.senders
+	if sendMeasures != nil {
+		senders = append(senders, sendMeasures)
+	}
+	return p.serve(ctx, worker, registry, senders)
 }
 
 // rowVersions are the object versions that rows are written in.
@@ -148,7 +153,7 @@ func rowVersions(codec *objects.Codec) map[string]string {
 // serve runs the worker beside what sends for it and the operators' address. What sends ends last: it carries the last
 // replies and events.
 func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, registry *prometheus.Registry,
-	senders []*rabbit.Publisher) error {
+	senders []func(context.Context)) error {
 	listener, err := net.Listen("tcp", p.settings.Ironmaster.AdminListen)
 	if err != nil {
 		return fmt.Errorf("[ironmaster]admin_listen: %w", err)
@@ -157,7 +162,7 @@ func (p *workerProcess) serve(ctx context.Context, worker *conductor.Conductor, 
 	var around sync.WaitGroup
 	publishing, stopPublishing := context.WithCancel(context.Background())
 	for _, sender := range senders {
-		around.Go(func() { sender.Run(publishing) })
+		around.Go(func() { sender(publishing) })
 	}
 	around.Go(func() {
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

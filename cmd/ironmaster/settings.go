@@ -85,15 +85,16 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		RAIDStatusInterval: s.Redfish.RAIDStatusInterval, RAIDFailInterval: s.Redfish.RAIDFailInterval,
 		FirmwareStatusInterval: s.Redfish.FirmwareStatusInterval, FirmwareFailInterval: s.Redfish.FirmwareFailInterval,
 		ConsoleExpiryInterval: s.VNC.ExpiryInterval,
+		MetricsPrefix:         metricsPrefix(s.Metrics),
 		Sensors:               sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
 }
 
 func sensorConfig(s *config.Settings) conductor.SensorConfig {
 	d := s.SensorData
-	c := conductor.SensorConfig{Workers: d.Workers, Limit: d.WaitTimeout, Types: d.DataTypes, Undeployed: d.ForUndeployed,
-		Topics: s.Notifications.Topics}
-	if d.Send && d.EnableForNodes {
+	c := conductor.SensorConfig{Workers: d.Workers, Limit: d.WaitTimeout, Types: d.DataTypes, Nodes: d.EnableForNodes,
+		Undeployed: d.ForUndeployed, Worker: d.EnableForConductor, Topics: s.Notifications.Topics}
+	if d.Send {
 		c.Interval = d.Interval
 	}
 	return c

@@ -31,7 +31,7 @@ type wires struct {
 	// notifier is nil when events go nowhere.
 	notifier conductor.Notifier
 	// senders have to run as long as something may be sent.
-	senders []*rabbit.Publisher
+	senders []func(context.Context)
 }
 
 // connect opens what [DEFAULT]rpc_transport asks for. It waits for nobody.
@@ -61,13 +61,13 @@ func connectRabbit(s *config.Settings, cfg conductor.Config, log zerolog.Logger)
 	if err != nil {
 		return wires{}, fmt.Errorf("[DEFAULT]transport_url: %w", err)
 	}
-	w := wires{transport: conductor.NewRabbitTransport(server, answers, wireOf(cfg), log), senders: []*rabbit.Publisher{answers}}
+	w := wires{transport: conductor.NewRabbitTransport(server, answers, wireOf(cfg), log), senders: []func(context.Context){answers.Run}}
 	notifications := answers
 	if s.Notifications.TransportURL != "" {
 		if notifications, err = newNotifier(s, log); err != nil {
 			return wires{}, err
 		}
-		w.senders = append(w.senders, notifications)
+		w.senders = append(w.senders, notifications.Run)
 	}
 	w.notifier = eventBroker{Publisher: answers, notifications: notifications}
 	return w, nil
@@ -82,7 +82,7 @@ func connectJSONRPC(s *config.Settings, cfg conductor.Config, log zerolog.Logger
 		if err != nil {
 			return wires{}, err
 		}
-		w.senders = []*rabbit.Publisher{notifications}
+		w.senders = []func(context.Context){notifications.Run}
 		w.notifier = eventBroker{Publisher: notifications, notifications: notifications}
 	}
 	serverConfig, err := jsonRPCConfig(s, cfg, log)

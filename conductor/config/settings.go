@@ -31,6 +31,8 @@ type Settings struct {
 	VNC           VNC           `group:"vnc"`
 	SNMP          SNMP          `group:"snmp"`
 	SensorData    SensorData    `group:"sensor_data"`
+	Metrics       Metrics       `group:"metrics"`
+	Statsd        Statsd        `group:"metrics_statsd"`
 	DiskUtils     DiskUtils     `group:"disk_utils"`
 	ISCSI         ISCSI         `group:"iscsi"`
 	Anaconda      Anaconda      `group:"anaconda"`
@@ -128,6 +130,18 @@ type Log struct {
 	Dir       string `opt:"log_dir" old:"logdir"`
 	UseStderr bool   `opt:"use_stderr" default:"false"`
 	UseJSON   bool   `opt:"use_json" default:"false"`
+}
+
+// Metrics is [metrics]. Ironic's conductor never puts its host into a name, whatever prepend_host says.
+type Metrics struct {
+	Backend      string `opt:"backend" default:"noop" choices:"noop|statsd|collector"`
+	GlobalPrefix string `opt:"global_prefix"`
+}
+
+// Statsd is [metrics_statsd].
+type Statsd struct {
+	Host string `opt:"statsd_host" default:"localhost"`
+	Port int    `opt:"statsd_port" default:"8125" min:"0" max:"65535"`
 }
 
 // DiskUtils is [disk_utils]: limits of qemu-img.

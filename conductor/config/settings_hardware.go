@@ -70,6 +70,8 @@ type SensorData struct {
 	DataTypes      []string      `opt:"data_types" default:"ALL" old:"conductor.send_sensor_data_types"`
 	ForUndeployed  bool          `opt:"enable_for_undeployed_nodes" default:"false" old:"conductor.send_sensor_data_for_undeployed_nodes"`
 	EnableForNodes bool          `opt:"enable_for_nodes" default:"true"`
+	// EnableForConductor sends what [metrics]backend = collector keeps.
+	EnableForConductor bool `opt:"enable_for_conductor" default:"true"`
 }
 
 // PortRange is a range of ports from First up to, and without, Stop.
