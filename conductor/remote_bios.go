@@ -45,11 +45,7 @@ func named(all []*store.BIOSSetting, names []string) []*store.BIOSSetting {
 }
 
 func biosSetting(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-	var name string
-	if err := a.read("name", &name); err != nil {
-		return nil, err
-	}
-	n, err := a.nodeOf(ctx, c)
+	n, name, err := a.partOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +61,7 @@ func biosSetting(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
 }
 
 func deleteBIOSSetting(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-	var name string
-	if err := a.read("name", &name); err != nil {
-		return nil, err
-	}
-	n, err := a.nodeOf(ctx, c)
+	n, name, err := a.partOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +229,7 @@ func (c *Conductor) writeBIOSSetting(ctx context.Context, sent *objects.Sent,
 		return nil, err
 	}
 	store.CopyFields(&changed, &whole, sent.Changes)
-	n, err := boundArgs{values: map[string]json.RawMessage{"node_id": sent.Data["node_id"]}}.nodeOf(ctx, c)
+	n, err := sentNode(ctx, c, sent)
 	if err != nil {
 		return nil, err
 	}

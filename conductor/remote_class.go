@@ -210,12 +210,13 @@ func (a boundArgs) page(table string) (sql.Selection, error) {
 
 // writer is a kind of objects that callers write, too.
 type writer[T any] struct {
-	kind   kind[T]
-	ident  func(*T) string
-	read   func(ctx context.Context, db *sql.DB, ident string) (*T, error)
-	create func(ctx context.Context, db *sql.DB, one *T) error
-	save   func(ctx context.Context, db *sql.DB, one *T) error
-	remove func(ctx context.Context, db *sql.DB, one *T) error
+	kind  kind[T]
+	ident func(*T) string
+	// read, create, save and remove are methods of the database, hence their order of arguments.
+	read   func(db *sql.DB, ctx context.Context, ident string) (*T, error)
+	create func(db *sql.DB, ctx context.Context, one *T) error
+	save   func(db *sql.DB, ctx context.Context, one *T) error
+	remove func(db *sql.DB, ctx context.Context, one *T) error
 	// fresh sets what a new object has from the configuration.
 	fresh func(c *Conductor, one *T)
 	// check holds the fields that are to be written to ironic's rules, and brings them into their form.
@@ -244,7 +245,7 @@ func (w writer[T]) actions() map[string]remoteAction {
 			if w.fresh != nil {
 				w.fresh(c, one)
 			}
-			if err := w.create(ctx, c.db, one); err != nil {
+			if err := w.create(c.db, ctx, one); err != nil {
 				return nil, err
 			}
 			if w.answer != nil {
@@ -263,7 +264,7 @@ func (w writer[T]) actions() map[string]remoteAction {
 			if err != nil {
 				return nil, err
 			}
-			return map[string]any{}, w.remove(ctx, c.db, one)
+			return map[string]any{}, w.remove(c.db, ctx, one)
 		},
 		"refresh": func(ctx context.Context, c *Conductor, sent *objects.Sent) (map[string]any, error) {
 			one, err := w.stored(ctx, c, sent)
@@ -282,7 +283,7 @@ func (w writer[T]) stored(ctx context.Context, c *Conductor, sent *objects.Sent)
 	if err := sent.Into(one); err != nil {
 		return nil, err
 	}
-	return w.read(ctx, c.db, w.ident(one))
+	return w.read(c.db, ctx, w.ident(one))
 }
 
 // saveChanges writes the fields that the caller changed, and no others: the rest of its object may be stale.
@@ -304,15 +305,15 @@ func (w writer[T]) saveChanges(ctx context.Context, c *Conductor, sent *objects.
 			return nil, err
 		}
 	}
-	one, err := w.read(ctx, c.db, w.ident(changed))
+	one, err := w.read(c.db, ctx, w.ident(changed))
 	if err != nil {
 		return nil, err
 	}
 	store.CopyFields(one, changed, sent.Changes)
-	if err := w.save(ctx, c.db, one); err != nil {
+	if err := w.save(c.db, ctx, one); err != nil {
 		return nil, err
 	}
-	if one, err = w.read(ctx, c.db, w.ident(one)); err != nil {
+	if one, err = w.read(c.db, ctx, w.ident(one)); err != nil {
 		return nil, err
 	}
 	return c.codec.EncodeAt(w.kind.name, "", one).Data, nil

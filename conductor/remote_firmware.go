@@ -21,11 +21,7 @@ var (
 )
 
 func firmwareComponent(ctx context.Context, c *Conductor, a boundArgs) (any, error) {
-	var name string
-	if err := a.read("name", &name); err != nil {
-		return nil, err
-	}
-	n, err := a.nodeOf(ctx, c)
+	n, name, err := a.partOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,20 @@ func (a boundArgs) nodeOf(ctx context.Context, c *Conductor) (*store.Node, error
 	return nodeKind.by(ctx, c, "id", id)
 }
 
+// sentNode is the node whose number an object carries.
+func sentNode(ctx context.Context, c *Conductor, sent *objects.Sent) (*store.Node, error) {
+	return boundArgs{values: map[string]json.RawMessage{"node_id": sent.Data["node_id"]}}.nodeOf(ctx, c)
+}
+
+// partOf is the name of a part of a node, such as a BIOS setting, and the node.
+func (a boundArgs) partOf(ctx context.Context, c *Conductor) (n *store.Node, name string, err error) {
+	if err := a.read("name", &name); err != nil {
+		return nil, "", err
+	}
+	n, err = a.nodeOf(ctx, c)
+	return n, name, err
+}
+
 // traitArg is the argument trait.
 func (a boundArgs) traitArg() (string, error) {
 	var trait string
@@ -126,7 +140,7 @@ func createTrait(ctx context.Context, c *Conductor, sent *objects.Sent) (map[str
 	if err := sent.Into(&trait); err != nil {
 		return nil, err
 	}
-	n, err := boundArgs{values: map[string]json.RawMessage{"node_id": sent.Data["node_id"]}}.nodeOf(ctx, c)
+	n, err := sentNode(ctx, c, sent)
 	if err != nil {
 		return nil, err
 	}

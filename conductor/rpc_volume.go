@@ -69,11 +69,11 @@ func updateVolume[T any](ctx context.Context, c *Conductor, rq oslo.Context, w w
 		if err := keepUUID(changes, what); err != nil {
 			return err
 		}
-		if now, err = w.read(ctx, c.db, w.ident(sent)); err != nil {
+		if now, err = w.read(c.db, ctx, w.ident(sent)); err != nil {
 			return err
 		}
 		store.CopyFields(now, sent, changes)
-		return w.save(ctx, c.db, now)
+		return w.save(c.db, ctx, now)
 	})
 	return now, err
 }

@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 
@@ -28,39 +27,23 @@ func newRunbooks(db *DB) *records[store.Runbook] {
 
 // completeRunbooks reads the steps and traits of runbooks.
 func (s session) completeRunbooks(found []*store.Runbook) error {
-	byID := map[int64]*store.Runbook{}
 	ids := make([]int64, len(found))
 	for i, b := range found {
-		ids[i], byID[b.ID] = b.ID, b
+		ids[i] = b.ID
 	}
 	steps, err := runbookSteps.read(s, ids)
 	if err != nil {
 		return err
 	}
+	var traits map[int64][]string
+	if s.db.schema.HasColumn("runbook_traits", "trait") {
+		if traits, err = s.traitsOf("runbook_traits", "runbook_id", ids); err != nil {
+			return err
+		}
+	}
 	for _, b := range found {
-		b.Steps, b.Traits = append([]store.Dict{}, steps[b.ID]...), []string{}
-	}
-	if !s.db.schema.HasColumn("runbook_traits", "trait") {
-		return nil
-	}
-	for batch := range slices.Chunk(ids, maxMarks) {
-		args := make([]any, len(batch))
-		for i, id := range batch {
-			args[i] = id
-		}
-		err := s.query("SELECT runbook_id, trait FROM runbook_traits WHERE runbook_id IN ("+marks(len(args))+") ORDER BY trait", args,
-			func(rows *sql.Rows) error {
-				var id int64
-				var trait string
-				if err := rows.Scan(&id, &trait); err != nil {
-					return err
-				}
-				byID[id].Traits = append(byID[id].Traits, trait)
-				return nil
-			})
-		if err != nil {
-			return fmt.Errorf("reading the traits of runbooks: %w", err)
-		}
+		b.Steps = append([]store.Dict{}, steps[b.ID]...)
+		b.Traits = append([]string{}, slices.Sorted(slices.Values(traits[b.ID]))...)
 	}
 	return nil
 }
@@ -135,15 +118,18 @@ func (db *DB) AddRunbookTrait(ctx context.Context, id int64, trait string) (adde
 
 // RemoveRunbookTrait takes a trait from a runbook.
 func (db *DB) RemoveRunbookTrait(ctx context.Context, id int64, trait string) error {
-	lost := false
+	removed := false
 	return db.changeRunbookTraits(ctx, id, func(s session) error {
-		before := lost
-		lost = true
 		n, err := s.exec("DELETE FROM runbook_traits WHERE runbook_id = ? AND trait = ?", id, trait)
-		if err == nil && n == 0 && !before {
+		if err != nil {
+			return err
+		}
+		if n == 0 && !removed {
 			return store.Errorf(store.RunbookTraitNotFound, "Runbook %d doesn't have a trait '%s'", id, trait)
 		}
-		return err
+		// An attempt whose answer is lost has removed it.
+		removed = true
+		return nil
 	})
 }
 

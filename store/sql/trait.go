@@ -14,30 +14,43 @@ const maxTraits = 50
 
 // addTraits reads the traits of nodes, sorted.
 func (s session) addTraits(nodes []*store.Node) error {
-	byID := make(map[int64]*store.Node, len(nodes))
-	for batch := range slices.Chunk(nodes, maxMarks) {
-		ids := make([]any, len(batch))
-		for i, n := range batch {
-			ids[i], byID[n.ID] = n.ID, n
+	ids := make([]int64, len(nodes))
+	for i, n := range nodes {
+		ids[i] = n.ID
+	}
+	traits, err := s.traitsOf("node_traits", "node_id", ids)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		n.Traits = slices.Sorted(slices.Values(traits[n.ID]))
+	}
+	return nil
+}
+
+// traitsOf reads the traits of several owners out of a table, by the owner's id and in no order.
+func (s session) traitsOf(table, owner string, ids []int64) (map[int64][]string, error) {
+	traits := make(map[int64][]string, len(ids))
+	for batch := range slices.Chunk(ids, maxMarks) {
+		args := make([]any, len(batch))
+		for i, id := range batch {
+			args[i] = id
 		}
-		err := s.query("SELECT node_id, trait FROM node_traits WHERE node_id IN ("+marks(len(ids))+")", ids,
+		err := s.query("SELECT "+owner+", trait FROM "+table+" WHERE "+owner+" IN ("+marks(len(args))+")", args,
 			func(rows *sql.Rows) error {
 				var id int64
 				var trait string
 				if err := rows.Scan(&id, &trait); err != nil {
 					return err
 				}
-				byID[id].Traits = append(byID[id].Traits, trait)
+				traits[id] = append(traits[id], trait)
 				return nil
 			})
 		if err != nil {
-			return fmt.Errorf("reading traits: %w", err)
+			return nil, fmt.Errorf("reading %s: %w", table, err)
 		}
 	}
-	for _, n := range nodes {
-		slices.Sort(n.Traits)
-	}
-	return nil
+	return traits, nil
 }
 
 // SetTraits gives a node exactly these traits, if the guard still holds.
