@@ -297,9 +297,6 @@ func (t *task) endClean(ctx context.Context, event, flow string) {
 // continueClean goes on after a step that waited, or ends the cleaning when an abort was asked for meanwhile.
 func (t *task) continueClean(ctx context.Context) {
 	index, again, ok := t.nextIndex(drivers.CleanStep)
-	if t.saveOrLose(ctx) != nil {
-		return
-	}
 	if ok && t.Node.CleanStep.Bool("abort_after", false) {
 		if err := t.processEvent(ctx, eventFail, eventOptions{target: manualTarget(t.Node)}); err != nil {
 			t.Log.Error().Err(err).Msg("Aborting the cleaning failed")

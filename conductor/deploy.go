@@ -361,9 +361,6 @@ func (t *task) continueDeploy(ctx context.Context) {
 		}
 	}
 	index, again, ok := t.nextIndex(drivers.DeployStep)
-	if t.saveOrLose(ctx) != nil {
-		return
-	}
 	if t.Node.DeployStep.Bool("abort_after", false) {
 		t.Node.DriverInternalInfo[keyGivenUp] = true
 		if err := t.processEvent(ctx, eventFail, eventOptions{}); err != nil {

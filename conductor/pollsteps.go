@@ -63,7 +63,8 @@ func (c *Conductor) polledNodes(ctx context.Context, typ drivers.InterfaceType, 
 // pollStep asks how a step stands, and goes on with the flow when it is done.
 //
 // Crash window: what the interface notes of a step that is done is written by the flow's next move, with it. A worker that dies
-// before finds the step as it was, and asks again.
+// before finds the step as it was, and asks again. One that dies after the move and before the next step has begun finds the step's flags
+// still (polledOut).
 func (t *task) pollStep(ctx context.Context, typ drivers.InterfaceType) error {
 	polled, ok := t.Hardware.Get(typ).(drivers.Polled)
 	if !ok || !slices.Contains(polledStates, t.Node.ProvisionState) || !polled.UnderWay(t.Node) {
@@ -96,4 +97,14 @@ func polledStep(n *store.Node) bool {
 		}
 	}
 	return false
+}
+
+// polledOut tells that the step that the row names was at its BMC, and that its interface knows of nothing under way any more: it is over,
+// and a worker has died before it began the next one.
+func (t *task) polledOut(kind drivers.StepKind) bool {
+	if !t.Node.DriverInternalInfo.Bool(termsOf[kind].polling, false) {
+		return false
+	}
+	polled, ok := t.Hardware.Get(drivers.InterfaceType(stepColumn(t.Node, kind).String("interface"))).(drivers.Polled)
+	return ok && !polled.UnderWay(t.Node)
 }

@@ -3,6 +3,7 @@ package conductor
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -13,7 +14,16 @@ import (
 // polledRAID is a BMC that changes arrays for as long as the row says so.
 type polledRAID struct {
 	*fake.RAID
-	poll func(*store.Node) (bool, error)
+	poll  func(*store.Node) (bool, error)
+	begun atomic.Int32
+}
+
+func (r *polledRAID) Steps(drivers.StepKind) []drivers.Step {
+	return []drivers.Step{{Interface: drivers.TypeRAID, Name: "create_configuration",
+		Run: func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error) {
+			r.begun.Add(1)
+			return drivers.Done, nil
+		}}}
 }
 
 func (r *polledRAID) UnderWay(n *store.Node) bool {
@@ -104,6 +114,34 @@ func TestAStepAtTheBMCSurvivesItsWorker(t *testing.T) {
 	w.unlocked(t)
 	if did := w.script.did("agent.reboot"); len(did) != 0 {
 		t.Errorf("did %q", did)
+	}
+}
+
+// The BMC was done and the flow had moved on when its worker died, before the next step began.
+func TestAStepThatIsOverAtTheBMCIsNotBegunAnew(t *testing.T) {
+	for kind, c := range map[drivers.StepKind]struct{ state, end string }{
+		drivers.CleanStep:  {store.Cleaning, store.Available},
+		drivers.DeployStep: {store.Deploying, store.Active},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			w, raid := pollingWorker(t)
+			n := w.waiting(t, c.state, func(n *store.Node) {
+				n.TargetProvisionState = c.end
+				step := store.Dict{"interface": "raid", "step": "create_configuration"}
+				*stepColumn(n, kind) = step
+				info, terms := n.DriverInternalInfo, termsOf[kind]
+				info[string(kind)+"_steps"], info[string(kind)+"_step_index"] = []any{map[string]any(step)}, 0
+				info[terms.polling], info[terms.skip], info["steps_validated"] = true, true, true
+				info[keyEpoch] = store.Dict{markHost: w.cfg.Host, markNumber: 1, markStep: w.cfg.Host + "/1"}
+			})
+			if err := w.resumeNode(t.Context(), w.row(t, n.UUID)); err != nil {
+				t.Fatal(err)
+			}
+			got := w.settled(t, n.UUID, c.end)
+			if begun := raid.begun.Load(); begun != 0 || got.DriverInternalInfo[termsOf[kind].polling] != nil {
+				t.Errorf("the step was begun %d times, info %v", begun, got.DriverInternalInfo)
+			}
+		})
 	}
 }
 

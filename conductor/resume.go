@@ -191,6 +191,10 @@ func (t *task) goOn(ctx context.Context) {
 
 func (t *task) goOnDeploying(ctx context.Context) {
 	t.rememberProgress(drivers.DeployStep)
+	if t.polledOut(drivers.DeployStep) {
+		t.continueDeploy(ctx)
+		return
+	}
 	index, began := t.cursor(drivers.DeployStep)
 	if !began {
 		// What was prepared is not served any more, and nobody has used it yet.
@@ -205,6 +209,10 @@ func (t *task) goOnCleaning(ctx context.Context) {
 	m := mark(t.Node)
 	if _, ending := m[markEnding]; ending {
 		t.leaveClean(ctx, m.Bool(markEnding, false))
+		return
+	}
+	if t.polledOut(drivers.CleanStep) {
+		t.continueClean(ctx)
 		return
 	}
 	if index, began := t.cursor(drivers.CleanStep); began {

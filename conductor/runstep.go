@@ -83,7 +83,8 @@ func (t *task) flowSteps(kind drivers.StepKind) []store.Dict {
 	return dictList(t.Node.DriverInternalInfo.List(string(kind) + "_steps"))
 }
 
-// nextIndex works out where a flow goes on and forgets the flags that decided it. again tells that the step there may have
+// nextIndex works out where a flow goes on and forgets the flags that decided it, which the caller saves with its next move, the
+// beginning of a step above all: a worker that dies before finds them. again tells that the step there may have
 // begun before; ok is false when no step is left.
 func (t *task) nextIndex(kind drivers.StepKind) (index int, again, ok bool) {
 	info := t.Node.DriverInternalInfo

@@ -196,9 +196,6 @@ func (t *task) leaveService(ctx context.Context, withoutRamdisk bool) {
 // continueService goes on after a step that waited, or gives the servicing up when that was asked for meanwhile.
 func (t *task) continueService(ctx context.Context) {
 	index, again, ok := t.nextIndex(drivers.ServiceStep)
-	if t.saveOrLose(ctx) != nil {
-		return
-	}
 	// Up to 29.0 a step that nothing follows is not given up any more.
 	if t.Node.ServiceStep.Bool("abort_after", false) && (ok || t.c.cfg.Release > messaging.V2025_2) {
 		err := t.processEvent(ctx, eventFail, eventOptions{lastError: abortedText("service", t.Node.ServiceStep)})
@@ -262,6 +259,10 @@ func (t *task) goOnServicing(ctx context.Context) {
 	m := mark(t.Node)
 	if _, ending := m[markEnding]; ending {
 		t.leaveService(ctx, m.Bool(markEnding, false))
+		return
+	}
+	if t.polledOut(drivers.ServiceStep) {
+		t.continueService(ctx)
 		return
 	}
 	if index, began := t.cursor(drivers.ServiceStep); began {
