@@ -98,16 +98,22 @@ type Live struct {
 	AutoDiscovery            bool
 	CheckRescueStateInterval time.Duration
 	// RescuePasswordHash is sha256 or sha512. RequireRescuePasswordHashed keeps the password as it was given from every agent.
-	RescuePasswordHash             string
-	RequireRescuePasswordHashed    bool
-	AutomatedClean                 bool
-	Runbooks                       RunbookConfig
-	MaxConcurrentDeploy            int
-	MaxConcurrentClean             int
+	RescuePasswordHash          string
+	RequireRescuePasswordHashed bool
+	AutomatedClean              bool
+	Runbooks                    RunbookConfig
+	MaxConcurrentDeploy         int
+	MaxConcurrentClean          int
+	// MaxConcurrentPerGroup counts only nodes of the worker's own conductor group for these.
+	MaxConcurrentPerGroup          bool
 	AllowDeletingAvailableNodes    bool
 	AllowProvisioningInMaintenance bool
 	AutomaticLessee                bool
-	NodeHistory                    bool
+	// LesseeSource is where the lessee is read: LesseeOfInstance, LesseeOfRequest, or anything else for nowhere.
+	LesseeSource string
+	// DisallowedBootModes are the values of properties.boot_mode that no node is deployed with.
+	DisallowedBootModes []string
+	NodeHistory         bool
 	// StaleTimeout is after how long without a sign of life a worker's row is deleted, StaleBatch how many at a time.
 	StaleTimeout time.Duration
 	StaleBatch   int

@@ -33,6 +33,9 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 	if !t.c.machine.Allows(node.ProvisionState, r.event) {
 		return invalidRequest(r.event, node)
 	}
+	if mode := strings.ToLower(node.Properties.String("boot_mode")); slices.Contains(t.c.live().DisallowedBootModes, strings.TrimSpace(mode)) {
+		return store.Errorf(store.BootModeNotAllowed, "'%s' boot mode is not allowed for provisioning operation.", mode)
+	}
 	if err := t.c.refuseDisallowed(drivers.DeployStep, r.steps); err != nil {
 		return err
 	}

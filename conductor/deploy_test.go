@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/sql"
@@ -302,18 +303,56 @@ func (someImages) InferKind(_ context.Context, t *drivers.Task) (bool, string, e
 }
 
 func TestAutomaticLessee(t *testing.T) {
-	w := startWorker(t, func(c *Config) { c.AutomaticLessee = true })
+	for _, c := range []struct {
+		name, source string
+		instance     store.Dict
+		lessee       string
+	}{
+		{name: "of the request", source: LesseeOfRequest, instance: store.Dict{"project_id": "project-2"}, lessee: "project-1"},
+		{name: "of the instance", source: LesseeOfInstance, instance: store.Dict{"project_id": "project-2"}, lessee: "project-2"},
+		{name: "of an instance that names none", source: LesseeOfInstance, instance: store.Dict{}},
+		{name: "of nobody", source: "none", instance: store.Dict{"project_id": "project-2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := startWorker(t, func(cfg *Config) { cfg.AutomaticLessee, cfg.LesseeSource = true, c.source })
+			w.script.use(behaviour{})
+			n := w.available(t, func(n *store.Node) { n.InstanceInfo = c.instance })
+			rq := oslo.AdminContext()
+			rq.ProjectID, rq.AuthTokenInfo = "project-1", json.RawMessage(`{"token":{"project":{"id":"project-1"}}}`)
+			if _, err := w.doNodeDeploy(t.Context(), rq, deployArgs{NodeID: n.UUID}); err != nil {
+				t.Fatal(err)
+			}
+			var lessee string
+			if got := w.settled(t, n.UUID, store.Active).Lessee; got != nil {
+				lessee = *got
+			}
+			equal(t, "lessee", lessee, c.lessee)
+			w.must(t, "do_node_tear_down", map[string]any{"node_id": n.UUID})
+			equal(t, "lessee after the tear-down", w.settled(t, n.UUID, store.Available).Lessee, nil)
+		})
+	}
+}
+
+// The operator's list is of boot modes in lower case; what a node says may have any, and blanks around it.
+func TestDisallowedBootModes(t *testing.T) {
+	w := startWorker(t, func(c *Config) { c.Release, c.DisallowedBootModes = messaging.V2025_1, []string{"bios"} })
 	w.script.use(behaviour{})
-	n := w.available(t, nil)
-	rq := oslo.AdminContext()
-	rq.ProjectID, rq.AuthTokenInfo = "project-1", json.RawMessage(`{"token":{"project":{"id":"project-1"}}}`)
-	if _, err := w.doNodeDeploy(t.Context(), rq, deployArgs{NodeID: n.UUID}); err != nil {
-		t.Fatal(err)
+	n := w.available(t, func(n *store.Node) { n.Properties = store.Dict{"boot_mode": " BIOS"} })
+	text := w.refused(t, store.BootModeNotAllowed, "do_node_deploy", map[string]any{"node_id": n.UUID})
+	equal(t, "text", text, "' bios' boot mode is not allowed for provisioning operation.")
+	equal(t, "state", w.row(t, n.UUID).ProvisionState, store.Available)
+	n = w.available(t, func(n *store.Node) { n.Properties = store.Dict{"boot_mode": "uefi"} })
+	w.must(t, "do_node_deploy", map[string]any{"node_id": n.UUID})
+	w.settled(t, n.UUID, store.Active)
+}
+
+// Limits count the nodes of the whole deployment, or those of the worker's conductor group.
+func TestLimitOfGroup(t *testing.T) {
+	for perGroup, class := range map[bool]store.Kind{false: store.ConcurrentActionLimit, true: ""} {
+		w := startWorker(t, func(c *Config) { c.MaxConcurrentDeploy, c.MaxConcurrentPerGroup = 1, perGroup })
+		w.script.use(behaviour{})
+		w.enroll(t, func(n *store.Node) { n.ProvisionState, n.ConductorGroup = store.DeployWait, "elsewhere" })
+		_, err := w.doNodeDeploy(t.Context(), oslo.AdminContext(), deployArgs{NodeID: w.available(t, nil).UUID})
+		equal(t, "refusal", store.KindOf(err), class)
 	}
-	got := w.settled(t, n.UUID, store.Active)
-	if got.Lessee == nil || *got.Lessee != "project-1" {
-		t.Errorf("lessee is %v", got.Lessee)
-	}
-	w.must(t, "do_node_tear_down", map[string]any{"node_id": n.UUID})
-	equal(t, "lessee after the tear-down", w.settled(t, n.UUID, store.Available).Lessee, nil)
 }

@@ -33,10 +33,23 @@ func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployA
 		})
 }
 
-// setAutomaticLessee lends the node to the project that asks, until it is torn down. The project is that of the token,
-// which stays the user's where a service like Nova asks on behalf of one.
+// Where the lessee of an instance is read ([conductor]automatic_lessee_source).
+const (
+	// LesseeOfInstance is the project that instance_info names, as Nova does.
+	LesseeOfInstance = "instance"
+	// LesseeOfRequest is the project of the token, which stays the user's where a service asks on behalf of one.
+	LesseeOfRequest = "request"
+)
+
+// setAutomaticLessee lends the node to the project that it is deployed for, until it is torn down.
 func (t *task) setAutomaticLessee() {
-	project := tokenProject(t.request.AuthTokenInfo)
+	var project string
+	switch t.c.live().LesseeSource {
+	case LesseeOfInstance:
+		project = t.Node.InstanceInfo.String("project_id")
+	case LesseeOfRequest:
+		project = tokenProject(t.request.AuthTokenInfo)
+	}
 	if !t.c.live().AutomaticLessee || t.Node.Lessee != nil || project == "" {
 		return
 	}
@@ -59,10 +72,14 @@ func tokenProject(info json.RawMessage) string {
 	return known.Token.Project.ID
 }
 
-// limit refuses work when too many nodes of the whole deployment are at it already. The number is not told: it would
-// help an attacker.
+// limit refuses work when too many nodes of the whole deployment, or of this worker's conductor group, are at it already. The
+// number is not told: it would help an attacker.
 func (c *Conductor) limit(ctx context.Context, action string, most int, states ...string) error {
-	n, err := c.db.CountNodes(ctx, states...)
+	var group *string
+	if c.live().MaxConcurrentPerGroup {
+		group = &c.cfg.Group
+	}
+	n, err := c.db.CountNodes(ctx, group, states...)
 	if err != nil {
 		return err
 	}

@@ -91,6 +91,7 @@ const (
 	NodeServicingFailure           Kind = "NodeServicingFailure"
 	NodeVerifyFailure              Kind = "NodeVerifyFailure"
 	StepNotAllowed                 Kind = "StepNotAllowed"
+	BootModeNotAllowed             Kind = "BootModeNotAllowed"
 	RedfishError                   Kind = "RedfishError"
 	RedfishConnectionError         Kind = "RedfishConnectionError"
 	IloOperationError              Kind = "IloOperationError"

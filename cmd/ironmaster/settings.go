@@ -121,6 +121,7 @@ func liveOptions(s *config.Settings) conductor.Live {
 		MaxConcurrentDeploy: c.MaxConcurrentDeploy, MaxConcurrentClean: c.MaxConcurrentClean,
 		AllowDeletingAvailableNodes:    c.AllowDeletingAvailable,
 		AllowProvisioningInMaintenance: c.AllowProvisioningInMaintenance, AutomaticLessee: c.AutomaticLessee,
+		LesseeSource: c.LesseeSource, DisallowedBootModes: c.DisallowedBootModes, MaxConcurrentPerGroup: c.MaxConcurrentPerGroup,
 		DisallowedSteps: map[drivers.StepKind][]string{drivers.DeployStep: s.API.DisallowDeploySteps,
 			drivers.ServiceStep: s.API.DisallowServiceSteps, drivers.CleanStep: s.API.DisallowCleanSteps},
 		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, HistoryMaxEntries: c.HistoryMaxEntries,

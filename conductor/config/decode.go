@@ -16,7 +16,7 @@ import (
 //	default, default29,   the default, the default since 2025.1 and the one of the newest release; a field
 //	defaultNew            without one is zero, which for pointers and slices means None
 //	min:"1" max:"5"       bounds of numbers, in the unit of the file
-//	choices:"a|b"         the only texts allowed
+//	choices:"a|b"         the only texts allowed, in a list as elements
 //	old:"name,group.name" earlier names
 //	unit:"m"              the unit of a duration, seconds unless given
 //	float:"true"          a duration may have a fraction
@@ -234,7 +234,13 @@ func (o *option) convertOne(typ reflect.Type, text string) (reflect.Value, error
 	case reflect.Pointer:
 		return o.convertPointer(typ, text)
 	case reflect.Slice:
-		return reflect.ValueOf(parseList(text)), nil
+		list := parseList(text)
+		for _, element := range list {
+			if err := o.checkChoice(element); err != nil {
+				return value, err
+			}
+		}
+		return reflect.ValueOf(list), nil
 	case reflect.Map:
 		dict, err := parseDict(text)
 		return reflect.ValueOf(dict), err

@@ -35,6 +35,7 @@ type Conductor struct {
 	NodeLockedRetryInterval        time.Duration     `opt:"node_locked_retry_interval" default:"1" reload:"true"`
 	MaxConcurrentDeploy            int               `opt:"max_concurrent_deploy" default:"250" min:"1" reload:"true"`
 	MaxConcurrentClean             int               `opt:"max_concurrent_clean" default:"50" min:"1" reload:"true"`
+	MaxConcurrentPerGroup          bool              `opt:"max_concurrent_per_conductor_group" default:"false" reload:"true"`
 	GracefulShutdownTimeout        time.Duration     `opt:"graceful_shutdown_timeout" default:"60" old:"DEFAULT.graceful_shutdown_timeout" reload:"true"`
 	NodeHistory                    bool              `opt:"node_history" default:"true" reload:"true"`
 	StaleCleanUpInterval           time.Duration     `opt:"conductor_cleanup_interval" default:"86400" min:"0"`
@@ -79,6 +80,10 @@ type Conductor struct {
 	DisableFileChecksum            bool     `opt:"disable_file_checksum" default:"false"`
 	FileURLAllowedPaths            []string `opt:"file_url_allowed_paths" default:"/var/lib/ironic,/shared/html,/templates,/opt/cache/files,/vagrant" defaultNew:"/var/lib/ironic"`
 	AutomaticLessee                bool     `opt:"automatic_lessee" default:"false" default29:"true" reload:"true"`
+	// LesseeSource is where the lessee is read. Releases before 2025.1, which lack the option, read it from the request.
+	LesseeSource string `opt:"automatic_lessee_source" default:"request" default29:"instance" choices:"instance|request|none" reload:"true"`
+	// DisallowedBootModes are those that no node is deployed in (properties.boot_mode).
+	DisallowedBootModes []string `opt:"disallowed_deployment_boot_modes" default:"" choices:"uefi|bios" reload:"true"`
 }
 
 // Deploy is [deploy]. Priorities are nil when the agent's or driver's own applies; 0 switches the step off.

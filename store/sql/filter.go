@@ -87,9 +87,9 @@ func (db *DB) logUnreadable(n *store.Node, err error) {
 	db.cfg.Log.Error().Err(err).Int64("node_id", n.ID).Str("node", n.UUID).Msg("A node's row cannot be read")
 }
 
-// CountNodes counts the nodes of the whole deployment in any of the provision states, for max_concurrent_deploy and the
-// like.
-func (db *DB) CountNodes(ctx context.Context, provisionStates ...string) (int, error) {
+// CountNodes counts the nodes in any of the provision states, for max_concurrent_deploy and the like: those of the whole
+// deployment, or those of a conductor group.
+func (db *DB) CountNodes(ctx context.Context, group *string, provisionStates ...string) (int, error) {
 	var n int
 	if len(provisionStates) == 0 {
 		return 0, nil
@@ -98,8 +98,13 @@ func (db *DB) CountNodes(ctx context.Context, provisionStates ...string) (int, e
 	for i, state := range provisionStates {
 		args[i] = state
 	}
+	where := "provision_state IN (" + marks(len(args)) + ")"
+	if group != nil {
+		where += " AND conductor_group = ?"
+		args = append(args, *group)
+	}
 	err := db.read(ctx, "counting nodes", func(s session) error {
-		_, err := s.one("SELECT COUNT(*) FROM nodes WHERE provision_state IN ("+marks(len(args))+")", args, &n)
+		_, err := s.one("SELECT COUNT(*) FROM nodes WHERE "+where, args, &n)
 		return err
 	})
 	return n, err

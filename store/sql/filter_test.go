@@ -73,8 +73,14 @@ func TestFilters(t *testing.T) {
 				t.Errorf("%+v is accepted", wrong)
 			}
 		}
-		if n, err := db.CountNodes(t.Context(), store.DeployWait, store.Active, store.Deploying); err != nil || n != 2 {
-			t.Errorf("counted %d, %v; want 2", n, err)
+		for _, test := range []struct {
+			group *string
+			want  int
+		}{{nil, 3}, {new("rack1"), 1}, {new(""), 2}, {new("rack2"), 0}} {
+			n, err := db.CountNodes(t.Context(), test.group, store.DeployWait, store.Active, store.CleanWait, store.Deploying)
+			if err != nil || n != test.want {
+				t.Errorf("counted %d, %v; want %d", n, err, test.want)
+			}
 		}
 	})
 }
