@@ -50,7 +50,7 @@ lint: ## gofmt, go vet, staticcheck
 	go tool staticcheck ./...
 
 unit: ## tests that need nothing but Go and a C compiler, under the race detector
-	go test -race -timeout 5m $(UNIT_PACKAGES)
+	go test -race -timeout 20m $(UNIT_PACKAGES)
 
 services: build packages ## tests against RabbitMQ, databases, ironic-api, Glance, Keystone and Neutron, each package by itself
 	go test -p 1 -timeout 30m -skip '^TestMixed' $(SERVICE_PACKAGES)

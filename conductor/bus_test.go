@@ -89,13 +89,13 @@ func (b *testBus) sentID(id string) bool {
 // waitFor returns the event types seen once match is true of them.
 func (b *testBus) waitFor(t *testing.T, match func(types []string) bool) []string {
 	t.Helper()
-	timer := time.AfterFunc(20*time.Second, func() {
+	timer := time.AfterFunc(awaitLimit, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.arrived.Broadcast()
 	})
 	defer timer.Stop()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(awaitLimit)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {

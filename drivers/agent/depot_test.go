@@ -70,7 +70,7 @@ func TestDepotServesResumesAndWithdraws(t *testing.T) {
 		t.Errorf("status %d, %d bytes", status, len(got))
 	}
 
-	for deadline := time.Now().Add(10 * time.Second); !g.worker.said("writing the image"); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !g.worker.said("writing the image"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody was told that the node takes its image")
 		}

@@ -22,7 +22,7 @@ func newNeutron(t *testing.T, addresses map[string]string) (*neutrontest.Server,
 	}
 	client, err := neutron.NewClient(neutron.ClientConfig{ServiceConfig: keystone.ServiceConfig{
 		Config: keystone.Config{Group: "neutron", AuthType: keystone.AuthNone}, ServiceType: "network", EndpointOverride: n.URL,
-	}, RequestTimeout: 5 * time.Second, Retries: 1})
+	}, RequestTimeout: time.Minute, Retries: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func openTestDepot(t *testing.T, cfg Config) (*Depot, func()) {
 		t.Fatal(err)
 	}
 	return d, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := d.Close(ctx); err != nil {
 			t.Error(err)

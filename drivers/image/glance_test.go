@@ -123,7 +123,7 @@ func TestGlanceThatStopsInTheMiddle(t *testing.T) {
 	}))
 	defer glance.Close()
 	cfg := testConfig(t, nil)
-	cfg.Glance.EndpointOverride, cfg.Glance.Timeout = glance.URL, 50*time.Millisecond
+	cfg.Glance.EndpointOverride, cfg.Glance.Timeout = glance.URL, 500*time.Millisecond
 	_, err := newTestService(t, cfg).Show(t.Context(), Ref{Href: imageID})
 	if store.KindOf(err) != store.GlanceConnectionFailed {
 		t.Errorf("got %v", err)

@@ -148,7 +148,7 @@ func TestDownloadStalls(t *testing.T) {
 	defer web.Close()
 	defer close(quiet)
 	cfg := testConfig(t, nil)
-	cfg.HTTP.Timeout = 100 * time.Millisecond
+	cfg.HTTP.Timeout = 500 * time.Millisecond
 	_, err := newTestService(t, cfg).Download(t.Context(), Ref{Href: web.URL + "/x"}, &bytes.Buffer{}, nil)
 	wantKind(t, err, store.ImageDownloadFailed, "no byte arrived for too long")
 

@@ -123,7 +123,7 @@ func echoingMachine(t *testing.T) (address string) {
 // awaitLine reads until a line holds a text.
 func awaitLine(t *testing.T, user net.Conn, said *bufio.Reader, want string) {
 	t.Helper()
-	if err := user.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := user.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder

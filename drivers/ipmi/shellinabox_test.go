@@ -91,7 +91,7 @@ func (u *webUser) ask(form url.Values) string {
 	if u.session != "" {
 		form.Set("session", u.session)
 	}
-	ctx, cancel := context.WithTimeout(u.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(u.t.Context(), time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.page, strings.NewReader(form.Encode()))
 	if err != nil {

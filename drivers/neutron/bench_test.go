@@ -34,7 +34,7 @@ func newBench(t testing.TB, ports ...*store.Port) *bench {
 	var err error
 	b.client, err = NewClient(ClientConfig{ServiceConfig: keystone.ServiceConfig{
 		Config: keystone.Config{Group: "neutron", AuthType: keystone.AuthNone}, ServiceType: "network", EndpointOverride: b.URL,
-	}, RequestTimeout: 5 * time.Second})
+	}, RequestTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

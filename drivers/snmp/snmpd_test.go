@@ -88,7 +88,7 @@ func answers(ctx context.Context, port int) error {
 	// GET sysUpTime.0 with community "reader", SNMPv1.
 	request := append([]byte{0x30, 0x27, 2, 1, 0, 4, 6}, "reader"...)
 	request = append(request, 0xa0, 0x1a, 2, 2, 0x12, 0x34, 2, 1, 0, 2, 1, 0, 0x30, 0x0e, 0x30, 0x0c, 6, 8, 0x2b, 6, 1, 2, 1, 1, 3, 0, 5, 0)
-	if err := c.SetDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
 	if _, err := c.Write(request); err != nil {
@@ -100,7 +100,7 @@ func answers(ctx context.Context, port int) error {
 
 func quick() snmp.Config {
 	c := snmp.DefaultConfig()
-	c.Poll, c.PowerTimeout = 10*time.Millisecond, 300*time.Millisecond
+	c.Poll, c.PowerTimeout = 10*time.Millisecond, time.Minute
 	return c
 }
 
@@ -176,7 +176,7 @@ func TestVersionsAndRights(t *testing.T) {
 	const outlet = ".1.3.6.1.4.1.318.1.1.4.4.2.1.3.3"
 	port := startPDU(t, ".1.3.6.1.4.1.9999", "", map[string]int{outlet: 2})
 	cfg := quick()
-	cfg.Timeout, cfg.Retries = 300*time.Millisecond, 1
+	cfg.Timeout, cfg.Retries = 500*time.Millisecond, 3
 	user := func(more store.Dict) store.Dict {
 		d := store.Dict{"snmp_version": "3", "snmp_user": "operator", "snmp_auth_protocol": "sha", "snmp_auth_key": authKey,
 			"snmp_priv_protocol": "aes", "snmp_priv_key": privKey}
@@ -221,7 +221,9 @@ func TestVersionsAndRights(t *testing.T) {
 func TestFailures(t *testing.T) {
 	const read, set = ".1.3.6.1.4.1.13742.6.4.1.2.1.3.1.3", ".1.3.6.1.4.1.13742.6.4.1.2.1.2.1.3"
 	port := startPDU(t, ".1.3.6.1.4.1.9999", "", map[string]int{read: 8, set: 0})
-	p := snmp.NewPower(quick(), zerolog.Nop())
+	stuck := quick()
+	stuck.PowerTimeout = 300 * time.Millisecond
+	p := snmp.NewPower(stuck, zerolog.Nop())
 	x := task(port, store.Dict{"snmp_driver": "raritan_pdu2"})
 	err := p.SetPowerState(t.Context(), x, store.PowerOn, 0)
 	if store.KindOf(err) != store.PowerStateFailure || err.Error() != "Failed to set node power state to power on." {

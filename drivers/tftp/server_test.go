@@ -118,7 +118,7 @@ func (s *Server) counted(t *testing.T, name, label string) (sum float64) {
 // quick is a configuration whose server gives silent peers up soon.
 func quick(root string) Config {
 	cfg := DefaultConfig()
-	cfg.Root, cfg.Timeout, cfg.Retries = root, 50*time.Millisecond, 2
+	cfg.Root, cfg.Timeout, cfg.Retries = root, 250*time.Millisecond, 3
 	return cfg
 }
 
@@ -128,7 +128,7 @@ func newClient(t *testing.T, addr string) *library.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetTimeout(10 * time.Second)
+	c.SetTimeout(time.Minute)
 	return c
 }
 

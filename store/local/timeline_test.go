@@ -72,7 +72,7 @@ func TestTimelineTravelsWithOtherCommits(t *testing.T) {
 func TestTimelineIsWrittenByItself(t *testing.T) {
 	d := open(t, testPath(t), Options{})
 	d.Note("n1", turn(1, "deploying"))
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		written := false
 		must(t, d.view(func(tx *bbolt.Tx) error {
 			written = tx.Bucket(timelineBucket).Bucket([]byte("n1")) != nil

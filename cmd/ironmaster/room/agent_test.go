@@ -150,7 +150,7 @@ func (f *fakeIronic) agent() *agentClient {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	f.t.Cleanup(transport.CloseIdleConnections)
-	return &agentClient{t: f.t, http: &http.Client{Transport: transport, Timeout: 20 * time.Second}, url: beat.CallbackURL}
+	return &agentClient{t: f.t, http: &http.Client{Transport: transport, Timeout: time.Minute}, url: beat.CallbackURL}
 }
 
 // do makes a request and decodes the answer.

@@ -66,7 +66,7 @@ func TestRequestFaults(t *testing.T) {
 	}
 	t.Run("slow", func(t *testing.T) {
 		m := openRoom(t, Config{Faults: Faults{Slow: 1, SlowBy: time.Millisecond}}).Machines()[0]
-		if status, err := get(t, m, 10*time.Second); status != http.StatusOK {
+		if status, err := get(t, m, time.Minute); status != http.StatusOK {
 			t.Errorf("status %d, error %v", status, err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestRequestFaults(t *testing.T) {
 	})
 	t.Run("server error", func(t *testing.T) {
 		m := openRoom(t, Config{Faults: Faults{ServerError: 1}}).Machines()[0]
-		if status, err := get(t, m, 10*time.Second); status != http.StatusServiceUnavailable {
+		if status, err := get(t, m, time.Minute); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d, error %v", status, err)
 		}
 	})
