@@ -63,6 +63,8 @@ type entry struct {
 	Moment
 	number uint64
 	dirty  bool
+	// fresh entries are counted in timelines.fresh.
+	fresh bool
 }
 
 // Note adds a moment to a node's timeline. It costs no commit: it is on disk with the next one, or about a second later.
@@ -79,8 +81,9 @@ func (d *DB) Note(node string, m Moment) {
 	if e := again(entries, m); e != nil {
 		e.Count, e.Last, e.Result, e.dirty = e.Count+1, m.At, m.Result, true
 	} else {
-		t.nodes[node] = append(room(entries, m), &entry{Moment: m, dirty: true})
-		t.fresh++
+		e := &entry{Moment: m, dirty: true}
+		t.nodes[node] = append(room(entries, m), e)
+		t.setFresh(e, true)
 	}
 	if !queued {
 		t.waiting = append(t.waiting, node)
@@ -184,24 +187,34 @@ func (t *timelines) load(most int) []carried {
 			if e.dirty {
 				e.dirty = false
 				load = append(load, carried{node, e, e.Moment})
-				if e.number == 0 {
-					t.fresh--
-				}
+				t.setFresh(e, false)
 			}
 		}
 	}
 	return load
 }
 
-// putBack is load undone, because the commit failed.
+// setFresh notes whether an entry is not on disk at all and has yet to be carried there.
+func (t *timelines) setFresh(e *entry, fresh bool) {
+	switch {
+	case fresh && !e.fresh:
+		t.fresh++
+	case !fresh && e.fresh:
+		t.fresh--
+	}
+	e.fresh = fresh
+}
+
+// putBack is load undone, because the commit failed. What was forgotten meanwhile stays so.
 func (t *timelines) putBack(load []carried) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range load {
-		c.entry.dirty = true
-		if c.entry.number == 0 {
-			t.fresh++
+		if !slices.Contains(t.nodes[c.node], c.entry) {
+			continue
 		}
+		c.entry.dirty = true
+		t.setFresh(c.entry, c.entry.number == 0)
 		if !slices.Contains(t.waiting, c.node) {
 			t.waiting = append(t.waiting, c.node)
 		}
@@ -283,9 +296,7 @@ func (t *timelines) forget(node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.nodes[node] {
-		if e.dirty && e.number == 0 {
-			t.fresh--
-		}
+		t.setFresh(e, false)
 	}
 	delete(t.nodes, node)
 	t.waiting = slices.DeleteFunc(t.waiting, func(other string) bool { return other == node })

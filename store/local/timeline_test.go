@@ -131,6 +131,32 @@ func TestTimelineIsForgottenWithItsNode(t *testing.T) {
 	expect(t, "of another node", told(t, d, "n2"), []string{"3 active  x1 3"})
 }
 
+// A node may be forgotten while a commit carries what happened to it. Nothing of it waits to be written then, whichever way the
+// commit ends: the file would be written every second for nothing, or what comes next not at all.
+func TestTimelineIsForgottenUnderWay(t *testing.T) {
+	for name, end := range map[string]func(*timelines, []carried){
+		"landed": func(l *timelines, load []carried) { l.landed(load[0].entry, 1) },
+		"failed": (*timelines).putBack,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, testPath(t), Options{})
+			must(t, d.Close())
+			l := &d.timelines
+			d.Note("n1", routine(1, "GET", "200"))
+			load := l.load(1)
+			d.Note("n1", routine(2, "GET", "200"))
+			l.forget("n1")
+			end(l, load)
+			if l.due(at(0)) || len(l.waiting) != 0 {
+				t.Errorf("%d moments and the nodes %q wait to be written", l.fresh, l.waiting)
+			}
+			if d.Note("n2", turn(3, "deploying")); !l.due(at(0)) {
+				t.Error("what comes next does not")
+			}
+		})
+	}
+}
+
 func TestOldTimelinesGoAtAStart(t *testing.T) {
 	path := testPath(t)
 	d := open(t, path, Options{})
