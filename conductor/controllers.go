@@ -155,11 +155,14 @@ func (p *place) whileAsking(ctx context.Context, ask func()) {
 	}
 	l := &loan{of: p.of}
 	timer := time.AfterFunc(patience, l.begin)
+	// Also when asking panics, which is contained further up: a place that is lent must not be given back twice.
+	defer func() {
+		timer.Stop()
+		if l.end() && p.held.Acquire(ctx, 1) != nil {
+			p.held = nil
+		}
+	}()
 	ask()
-	timer.Stop()
-	if l.end() && p.held.Acquire(ctx, 1) != nil {
-		p.held = nil
-	}
 }
 
 // loan is a place that may be lent once.

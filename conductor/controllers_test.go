@@ -8,6 +8,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -192,5 +196,38 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	other.leave()
 	if !s.places.TryAcquire(1) || !s.lent.TryAcquire(waitersPerPlace) || !s.doubtful.TryAcquire(waitersPerPlace) {
 		t.Error("a place is missing")
+	}
+}
+
+// A bug that asking a controller brings to light costs no place and makes none, whether the place was lent by then or was about to be.
+func TestPlacesOutliveAPanic(t *testing.T) {
+	for name, after := range map[string]time.Duration{"before the place is lent": 0, "once the place is lent": 2 * patience} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newControllers(1)
+				p := &place{of: s}
+				if err := p.take(errand{ctx: t.Context()}); err != nil {
+					t.Fatal(err)
+				}
+				err := contain(zerolog.Nop(), "asking", func() error {
+					p.whileAsking(t.Context(), func() {
+						time.Sleep(after)
+						panic("a bug")
+					})
+					return nil
+				})
+				if err == nil {
+					t.Error("the bug is not told of")
+				}
+				p.leave()
+				time.Sleep(2 * patience)
+				if !s.places.TryAcquire(1) || !s.lent.TryAcquire(waitersPerPlace) {
+					t.Error("a place is missing")
+				}
+				if s.places.TryAcquire(1) {
+					t.Error("there is a place too many")
+				}
+			})
+		})
 	}
 }

@@ -302,6 +302,7 @@ func (t *task) finish(ctx context.Context, err error) error {
 		}
 		return errors.Join(spawnErr, t.release(ctx))
 	}
+	defer close(gate)
 	if t.announce != nil {
 		t.announce(ctx)
 	}
@@ -311,7 +312,6 @@ func (t *task) finish(ctx context.Context, err error) error {
 	if !t.holdsCall {
 		t.endCall(context.WithoutCancel(ctx), call)
 	}
-	close(gate)
 	return nil
 }
 
