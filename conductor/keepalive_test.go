@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -123,5 +124,14 @@ func TestMonitoredCallersHearSignsOfLife(t *testing.T) {
 	}
 	for _, r := range []oslo.Request{{Method: "x", Timeout: &timeout}, {Method: "x", MsgID: "m", ReplyQ: "reply_y"}} {
 		keepWaiting(r)()
+	}
+}
+
+// Whatever timeout a caller names, its request neither ends the worker nor keeps it busy. It is in the inbox by then, and would end
+// each of the worker's next lives as well.
+func TestOddTimeoutsOfMonitoredCallers(t *testing.T) {
+	for timeout, want := range map[float64]time.Duration{1e-300: time.Millisecond, 1e-9: time.Millisecond, 0.5: 250 * time.Millisecond, 60: 30 * time.Second,
+		1e9: time.Hour, 1e300: time.Hour} {
+		equal(t, fmt.Sprintf("the pause for a timeout of %v s", timeout), keepalivePause(timeout), want)
 	}
 }

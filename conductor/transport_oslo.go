@@ -118,6 +118,14 @@ func (m *osloMessage) returnAddress() (msgID, queue string) {
 	return oslo.ReturnAddress(m.err)
 }
 
+// leastKeepalive and mostKeepalive bound the pause between two signs of life, whatever timeout a caller names.
+const leastKeepalive, mostKeepalive = time.Millisecond, time.Hour
+
+// keepalivePause is half of a caller's timeout in seconds.
+func keepalivePause(timeout float64) time.Duration {
+	return time.Duration(min(max(timeout/2*float64(time.Second), float64(leastKeepalive)), float64(mostKeepalive)))
+}
+
 // KeepWaiting sends what a monitored call expects while it runs: a sign of life every half of its timeout. Ironic's own
 // clients do not ask for it.
 func (m *osloMessage) KeepWaiting(ctx context.Context) (stop func()) {
@@ -128,7 +136,7 @@ func (m *osloMessage) KeepWaiting(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var sending sync.WaitGroup
 	sending.Go(func() {
-		ticker := time.NewTicker(time.Duration(*r.Timeout / 2 * float64(time.Second)))
+		ticker := time.NewTicker(keepalivePause(*r.Timeout))
 		defer ticker.Stop()
 		for {
 			select {
