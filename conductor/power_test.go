@@ -3,6 +3,7 @@ package conductor
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,7 @@ func TestSoftActionsHaveATimeoutOfTheirOwn(t *testing.T) {
 	}{
 		{store.SoftPowerOff, nil, 10 * time.Minute}, {store.SoftReboot, nil, 10 * time.Minute}, {store.PowerOff, nil, 0},
 		{store.SoftPowerOff, pointer(int64(5)), 5 * time.Second}, {store.PowerOn, pointer(int64(7)), 7 * time.Second},
+		{store.PowerOn, pointer(int64(math.MaxInt64)), math.MaxInt32 * time.Second},
 	} {
 		equal(t, c.state, w.powerTimeout(powerArgs{NewState: c.state, Timeout: c.timeout}), c.want)
 	}

@@ -3,6 +3,7 @@ package conductor
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -45,7 +46,8 @@ func (c *Conductor) changeNodePowerState(ctx context.Context, rq oslo.Context, a
 
 func (c *Conductor) powerTimeout(a powerArgs) time.Duration {
 	if a.Timeout != nil && *a.Timeout > 0 {
-		return time.Duration(*a.Timeout) * time.Second
+		// ironic-api takes any number; more seconds than fit would be a time in the past.
+		return time.Duration(min(*a.Timeout, math.MaxInt32)) * time.Second
 	}
 	if a.NewState == store.SoftPowerOff || a.NewState == store.SoftReboot {
 		return c.live().SoftPowerOffTimeout
