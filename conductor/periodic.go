@@ -71,7 +71,7 @@ func (c *Conductor) repeat(ctx context.Context, p periodic) {
 			continue
 		}
 		work, began := c.working(), c.uptime()
-		if err := p.run(work); err == nil {
+		if err := contain(c.log, p.name, func() error { return p.run(work) }); err == nil {
 			c.meterTime(p.timer, c.uptime()-began)
 		} else if work.Err() == nil {
 			c.log.Error().Err(err).Str("task", p.name).Msg("Periodic work failed")

@@ -12,7 +12,7 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// Periodic work comes again a spacing after it ended, failures or not, and stays away while the worker may not act.
+// Periodic work comes again a spacing after it ended, failures and bugs or not, and stays away while the worker may not act.
 func TestPeriodicWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &Conductor{cfg: Config{HeartbeatTimeout: time.Hour}, log: zerolog.Nop()}
@@ -29,6 +29,9 @@ func TestPeriodicWork(t *testing.T) {
 			c.repeat(ctx, periodic{name: "a test", spacing: func(o *Live) time.Duration { return o.SyncLocalStateInterval }, run: func(context.Context) error {
 				at = append(at, time.Since(began))
 				time.Sleep(30 * time.Second)
+				if len(at) == 2 {
+					panic("a bug")
+				}
 				return errors.New("no matter")
 			}})
 		}()

@@ -447,3 +447,19 @@ func TestReleaseAndEvict(t *testing.T) {
 		t.Error("released an odd owner")
 	}
 }
+
+// A bug that an image brings to light fails those who wait for that image, and nothing is left of it.
+func TestFetchOutlivesABug(t *testing.T) {
+	glance := newFakeGlance(t)
+	glance.add(imageID, mbrDisk(1<<20), nil)
+	c := newTestCache(t, testConfig(t, glance))
+	slots := c.slots
+	c.slots = nil
+	_, err := c.Fetch(t.Context(), glanceRequest("node-1"))
+	wantKind(t, err, store.ImageDownloadFailed, "internal error")
+	c.slots = slots
+	if _, err := c.Fetch(t.Context(), glanceRequest("node-1")); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	waitFor(t, "the files of both downloads to go", func() bool { return partials(t, c) == 0 })
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 )
 
@@ -146,7 +147,7 @@ func (c *Cache) leave(f *flight) {
 // fly runs a job to its end.
 func (c *Cache) fly(ctx context.Context, f *flight) {
 	defer f.cancel()
-	path, rec, err := c.produce(ctx, f)
+	path, rec, err := c.produceOrFail(ctx, f)
 	if err == nil && !f.job.meta.NoCache {
 		err = c.install(f.job.name, path, rec)
 	}
@@ -170,6 +171,18 @@ func (c *Cache) clear(f *flight) {
 	if err := os.RemoveAll(f.dir); err != nil {
 		c.log.Warn().Err(err).Msg("removing the files of a finished download")
 	}
+}
+
+// produceOrFail is produce, whose panic is a failure of this image alone. What is read here may be any bytes at all, and a worker
+// that they end would be ended by them again after each start.
+func (c *Cache) produceOrFail(ctx context.Context, f *flight) (path string, rec record, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Str("image", f.job.name).Msg("An image brought a bug to light")
+			err = downloadFailed(f.job.ref.Href, fmt.Errorf("internal error: %v", p))
+		}
+	}()
+	return c.produce(ctx, f)
 }
 
 // produce downloads, hashes, checks and converts an image into a file of the flight's directory.
