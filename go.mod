@@ -36,6 +36,7 @@ require (
 	github.com/fatih/color v1.15.0 // indirect
 	github.com/go-crypt/x v0.4.17 // indirect
 	github.com/go-ole/go-ole v1.3.0 // indirect
+	github.com/icholy/digest v1.1.0 // indirect
 	github.com/kr/pretty v0.3.0 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/olekukonko/errors v1.1.0 // indirect

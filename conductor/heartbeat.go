@@ -297,7 +297,7 @@ func (t *task) agentRunsStep(kind drivers.StepKind) bool {
 		return false
 	}
 	s := t.offeredStep(kind, *stepColumn(t.Node, kind))
-	return s == nil || s.Run == nil || s.ReadsFromWorker || s.InBand
+	return s == nil || s.Run == nil || s.ReadsFromWorker || s.InBand || s.ByAgent
 }
 
 // workerWasAway tells that the row's step may have failed for no other reason than that the worker which it read from went

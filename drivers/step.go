@@ -55,6 +55,8 @@ type Step struct {
 	ReadsFromWorker bool
 	// InBand tells that the step is the agent's: it is offered once an agent has listed it, and Run sends it there.
 	InBand bool
+	// ByAgent tells that the step runs in the agent, as of one that is InBand, and is offered whether an agent has listed it or not.
+	ByAgent bool
 	// Finish takes note of what an agent that has carried the step out returned, before the flow goes on. Nil has nothing to note.
 	Finish *Finish
 }

@@ -102,7 +102,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		RedfishSerial: release > messaging.V2025_2,
-		Vendors: openVendors(nil, &config.Settings{}, release, nil, nil, ramdisks{}).and(openIPMI(bmcs, release)).
+		Vendors: openVendors(nil, &config.Settings{}, release, nil, nil, ramdisks{}, bmcs).and(openIPMI(bmcs, release)).
 			and(vendorInspection(nil, &config.Settings{}, release, redfish.InspectConfig{}, nil)).
 			and(openSNMP(&config.Settings{}, release, zerolog.Nop())).and(openILOConsole(nil, bmcs, &config.Settings{}, release)),
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},

@@ -128,7 +128,7 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		RedfishPower:      redfish.NewPower(h.redfish),
 		RedfishManagement: redfish.NewManagement(h.redfish, s.Deploy.DefaultBootMode),
 		VirtualMedia:      redfish.NewVirtualMedia(h.redfish, isos.config, isos.isos, isos.publisher),
-		Vendors: openVendors(h.redfish, s, release, db, molds, isos).and(openIPMI(h.ipmi, release)).
+		Vendors: openVendors(h.redfish, s, release, db, molds, isos, h.ipmi).and(openIPMI(h.ipmi, release)).
 			and(openSNMP(s, release, h.log)).and(openILOConsole(h.redfish, h.ipmi, s, release)),
 		Flat: neutron.NewFlat(networks, h.neutron), Neutron: neutron.NewSeparate(networks, h.neutron),
 		External: storage.NewExternal(release < messaging.V27_0), Cinder: h.cinder,

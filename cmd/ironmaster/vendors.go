@@ -37,8 +37,14 @@ func (v vendorInterfaces) and(more vendorInterfaces) vendorInterfaces {
 	return v
 }
 
-// iloResetPause is how long an iLO that was told to restart may still answer.
-const iloResetPause = 15 * time.Second
+// How long iLOs take for things: one that was told to restart still answers for iloResetPause; iloCSR and iloCSRPause are for requests for
+// certificates, iloFlash is how long one that was told to update firmware may be idle.
+const (
+	iloResetPause = 15 * time.Second
+	iloCSR        = 5 * time.Minute
+	iloCSRPause   = 10 * time.Second
+	iloFlash      = 10 * time.Minute
+)
 
 // biosSettings is where bios interfaces keep what they read.
 type biosSettings interface {
@@ -48,15 +54,15 @@ type biosSettings interface {
 
 // openVendors builds the interfaces of the vendors' hardware types.
 func openVendors(client *redfish.Client, s *config.Settings, release messaging.Release, bios biosSettings, molds idrac.Molds,
-	r ramdisks) vendorInterfaces {
+	r ramdisks, overIPMI *ipmi.Client) vendorInterfaces {
 	all := vendorInterfaces{}
 	all.add(redfish.Interfaces(client, bios))
 	dell := dellConfig(s)
 	dell.Molds = molds
 	all.add(idrac.Interfaces(client, dell, r.config, r.isos, r.publisher))
 	if hasRetiredTypes(release) {
-		all.add(openILO(client, s, bios, r))
-		all.add(openIRMC(client, s, r))
+		all.add(openILO(client, s, bios, r, overIPMI))
+		all.add(openIRMC(client, s, r, overIPMI))
 	}
 	return all
 }
@@ -100,10 +106,12 @@ func openSNMP(s *config.Settings, release messaging.Release, log zerolog.Logger)
 // hasRetiredTypes tells whether a release has the hardware types that ironic 36.0 took out: ilo, ilo5, irmc and snmp.
 func hasRetiredTypes(release messaging.Release) bool { return release <= messaging.V2026_1 }
 
-func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ramdisks) vendorInterfaces {
+func openILO(client *redfish.Client, s *config.Settings, bios ilo.Settings, r ramdisks, overIPMI *ipmi.Client) vendorInterfaces {
 	media := r.config
 	media.KernelAppendParams = s.ILO.KernelAppendParams
-	return ilo.Interfaces(client, iloConfig(s), bios, media, r.isos, r.publisher)
+	cfg := iloConfig(s)
+	cfg.Sensing = ilo.NewSensing(overIPMI)
+	return ilo.Interfaces(client, cfg, bios, media, r.isos, r.publisher)
 }
 
 // openILOConsole builds the console of HPE's hardware types, which ironic has had up to 34.0.
@@ -119,7 +127,8 @@ func iloConfig(s *config.Settings) ilo.Config {
 		Port: s.ILO.ClientPort, Timeout: s.ILO.ClientTimeout, CAFile: s.ILO.CAFile,
 		VerifyCA:        redfish.Verify{Off: !s.ILO.VerifyCA.Enabled, Path: s.ILO.VerifyCA.CAFile},
 		DefaultBootMode: s.ILO.DefaultBootMode, PowerWait: s.ILO.PowerWait, PowerTimeout: s.Conductor.SoftPowerOffTimeout,
-		ResetPause: iloResetPause,
+		ResetPause: iloResetPause, CSRTimeout: iloCSR, CSRPause: iloCSRPause, FlashTimeout: iloFlash,
+		CertPath: s.ILO.CertPath, WebserverCA: s.Default.WebserverVerifyCA.CAFile,
 		Priorities: map[string]int{
 			"reset_ilo": s.ILO.ResetILO, "reset_bios_to_default": s.ILO.ResetBIOSToDefault,
 			"reset_secure_boot_keys_to_default": s.ILO.ResetSecureBootKeys,
@@ -140,11 +149,11 @@ func vendorBoots(client *redfish.Client, s *config.Settings, over pxe.Interfaces
 	}
 }
 
-func openIRMC(client *redfish.Client, s *config.Settings, r ramdisks) vendorInterfaces {
+func openIRMC(client *redfish.Client, s *config.Settings, r ramdisks, overIPMI *ipmi.Client) vendorInterfaces {
 	media := r.config
 	media.KernelAppendParams = s.IRMC.KernelAppendParams
 	ca := s.Default.WebserverVerifyCA
 	return irmc.Interfaces(client, irmc.Config{Port: s.IRMC.Port, Timeout: s.IRMC.ClientTimeout, AuthMethod: s.IRMC.AuthMethod,
 		SensorMethod: s.IRMC.SensorMethod, VerifyCA: redfish.Verify{Off: !ca.Enabled, Path: ca.CAFile},
-		BootMode: s.Deploy.DefaultBootMode}, media, r.isos, r.publisher)
+		BootMode: s.Deploy.DefaultBootMode, Sensing: irmc.NewSensing(overIPMI)}, media, r.isos, r.publisher)
 }

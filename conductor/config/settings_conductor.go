@@ -197,6 +197,7 @@ type ILO struct {
 	VerifyCA           Verification  `opt:"verify_ca" default:"True"`
 	DefaultBootMode    string        `opt:"default_boot_mode" default:"auto" choices:"auto|bios|uefi"`
 	PowerWait          time.Duration `opt:"power_wait" default:"2" min:"1"`
+	CertPath           string        `opt:"cert_path" default:"/var/lib/ironic/ilo/"`
 	KernelAppendParams string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
 
 	ResetILO            int `opt:"clean_priority_reset_ilo" default:"0" min:"0"`

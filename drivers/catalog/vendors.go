@@ -36,6 +36,7 @@ func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) m
 		}
 		types["ilo"], types["ilo5"] = ilo, extended(ilo, map[drivers.InterfaceType][]string{
 			drivers.TypeBoot: append(slices.Clone(ilo[drivers.TypeBoot]), "ilo-uefi-https"), drivers.TypeManagement: {"ilo5"},
+			drivers.TypeRAID: {"ilo5", "no-raid", "agent"},
 		})
 	}
 	if built[drivers.TypePower]["snmp"] != nil {

@@ -7,6 +7,8 @@ package ilo
 import (
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -26,9 +28,21 @@ type Config struct {
 	PowerWait, PowerTimeout time.Duration
 	// ResetPause is how long a reset iLO is left alone before it is asked whether it is back.
 	ResetPause time.Duration
+	// CertPath is where requests for certificates are put ([ilo]cert_path), WebserverCA the file whose certificates no step takes from
+	// machines ([DEFAULT]webserver_verify_ca); "" is none.
+	CertPath, WebserverCA string
+	// CSRPause is the pause between two looks for a request for a certificate, CSRTimeout how long an iLO may take for it.
+	CSRPause, CSRTimeout time.Duration
+	// FlashTimeout is how long an iLO may be idle after it was told to update firmware before that counts as failed.
+	FlashTimeout time.Duration
+	// Sensing reads sensors, by IPMI.
+	Sensing drivers.Sensing
 	// Priorities are those of the clean steps, by name ([ilo]clean_priority_*).
 	Priorities map[string]int
 }
+
+// NewSensing reads the sensors of iLOs as those of BMCs that speak IPMI, with the iLO's address and account.
+func NewSensing(c *ipmi.Client) drivers.Sensing { return ipmi.NewManagementOf(c, inIPMIWords) }
 
 // base is what every interface of iLO machines has in common.
 type base struct {

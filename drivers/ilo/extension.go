@@ -29,6 +29,8 @@ type extension struct {
 	}
 	// Links is what iLO 4 names by href alone.
 	Links map[string]hpLink
+	// SmartStorageConfig names, on iLO 5, where the arrays of each controller are changed.
+	SmartStorageConfig []hpLink
 }
 
 // hpLink is a link as iLO 4 writes it; newer ones have @odata.id.

@@ -27,6 +27,8 @@ type firmware struct {
 	flat       bool
 	// pending is where settings for the next start are put, bootOrder and defaults what they say.
 	pending, boot, defaults string
+	// tls is where the certificates are that it trusts, iscsi where its volumes are, mappings which names its network cards have there.
+	tls, iscsi, mappings string
 	// uefiAlone tells that the machine starts in no other mode, as those of Gen11 and newer, and has no setting for it.
 	uefiAlone bool
 	// messages are what the BIOS said to the last change.
@@ -80,7 +82,8 @@ func parseFirmware(raw map[string]any) *firmware {
 		f.pending = linkIn(raw, "links", "Settings")
 		f.messages, _ = dig(raw, "SettingsResult", "Messages").([]any)
 	}
-	for name, into := range map[string]*string{"Boot": &f.boot, "BaseConfigs": &f.defaults} {
+	for name, into := range map[string]*string{"Boot": &f.boot, "BaseConfigs": &f.defaults, "TlsConfig": &f.tls, "iScsi": &f.iscsi,
+		"Mappings": &f.mappings} {
 		if *into = linkIn(raw, "Oem", "Hpe", "Links", name); *into == "" {
 			*into = linkIn(raw, "links", name)
 		}

@@ -18,6 +18,7 @@ func Interfaces(c *redfish.Client, cfg Config, settings Settings, media redfish.
 			"ilo-uefi-https": NewHTTPS(c, cfg, media, isos, publisher)},
 		drivers.TypeManagement: {"ilo": NewManagement(c, cfg), "ilo5": NewManagement5(c, cfg)},
 		drivers.TypePower:      {"ilo": NewPower(c, cfg)},
+		drivers.TypeRAID:       {"ilo5": NewRAID(c, cfg)},
 		drivers.TypeVendor:     {"ilo": NewPassthru(c, cfg, virtual)},
 	}
 }

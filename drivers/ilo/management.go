@@ -33,6 +33,32 @@ func NewManagement5(c *redfish.Client, cfg Config) *Management5 {
 	return &Management5{NewManagement(c, cfg)}
 }
 
+// Steps are those of ilo, and in cleaning those that iLO 5 alone has.
+func (m *Management5) Steps(kind drivers.StepKind) []drivers.Step {
+	steps := m.Management.Steps(kind)
+	if kind == drivers.CleanStep {
+		steps = append(steps, m.eraseStep(), m.wipeStep(), m.clearCAStep())
+	}
+	return steps
+}
+
+// UnderWay tells whether drives are erased or firmware is updated.
+func (m *Management5) UnderWay(n *store.Node) bool { return m.erasing(n) || m.Management.UnderWay(n) }
+
+// Poll looks how the running step stands.
+func (m *Management5) Poll(ctx context.Context, t *drivers.Task) (bool, error) {
+	if m.erasing(t.Node) {
+		return m.pollErasing(ctx, t)
+	}
+	return m.Management.Poll(ctx, t)
+}
+
+// Discard forgets what was to come.
+func (m *Management5) Discard(ctx context.Context, t *drivers.Task) error {
+	forgetErasing(t.Node)
+	return m.Management.Discard(ctx, t)
+}
+
 // Properties describes how a node names its iLO, and what the clean steps read.
 func (*Management) Properties() map[string]string {
 	all := maps.Clone(requiredProperties)
@@ -186,6 +212,11 @@ func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {
 	})
 }
 
+// Sensors reads all sensors.
+func (m *Management) Sensors(ctx context.Context, t *drivers.Task) (drivers.SensorData, error) {
+	return m.cfg.Sensing.Sensors(ctx, t)
+}
+
 // DetectVendor is the system's Manufacturer. Upstream's class lacks this and refuses.
 func (m *Management) DetectVendor(ctx context.Context, t *drivers.Task) (vendor string, err error) {
 	err = m.bmcs.Do(ctx, t, "Detecting the vendor", func(s *redfish.System) error {
@@ -195,4 +226,8 @@ func (m *Management) DetectVendor(ctx context.Context, t *drivers.Task) (vendor 
 	return vendor, err
 }
 
-var _ drivers.Management = (*Management)(nil)
+var (
+	_ drivers.Management = (*Management5)(nil)
+	_ drivers.Polled     = (*Management5)(nil)
+	_ drivers.Sensing    = (*Management5)(nil)
+)

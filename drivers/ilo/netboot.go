@@ -38,10 +38,17 @@ func (n *NetworkBoot) PrepareRamdisk(ctx context.Context, t *drivers.Task, param
 	return n.Boot.PrepareRamdisk(ctx, t, params)
 }
 
-// PrepareInstance sets the boot mode of the instance first.
+// PrepareInstance sets the boot mode of the instance first. In UEFI mode the firmware itself reaches an iSCSI volume.
 func (n *NetworkBoot) PrepareInstance(ctx context.Context, t *drivers.Task) error {
 	if err := n.syncBootMode(ctx, t); err != nil {
 		return err
+	}
+	boots, err := n.bootsVolume(ctx, t)
+	if err != nil {
+		return err
+	}
+	if boots {
+		return drivers.SetSecureBootIfWanted(ctx, t, true)
 	}
 	return n.Boot.PrepareInstance(ctx, t)
 }
@@ -50,6 +57,13 @@ func (n *NetworkBoot) PrepareInstance(ctx context.Context, t *drivers.Task) erro
 func (n *NetworkBoot) CleanUpInstance(ctx context.Context, t *drivers.Task) error {
 	if err := t.Worker.SetPower(ctx, t, store.PowerOff); err != nil {
 		return err
+	}
+	forgot, err := n.forgetsVolume(ctx, t)
+	if err != nil {
+		return err
+	}
+	if forgot {
+		return drivers.SetSecureBootIfWanted(ctx, t, false)
 	}
 	return n.Boot.CleanUpInstance(ctx, t)
 }

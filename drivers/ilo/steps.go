@@ -36,11 +36,13 @@ func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 			steps[i].Args = password
 		}
 	}
+	steps = append(steps, m.flashStep(), m.sumStep(kind))
 	if kind == drivers.CleanStep {
 		steps = append(steps, drivers.Step{Interface: drivers.TypeManagement, Name: "activate_license", RequiresRamdisk: true,
 			Run: m.activateLicense, Args: map[string]drivers.StepArg{"ilo_license_key": {Required: true,
 				Description: "The HPE iLO Advanced license key to activate enterprise features."}}})
 		steps = append(steps, m.securitySteps()...)
+		steps = append(steps, m.certificateSteps()...)
 	}
 	return steps
 }
@@ -114,18 +116,23 @@ func (m *Management) resetILO(ctx context.Context, s *redfish.System, t *drivers
 		if _, err := s.Act(target, struct{}{}); err != nil {
 			return err
 		}
-		t.Worker.Report(t, drivers.Progress{Doing: "waiting for the iLO to come back", Waiting: true})
-		// It answers for some seconds more.
-		if err := drivers.Pause(ctx, m.cfg.ResetPause); err != nil {
-			return err
-		}
-		back, err := s.Await(m.cfg.PowerTimeout, m.cfg.PowerWait, func() bool { return true })
-		if err == nil && !back {
-			return reason("iLO is not up after reset.")
-		}
-		return err
+		return m.awaitILO(ctx, s, t)
 	}
 	return &lacking{"no manager is a BMC"}
+}
+
+// awaitILO waits until an iLO that restarts answers again.
+func (m *Management) awaitILO(ctx context.Context, s *redfish.System, t *drivers.Task) error {
+	t.Worker.Report(t, drivers.Progress{Doing: "waiting for the iLO to come back", Waiting: true})
+	// It answers for some seconds more.
+	if err := drivers.Pause(ctx, m.cfg.ResetPause); err != nil {
+		return err
+	}
+	back, err := s.Await(m.cfg.PowerTimeout, m.cfg.PowerWait, func() bool { return true })
+	if err == nil && !back {
+		return reason("iLO is not up after reset.")
+	}
+	return err
 }
 
 func resetBIOS(_ context.Context, s *redfish.System, _ *drivers.Task) error {

@@ -11,14 +11,50 @@ import (
 
 // VirtualMedia is the boot interface ilo-virtual-media: like redfish-virtual-media, but for what switches the machine to the mode that
 // the ramdisk wants.
-type VirtualMedia struct{ *redfish.VirtualMedia }
+type VirtualMedia struct {
+	*redfish.VirtualMedia
+	base
+}
 
 // NewVirtualMedia returns the boot interface ilo-virtual-media. media holds the options that are not HPE's.
 func NewVirtualMedia(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
 	publisher redfish.Publisher) *VirtualMedia {
 	b := newBase(c, cfg)
 	m := &machine{base: b, Standard: redfish.NewStandard(b.bmcs, media.DefaultBootMode)}
-	return &VirtualMedia{redfish.NewMedia(m, named(media), isos, publisher)}
+	return &VirtualMedia{redfish.NewMedia(m, named(media), isos, publisher), b}
+}
+
+// PrepareInstance makes the machine boot its instance, from an iSCSI volume when it has one: that takes UEFI mode.
+func (v *VirtualMedia) PrepareInstance(ctx context.Context, t *drivers.Task) error {
+	volume, err := drivers.ISCSIBootVolume(ctx, t)
+	if err != nil {
+		return err
+	}
+	if volume == nil || t.Node.ProvisionState == store.Adopting {
+		return v.VirtualMedia.PrepareInstance(ctx, t)
+	}
+	if err := v.CleanUpRamdisk(ctx, t); err != nil {
+		return err
+	}
+	if err := v.syncBootMode(ctx, t); err != nil {
+		return err
+	}
+	boots, err := v.bootsVolume(ctx, t)
+	if err != nil {
+		return err
+	}
+	if !boots {
+		return store.Errorf(store.InstanceDeployFailure, "Virtual media can not boot volume in BIOS boot mode.")
+	}
+	return drivers.SetSecureBootIfWanted(ctx, t, true)
+}
+
+// CleanUpInstance takes away what the instance booted from.
+func (v *VirtualMedia) CleanUpInstance(ctx context.Context, t *drivers.Task) error {
+	if _, err := v.forgetsVolume(ctx, t); err != nil {
+		return err
+	}
+	return v.VirtualMedia.CleanUpInstance(ctx, t)
 }
 
 // named gives the options what ironic calls iLO's ways of booting.

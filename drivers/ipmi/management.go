@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/store"
 )
 
 // Management is the management interface ipmitool.
@@ -16,6 +17,11 @@ type Management struct {
 
 // NewManagement returns the management interface ipmitool.
 func NewManagement(c *Client) *Management { return &Management{base: base{client: c}} }
+
+// NewManagementOf returns the same for nodes that name their BMC in words of their own, as NewConsoleOf has it.
+func NewManagementOf(c *Client, driverInfo func(*store.Node) store.Dict) *Management {
+	return &Management{base: base{client: c, words: driverInfo}}
+}
 
 // InjectNMI sends a diagnostic interrupt.
 func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {

@@ -25,6 +25,8 @@ type Config struct {
 	VerifyCA redfish.Verify
 	// BootMode is [deploy]default_boot_mode.
 	BootMode string
+	// Sensing reads sensors by IPMI.
+	Sensing drivers.Sensing
 }
 
 // Interfaces returns every interface of the hardware type by its name. media, isos and publisher are those of redfish-virtual-media, with
@@ -64,12 +66,13 @@ func (*Power) Properties() map[string]string { return maps.Clone(properties) }
 type Management struct {
 	*redfish.Management
 	bmcs *redfish.BMCs
+	cfg  Config
 }
 
 // NewManagement returns the management interface irmc. What fails is a RedfishError, as upstream's is when it speaks Redfish.
 func NewManagement(c *redfish.Client, cfg Config) *Management {
 	b := bmcs(c, cfg, nil)
-	return &Management{redfish.NewManagementOf(b, cfg.BootMode), b}
+	return &Management{redfish.NewManagementOf(b, cfg.BootMode), b, cfg}
 }
 
 // Properties describes how a node names its iRMC.
@@ -122,5 +125,6 @@ var (
 	_ drivers.Power      = (*Power)(nil)
 	_ drivers.Controlled = (*Power)(nil)
 	_ drivers.Management = (*Management)(nil)
+	_ drivers.Sensing    = (*Management)(nil)
 	_ drivers.Boot       = (*VirtualMedia)(nil)
 )

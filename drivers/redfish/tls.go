@@ -11,8 +11,8 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// tlsConfig says what certificates are trusted. BMCs speak old dialects, but below TLS 1.2 nobody is served.
-func tlsConfig(v Verify) (*tls.Config, error) {
+// TLSConfig says what certificates are trusted. BMCs speak old dialects, but below TLS 1.2 nobody is served.
+func TLSConfig(v Verify) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: v.Off}
 	if v.Path == "" {
 		return config, nil

@@ -186,5 +186,8 @@ func (s *system) BIOSValues() (map[string]any, error) {
 	return f.Values, nil
 }
 
+// FirmwareFiles is what serves files to BMCs, nil where nothing does.
+func (b *BMCs) FirmwareFiles() FirmwareFiles { return b.client.cfg.Updates.Files }
+
 // Managers are the BMCs of the system.
 func (s *system) Managers() ([]*schemas.Manager, error) { return s.managers() }

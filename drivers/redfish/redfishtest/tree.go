@@ -41,6 +41,12 @@ type Tree struct {
 // Open serves the tree in a file: an object with the path of each resource as its name. on may answer changes of its own.
 func Open(t *testing.T, file string, on func(*Tree, string, string, Object) (int, Object, bool)) *Tree {
 	t.Helper()
+	return Serve(t, Read(t, file), on)
+}
+
+// Read returns the resources in a file, for Serve and New.
+func Read(t *testing.T, file string) map[string]Object {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -49,16 +55,22 @@ func Open(t *testing.T, file string, on func(*Tree, string, string, Object) (int
 	if err := json.Unmarshal(text, &recorded); err != nil {
 		t.Fatal(err)
 	}
-	return Serve(t, recorded, on)
+	return recorded
+}
+
+// New returns a tree for a server of the test's own.
+func New(t *testing.T, resources map[string]Object, on func(*Tree, string, string, Object) (int, Object, bool)) *Tree {
+	tr := &Tree{t: t, resources: map[string]Object{}, on: on}
+	for path, resource := range resources {
+		tr.resources[key(path)] = resource
+	}
+	return tr
 }
 
 // Serve serves a tree that a test has made itself.
 func Serve(t *testing.T, resources map[string]Object, on func(*Tree, string, string, Object) (int, Object, bool)) *Tree {
 	t.Helper()
-	tr := &Tree{t: t, resources: map[string]Object{}, on: on}
-	for path, resource := range resources {
-		tr.resources[key(path)] = resource
-	}
+	tr := New(t, resources, on)
 	server := httptest.NewTLSServer(tr)
 	t.Cleanup(server.Close)
 	tr.URL = server.URL
