@@ -13,7 +13,10 @@ import (
 type cleanRequest struct {
 	manual, runbook bool
 	steps           []store.Dict
-	disableRamdisk  bool
+	// oddSteps is what was sent in the place of steps when isOdd; the cleaning fails once they are read.
+	oddSteps       any
+	isOdd          bool
+	disableRamdisk bool
 }
 
 // store writes the request into the node, for whoever has to go on with the flow; the caller saves.
@@ -22,6 +25,9 @@ func (r cleanRequest) store(n *store.Node) {
 		return
 	}
 	n.DriverInternalInfo["clean_steps"] = anyList(r.steps)
+	if r.isOdd {
+		n.DriverInternalInfo["clean_steps"] = r.oddSteps
+	}
 	n.DriverInternalInfo[keyDisableRamdisk] = r.disableRamdisk
 	if r.runbook {
 		n.DriverInternalInfo[keyDeclarative] = true
@@ -34,7 +40,8 @@ func (t *task) storedCleanRequest() cleanRequest {
 		return cleanRequest{}
 	}
 	manual := manualTarget(t.Node) != ""
-	return cleanRequest{manual: manual, runbook: !manual, steps: t.flowSteps(drivers.CleanStep),
+	sent, known := t.Node.DriverInternalInfo["clean_steps"]
+	return cleanRequest{manual: manual, runbook: !manual, steps: t.flowSteps(drivers.CleanStep), oddSteps: sent, isOdd: known && checkSteps(sent) != nil,
 		disableRamdisk: t.Node.DriverInternalInfo.Bool(keyDisableRamdisk, false)}
 }
 
@@ -297,6 +304,11 @@ func (t *task) endClean(ctx context.Context, event, flow string) {
 // continueClean goes on after a step that waited, or ends the cleaning when an abort was asked for meanwhile.
 func (t *task) continueClean(ctx context.Context) {
 	index, again, ok := t.nextIndex(drivers.CleanStep)
+	if ok && t.Node.DriverInternalInfo["clean_steps"] == nil {
+		t.cleanFailed(ctx, flowFailure{text: fmt.Sprintf("Unexpected error when processing next clean step. AssertionError: "+
+			"BUG: No clean steps for %s, step index is %d", t.Node.UUID, index)})
+		return
+	}
 	if ok && t.Node.CleanStep.Bool("abort_after", false) {
 		if err := t.processEvent(ctx, eventFail, eventOptions{target: manualTarget(t.Node)}); err != nil {
 			t.Log.Error().Err(err).Msg("Aborting the cleaning failed")

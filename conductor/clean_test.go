@@ -139,7 +139,7 @@ func TestManualClean(t *testing.T) {
 			lastError: "Cannot clean node %s: clean step {'interface': 'deploy', 'step': 'raid'} is missing these required " +
 				"arguments: level (of the array)"},
 		{name: "a step that is none", steps: []any{nil},
-			lastError: "Cannot clean node %s: node does not support this clean step: {}"},
+			lastError: "Cannot clean node %s: 'NoneType' object is not subscriptable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.script.use(behaviour{steps: offered})

@@ -19,6 +19,8 @@ type deployRequest struct {
 	event       string
 	configDrive any
 	steps       []store.Dict
+	// fault is how Python fails to read what was sent in the place of steps.
+	fault error
 }
 
 // startDeploy checks that the node can be deployed and moves it to "deploying"; the work goes on after the reply.
@@ -43,7 +45,7 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 		return err
 	}
 	before := node.DeployInterface
-	if err := t.validateDeploy(ctx, r.steps); err != nil {
+	if err := t.validateDeploy(ctx, r.steps, r.fault); err != nil {
 		// Ironic leaves the node with an interface that nobody asked for. One that the instance was deployed with stays.
 		if node.DeployInterface != before && t.restoreDeploy() {
 			if saving := t.save(ctx); saving != nil {
@@ -135,7 +137,7 @@ func (t *task) inferImageKind(ctx context.Context) (bool, error) {
 	return changed, nil
 }
 
-func (t *task) validateDeploy(ctx context.Context, steps []store.Dict) error {
+func (t *task) validateDeploy(ctx context.Context, steps []store.Dict, fault error) error {
 	if err := t.chooseDeploy(ctx); err != nil {
 		return err
 	}
@@ -148,8 +150,10 @@ func (t *task) validateDeploy(ctx context.Context, steps []store.Dict) error {
 	if err := checkInstanceTraits(t.Node); err != nil {
 		return err
 	}
-	_, _, err := t.checkedDeploySteps(ctx, cloneSteps(steps), true)
-	return err
+	if _, _, err := t.checkedDeploySteps(ctx, cloneSteps(steps), true); err != nil {
+		return err
+	}
+	return fault
 }
 
 func cloneSteps(steps []store.Dict) []store.Dict {

@@ -1,6 +1,9 @@
 package conductor
 
 import (
+	"maps"
+	"strings"
+
 	"github.com/ironmaster/ironmaster/messaging"
 	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/store"
@@ -43,13 +46,18 @@ func nodePayload(class string, release messaging.Release, n *store.Node, extra m
 		if _, ok := info["image_url"]; ok {
 			info["image_url"] = maskedToken
 		}
-		data["instance_info"], data["driver_internal_info"] = info, masked(n.DriverInternalInfo)
+		internal := masked(n.DriverInternalInfo)
+		maps.DeleteFunc(internal, func(key string, _ any) bool { return strings.HasPrefix(key, ownKeys) })
+		data["instance_info"], data["driver_internal_info"] = info, internal
 	}
 	for k, v := range extra {
 		data[k] = v
 	}
 	return objects.NewPayload(class, version, data)
 }
+
+// ownKeys begin the keys of driver_internal_info that are this worker's own, of which ironic's listeners know nothing.
+const ownKeys = "ironmaster_"
 
 // secretWords mark keys whose values are not shown: those of oslo.utils' mask_dict_password.
 var secretWords = []string{"adminpass", "admin_pass", "password", "admin_password", "auth_token", "new_pass",

@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"strings"
@@ -133,12 +134,13 @@ func TestSoftActionsHaveATimeoutOfTheirOwn(t *testing.T) {
 	w := idle(t, nil)
 	for _, c := range []struct {
 		state   string
-		timeout *int64
+		timeout any
 		want    time.Duration
 	}{
 		{store.SoftPowerOff, nil, 10 * time.Minute}, {store.SoftReboot, nil, 10 * time.Minute}, {store.PowerOff, nil, 0},
-		{store.SoftPowerOff, pointer(int64(5)), 5 * time.Second}, {store.PowerOn, pointer(int64(7)), 7 * time.Second},
-		{store.PowerOn, pointer(int64(math.MaxInt64)), math.MaxInt32 * time.Second},
+		{store.PowerOn, "7", 0}, {store.PowerOn, json.Number("1.5"), 1500 * time.Millisecond},
+		{store.SoftPowerOff, json.Number("5"), 5 * time.Second}, {store.PowerOn, json.Number("7"), 7 * time.Second},
+		{store.PowerOn, json.Number("9223372036854775807"), math.MaxInt32 * time.Second},
 	} {
 		equal(t, c.state, w.powerTimeout(powerArgs{NewState: c.state, Timeout: c.timeout}), c.want)
 	}

@@ -1,9 +1,7 @@
 package conductor
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"reflect"
 	"strings"
 
@@ -55,49 +53,6 @@ func reading(m rpcMethod) rpcMethod {
 func since(release messaging.Release, m rpcMethod) rpcMethod {
 	m.since = release
 	return m
-}
-
-// decodeArgs fills a struct of arguments; one of the wrong type is refused by name.
-func decodeArgs(r *oslo.Request, into any) error {
-	v := reflect.ValueOf(into).Elem()
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		raw, ok := r.Args[name]
-		if !ok {
-			continue
-		}
-		if name == "node_id" {
-			raw = nodeIdent(raw)
-		}
-		if err := decodeArg(raw, v.Field(i).Addr().Interface()); err != nil {
-			return store.Errorf(store.InvalidParameterValue, "Argument %s of %s has the wrong type", name, r.Method)
-		}
-	}
-	return nil
-}
-
-// nodeIdent is what names a node as a text: ironic-api names nodes by row number in the calls for traits. What can be no name is refused
-// where the node is looked for, and reads there as Python prints it.
-func nodeIdent(raw json.RawMessage) json.RawMessage {
-	var value any
-	if err := decodeArg(raw, &value); err != nil {
-		return raw
-	}
-	text, err := json.Marshal(store.PythonText(value))
-	if err != nil {
-		return raw
-	}
-	return text
-}
-
-func decodeArg(raw json.RawMessage, into any) error {
-	switch into.(type) {
-	case *string, **string, *bool:
-		return json.Unmarshal(raw, into)
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	return dec.Decode(into)
 }
 
 // rpcMethods is everything that ironic-api and peers may call (reference/rpc.md §2).

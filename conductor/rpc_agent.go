@@ -61,7 +61,7 @@ type heartbeatArgs struct {
 	CallbackURL        string  `json:"callback_url"`
 	AgentVersion       *string `json:"agent_version,omitempty"`
 	AgentToken         *string `json:"agent_token,omitempty"`
-	AgentVerifyCA      *string `json:"agent_verify_ca,omitempty"`
+	AgentVerifyCA      any     `json:"agent_verify_ca,omitempty"`
 	AgentStatus        *string `json:"agent_status,omitempty"`
 	AgentStatusMessage *string `json:"agent_status_message,omitempty"`
 }
@@ -104,7 +104,11 @@ func (t *task) takeHeartbeat(ctx context.Context, a heartbeatArgs) error {
 	}
 	h := heartbeat{callbackURL: a.CallbackURL, token: text(a.AgentToken), version: text(a.AgentVersion), status: text(a.AgentStatus),
 		statusMessage: text(a.AgentStatusMessage)}
-	if pem := text(a.AgentVerifyCA); pem != "" {
+	if store.PythonTrue(a.AgentVerifyCA) {
+		pem, isText := a.AgentVerifyCA.(string)
+		if !isText {
+			return oslo.Builtin("TypeError", "write() argument must be str, not %s", store.PythonType(a.AgentVerifyCA))
+		}
 		path, err := c.storeAgentCertificate(t.Node, pem)
 		if err != nil {
 			return err

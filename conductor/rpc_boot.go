@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
 )
 
 type setBootDeviceArgs struct {
@@ -80,14 +81,14 @@ func (c *Conductor) injectNMI(ctx context.Context, rq oslo.Context, a nodeArgs) 
 }
 
 type componentArgs struct {
-	NodeID    string  `json:"node_id"`
-	Component *string `json:"component,omitempty"`
+	NodeID    string `json:"node_id"`
+	Component any    `json:"component,omitempty"`
 }
 
 func (c *Conductor) getSupportedIndicators(ctx context.Context, rq oslo.Context, a componentArgs) (any, error) {
 	component := ""
-	if a.Component != nil {
-		component = *a.Component
+	if store.PythonTrue(a.Component) {
+		component = store.PythonText(a.Component)
 	}
 	answer := map[string]map[string]any{}
 	err := c.readNode(ctx, rq, a.NodeID, "getting supported indicators", func(ctx context.Context, t *task) error {
@@ -105,8 +106,8 @@ func (c *Conductor) getSupportedIndicators(ctx context.Context, rq oslo.Context,
 
 type indicatorArgs struct {
 	NodeID    string `json:"node_id"`
-	Component string `json:"component"`
-	Indicator string `json:"indicator"`
+	Component string `json:"component" python:"key"`
+	Indicator string `json:"indicator" python:"key"`
 }
 
 func (c *Conductor) getIndicatorState(ctx context.Context, rq oslo.Context, a indicatorArgs) (any, error) {

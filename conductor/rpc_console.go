@@ -10,7 +10,7 @@ import (
 
 type consoleModeArgs struct {
 	NodeID  string `json:"node_id"`
-	Enabled bool   `json:"enabled"`
+	Enabled any    `json:"enabled"`
 }
 
 // setConsoleMode starts or stops a node's console in the background, unless it is so already.
@@ -19,8 +19,8 @@ func (c *Conductor) setConsoleMode(ctx context.Context, rq oslo.Context, a conso
 		if err := t.Hardware.Console.Validate(ctx, t.Task); err != nil {
 			return err
 		}
-		if a.Enabled == t.Node.ConsoleEnabled {
-			t.Log.Info().Bool("enabled", a.Enabled).Msg("The console is so already")
+		if equalsBool(a.Enabled, t.Node.ConsoleEnabled) {
+			t.Log.Info().Bool("enabled", t.Node.ConsoleEnabled).Msg("The console is so already")
 			return nil
 		}
 		if err := t.upgrade(ctx, "setting console mode", 0); err != nil {
@@ -32,7 +32,7 @@ func (c *Conductor) setConsoleMode(ctx context.Context, rq oslo.Context, a conso
 		}
 		// A console that is started or stopped twice is as if it were once.
 		t.holdsCall = true
-		t.after(func(ctx context.Context, t *task) { t.setConsole(ctx, a.Enabled) }, t.noWorker)
+		t.after(func(ctx context.Context, t *task) { t.setConsole(ctx, store.PythonTrue(a.Enabled)) }, t.noWorker)
 		return nil
 	})
 }

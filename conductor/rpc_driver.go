@@ -10,7 +10,7 @@ import (
 )
 
 type driverArgs struct {
-	DriverName string `json:"driver_name"`
+	DriverName string `json:"driver_name" python:"key"`
 }
 
 func (c *Conductor) getDriverProperties(_ context.Context, _ oslo.Context, a driverArgs) (any, error) {

@@ -330,25 +330,29 @@ func (t *task) mayDestroy() error {
 }
 
 type addTraitsArgs struct {
-	NodeID  string   `json:"node_id"`
-	Traits  []string `json:"traits"`
-	Replace bool     `json:"replace,omitempty"`
+	NodeID  string `json:"node_id"`
+	Traits  any    `json:"traits"`
+	Replace bool   `json:"replace,omitempty"`
 }
 
 func (c *Conductor) addNodeTraits(ctx context.Context, rq oslo.Context, a addTraitsArgs) (any, error) {
 	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "add node traits"},
 		func(ctx context.Context, t *task) error {
-			if a.Replace {
-				return t.c.db.SetTraits(ctx, t.Node, t.guard(), a.Traits)
+			traits, err := textsOf(a.Traits)
+			if err != nil {
+				return err
 			}
-			return t.c.db.AddTraits(ctx, t.Node, t.guard(), a.Traits)
+			if a.Replace {
+				return t.c.db.SetTraits(ctx, t.Node, t.guard(), traits)
+			}
+			return t.c.db.AddTraits(ctx, t.Node, t.guard(), traits)
 		})
 }
 
 type removeTraitsArgs struct {
 	NodeID string `json:"node_id"`
 	// Traits is nil to remove all of them.
-	Traits []string `json:"traits"`
+	Traits any `json:"traits"`
 }
 
 func (c *Conductor) removeNodeTraits(ctx context.Context, rq oslo.Context, a removeTraitsArgs) (any, error) {
@@ -357,6 +361,10 @@ func (c *Conductor) removeNodeTraits(ctx context.Context, rq oslo.Context, a rem
 			if a.Traits == nil {
 				return t.c.db.SetTraits(ctx, t.Node, t.guard(), nil)
 			}
-			return t.c.db.RemoveTraits(ctx, t.Node, t.guard(), a.Traits)
+			traits, err := textsOf(a.Traits)
+			if err != nil {
+				return err
+			}
+			return t.c.db.RemoveTraits(ctx, t.Node, t.guard(), traits)
 		})
 }

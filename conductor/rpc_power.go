@@ -2,6 +2,7 @@ package conductor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -14,8 +15,8 @@ import (
 type powerArgs struct {
 	NodeID   string `json:"node_id"`
 	NewState string `json:"new_state"`
-	// Timeout is in seconds; nil stands for the configured one.
-	Timeout *int64 `json:"timeout,omitempty"`
+	// Timeout is in seconds; what is no number stands for the configured one.
+	Timeout any `json:"timeout,omitempty"`
 }
 
 func (c *Conductor) changeNodePowerState(ctx context.Context, rq oslo.Context, a powerArgs) (any, error) {
@@ -45,9 +46,11 @@ func (c *Conductor) changeNodePowerState(ctx context.Context, rq oslo.Context, a
 }
 
 func (c *Conductor) powerTimeout(a powerArgs) time.Duration {
-	if a.Timeout != nil && *a.Timeout > 0 {
-		// ironic-api takes any number; more seconds than fit would be a time in the past.
-		return time.Duration(min(*a.Timeout, math.MaxInt32)) * time.Second
+	if number, ok := a.Timeout.(json.Number); ok {
+		if seconds, err := number.Float64(); err == nil && seconds > 0 {
+			// ironic-api takes any number; more seconds than fit would be a time in the past.
+			return time.Duration(min(seconds, math.MaxInt32) * float64(time.Second))
+		}
 	}
 	if a.NewState == store.SoftPowerOff || a.NewState == store.SoftReboot {
 		return c.live().SoftPowerOffTimeout
@@ -75,7 +78,7 @@ func (c *Conductor) changeNodeBootMode(ctx context.Context, rq oslo.Context, a b
 
 type secureBootArgs struct {
 	NodeID   string `json:"node_id"`
-	NewState bool   `json:"new_state"`
+	NewState any    `json:"new_state"`
 }
 
 func (c *Conductor) changeNodeSecureBoot(ctx context.Context, rq oslo.Context, a secureBootArgs) (any, error) {
@@ -99,7 +102,8 @@ func (t *task) changeBootMode(ctx context.Context, mode string) {
 	_ = t.saveOrLose(ctx)
 }
 
-func (t *task) changeSecureBoot(ctx context.Context, on bool) {
+func (t *task) changeSecureBoot(ctx context.Context, wanted any) {
+	on := store.PythonTrue(wanted)
 	current, err := t.Hardware.Management.SecureBoot(ctx, t.Task)
 	if err != nil {
 		t.Log.Warn().Err(err).Msg("Reading secure boot before changing it failed")
@@ -107,7 +111,7 @@ func (t *task) changeSecureBoot(ctx context.Context, on bool) {
 		return
 	}
 	if err := t.Hardware.Management.SetSecureBoot(ctx, t.Task, on); err != nil {
-		t.Node.LastError = fmt.Sprintf("Failed to change secure_boot state to '%s': %s", store.PythonRepr(on), err)
+		t.Node.LastError = fmt.Sprintf("Failed to change secure_boot state to '%s': %s", store.PythonText(wanted), err)
 	} else {
 		t.Node.SecureBoot = &on
 	}

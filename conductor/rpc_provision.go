@@ -29,7 +29,7 @@ func (c *Conductor) doNodeDeploy(ctx context.Context, rq oslo.Context, a deployA
 	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "node deployment"},
 		func(ctx context.Context, t *task) error {
 			t.wording = a.DeploySteps.wording
-			return t.startDeploy(ctx, deployRequest{event: event, configDrive: a.ConfigDrive, steps: a.DeploySteps.list})
+			return t.startDeploy(ctx, deployRequest{event: event, configDrive: a.ConfigDrive, steps: a.DeploySteps.list, fault: a.DeploySteps.faultOfDeploy()})
 		})
 }
 
@@ -146,7 +146,7 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 				return err
 			}
 			t.wording = a.CleanSteps.wording
-			r := cleanRequest{manual: true, steps: a.CleanSteps.list, disableRamdisk: a.DisableRamdisk}
+			r := cleanRequest{manual: true, steps: a.CleanSteps.list, oddSteps: a.CleanSteps.odd, isOdd: a.CleanSteps.fault != nil, disableRamdisk: a.DisableRamdisk}
 			before := t.Node.DriverInternalInfo.Clone()
 			r.store(t.Node)
 			return asInvalidRequest(t.processEvent(ctx, eventClean, eventOptions{
@@ -164,7 +164,7 @@ func inMaintenance(op string, n *store.Node) error {
 
 type actionArgs struct {
 	NodeID string `json:"node_id"`
-	Action string `json:"action"`
+	Action string `json:"action" python:"key"`
 }
 
 func (c *Conductor) doProvisioningAction(ctx context.Context, rq oslo.Context, a actionArgs) (any, error) {

@@ -31,7 +31,6 @@ func TestSetTargetRAIDConfig(t *testing.T) {
 			"RAID config validation error: 'raid_level' is a required property"},
 		{n.UUID, store.InvalidParameterValue, map[string]any{"logical_disks": []any{disk, disk}},
 			"Raid config cannot have more than one root volume. 2 root volumes were specified"},
-		{n.UUID, store.InvalidParameterValue, []any{}, "Argument target_raid_config of set_target_raid_config has the wrong type"},
 		{none.UUID, store.UnsupportedDriverExtension, good, "Driver fake-hardware does not support raid (disabled or not implemented)."},
 		{"0ff4cd68-0a63-4f5f-a3ac-d7ae0f0e0c0d", store.NodeNotFound, good, "Node 0ff4cd68-0a63-4f5f-a3ac-d7ae0f0e0c0d could not be found."},
 	} {

@@ -10,7 +10,7 @@ import (
 
 type rescueArgs struct {
 	NodeID         string `json:"node_id"`
-	RescuePassword string `json:"rescue_password"`
+	RescuePassword any    `json:"rescue_password"`
 }
 
 func (c *Conductor) doNodeRescue(ctx context.Context, rq oslo.Context, a rescueArgs) (any, error) {
@@ -20,10 +20,23 @@ func (c *Conductor) doNodeRescue(ctx context.Context, rq oslo.Context, a rescueA
 
 // startRescue checks that the node can be rescued and moves it to "rescuing"; the work goes on after the reply. The password
 // goes into the row, for the agent is told of it when it has booted.
-func (t *task) startRescue(ctx context.Context, password string) error {
+// noPassword is how Python fails to hash what is no text.
+func noPassword(value any) error {
+	kind := store.PythonType(value)
+	if value == nil {
+		kind = "None"
+	}
+	return oslo.Builtin("TypeError", "crypt() argument 1 must be str, not %s", kind)
+}
+
+func (t *task) startRescue(ctx context.Context, asked any) error {
 	node := t.Node
 	if node.Maintenance {
 		return inMaintenance("rescuing", node)
+	}
+	password, isText := asked.(string)
+	if !isText {
+		return noPassword(asked)
 	}
 	hashed, err := hashPassword(password, t.c.live().RescuePasswordHash)
 	if err != nil {

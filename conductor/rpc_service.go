@@ -16,6 +16,9 @@ type serviceArgs struct {
 }
 
 func (c *Conductor) doNodeService(ctx context.Context, rq oslo.Context, a serviceArgs) (any, error) {
+	if a.ServiceSteps.fault != nil {
+		return nil, store.Errorf(store.InvalidParameterValue, "Argument service_steps of do_node_service has the wrong type")
+	}
 	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "node service"},
 		func(ctx context.Context, t *task) error {
 			if t.Node.Maintenance {

@@ -17,8 +17,8 @@ import (
 
 type vendorArgs struct {
 	NodeID       string          `json:"node_id"`
-	DriverMethod string          `json:"driver_method"`
-	HTTPMethod   string          `json:"http_method"`
+	DriverMethod string          `json:"driver_method" python:"key"`
+	HTTPMethod   any             `json:"http_method"`
 	Info         json.RawMessage `json:"info"`
 }
 
@@ -65,12 +65,16 @@ func (c *Conductor) vendorPassthru(ctx context.Context, rq oslo.Context, a vendo
 }
 
 // vendorMethod finds a method and checks that it may be called so.
-func vendorMethod(methods map[string]drivers.VendorMethod, name, httpMethod string) (drivers.VendorMethod, error) {
+func vendorMethod(methods map[string]drivers.VendorMethod, name string, httpMethod any) (drivers.VendorMethod, error) {
 	m, known := methods[name]
 	if !known {
 		return m, store.Errorf(store.InvalidParameterValue, "No handler for method %s", name)
 	}
-	if verb := strings.ToUpper(httpMethod); !slices.Contains(m.HTTPMethods, verb) {
+	asked, isText := httpMethod.(string)
+	if !isText {
+		return m, oslo.Builtin("AttributeError", "'%s' object has no attribute 'upper'", store.PythonType(httpMethod))
+	}
+	if verb := strings.ToUpper(asked); !slices.Contains(m.HTTPMethods, verb) {
 		return m, store.Errorf(store.InvalidParameterValue, "The method %s does not support HTTP %s", name, verb)
 	}
 	return m, nil
@@ -139,9 +143,9 @@ func vendorAnswer(m drivers.VendorMethod, result any) map[string]any {
 }
 
 type driverVendorArgs struct {
-	DriverName   string          `json:"driver_name"`
-	DriverMethod string          `json:"driver_method"`
-	HTTPMethod   string          `json:"http_method"`
+	DriverName   string          `json:"driver_name" python:"key"`
+	DriverMethod string          `json:"driver_method" python:"key"`
+	HTTPMethod   any             `json:"http_method"`
 	Info         json.RawMessage `json:"info"`
 }
 

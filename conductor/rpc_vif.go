@@ -11,25 +11,36 @@ import (
 )
 
 type vifAttachArgs struct {
-	NodeID string     `json:"node_id"`
-	VIF    store.Dict `json:"vif_info"`
+	NodeID string `json:"node_id"`
+	VIF    any    `json:"vif_info"`
 }
 
 func (c *Conductor) vifAttach(ctx context.Context, rq oslo.Context, a vifAttachArgs) (any, error) {
-	vif := drivers.VIF{ID: a.VIF.String("id"), Port: a.VIF.String("port_uuid")}
-	if vif.Port == "" {
-		vif.Portgroup = a.VIF.String("portgroup_uuid")
-	}
-	if vif.ID == "" {
-		return nil, store.Errorf(store.InvalidParameterValue, "Argument vif_info of vif_attach has no id")
-	}
 	return nil, c.withNode(ctx, rq, a.NodeID, lockMode{purpose: "attach vif"}, func(ctx context.Context, t *task) error {
 		if err := t.Hardware.Network.Validate(ctx, t.Task); err != nil {
 			return err
 		}
-		err := t.Hardware.Network.VIFAttach(ctx, t.Task, vif)
+		vif, err := vifOf(a.VIF)
+		if err != nil {
+			return err
+		}
+		err = t.Hardware.Network.VIFAttach(ctx, t.Task, vif)
 		return t.noteVIFFailure(ctx, fmt.Sprintf("Failed to attach VIF %s to node %s. Error:", vif.ID, a.NodeID), err)
 	})
+}
+
+// vifOf reads what is asked to be attached.
+func vifOf(info any) (drivers.VIF, error) {
+	id, err := subscripted(info, "id")
+	if err != nil {
+		return drivers.VIF{}, err
+	}
+	asked := store.Dict(info.(map[string]any))
+	vif := drivers.VIF{ID: store.PythonText(id), Port: asked.String("port_uuid")}
+	if vif.Port == "" {
+		vif.Portgroup = asked.String("portgroup_uuid")
+	}
+	return vif, nil
 }
 
 type vifDetachArgs struct {

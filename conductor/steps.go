@@ -374,7 +374,11 @@ func (t *task) setCleanSteps(ctx context.Context, withoutRamdisk bool) error {
 		steps = enabledSteps(offered)
 		t.sortSteps(drivers.CleanStep, steps)
 	} else {
-		var err error
+		sent, known := t.Node.DriverInternalInfo["clean_steps"]
+		err := checkSteps(sent)
+		if known && err != nil {
+			return err
+		}
 		user := dictList(t.Node.DriverInternalInfo.List("clean_steps"))
 		steps, err = checkUserSteps(user, offered, stepRules{
 			kind: drivers.CleanStep, withoutRamdisk: withoutRamdisk, wording: t.wording, release: t.c.cfg.Release})

@@ -212,7 +212,11 @@ func (t *task) upgrade(ctx context.Context, purpose string, attempts int) error 
 		return nil
 	}
 	t.purpose = purpose
-	return t.reserve(ctx, attempts)
+	if err := t.reserve(ctx, attempts); err != nil || t.Hardware == nil {
+		return err
+	}
+	// The row was read afresh: what it leaves open is open again.
+	return t.loadHardware()
 }
 
 // loadHardware builds the interfaces that act for the node.

@@ -1,7 +1,6 @@
 package conductor
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -14,6 +13,9 @@ type requestedSteps struct {
 	list []store.Dict
 	// wording is how ironic's texts show each of them.
 	wording wording
+	// odd is what was sent in their place, and fault how Python fails to read steps from it; fault is nil for a list of objects.
+	odd   any
+	fault error
 }
 
 // wording maps steps in the form of PythonRepr to the form in which ironic shows them, with the keys in the order of the request.
@@ -40,18 +42,25 @@ func (w wording) complete(asked string, step store.Dict) {
 		store.PythonRepr(abortable), store.PythonRepr(step["priority"]))
 }
 
-// UnmarshalJSON reads an array of steps, and null for none.
+// UnmarshalJSON reads an array of steps, or notes what is no such array.
 func (r *requestedSteps) UnmarshalJSON(text []byte) error {
+	value, err := decodeAny(text)
+	if err != nil {
+		return err
+	}
+	*r = requestedSteps{wording: wording{}}
+	if r.fault = checkSteps(value); r.fault != nil {
+		r.odd = value
+		return nil
+	}
+	if _, isList := value.([]any); !isList {
+		return nil // A text or an object with nothing in it.
+	}
 	var all []json.RawMessage
 	if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
-	r.list, r.wording = nil, wording{}
 	for _, one := range all {
-		if bytes.Equal(one, []byte("null")) {
-			r.list = append(r.list, nil)
-			continue
-		}
 		step, err := store.ParseDict(one)
 		if err != nil {
 			return err
@@ -60,6 +69,32 @@ func (r *requestedSteps) UnmarshalJSON(text []byte) error {
 			return err
 		}
 		r.list = append(r.list, step)
+	}
+	return nil
+}
+
+// faultOfDeploy is the fault, unless there are no steps at all: a deployment does without.
+func (r requestedSteps) faultOfDeploy() error {
+	if !store.PythonTrue(r.odd) {
+		return nil
+	}
+	return r.fault
+}
+
+// checkSteps reads a value as Python reads a list of steps, and returns how that fails.
+func checkSteps(value any) error {
+	steps, err := iterated(value)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		switch step.(type) {
+		case map[string]any, store.Dict:
+			continue
+		}
+		if _, err := subscripted(step, "step"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

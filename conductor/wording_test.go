@@ -10,8 +10,8 @@ import (
 
 func TestStepsAreShownInTheOrderOfTheRequest(t *testing.T) {
 	var asked requestedSteps
-	err := json.Unmarshal([]byte(`[{"args": {"b": 1, "a": 2}, "step": "wash", "interface": "deploy"}, null, {"step": "dry", "interface": "raid"}]`), &asked)
-	if err != nil || len(asked.list) != 3 || asked.list[1] != nil {
+	err := json.Unmarshal([]byte(`[{"args": {"b": 1, "a": 2}, "step": "wash", "interface": "deploy"}, {"step": "rinse"}, {"step": "dry", "interface": "raid"}]`), &asked)
+	if err != nil || len(asked.list) != 3 || asked.fault != nil {
 		t.Fatalf("%v, %v", asked.list, err)
 	}
 	offered := []store.Dict{{"interface": "raid", "step": "dry", "requires_ramdisk": true}}
@@ -36,7 +36,7 @@ func TestStepsAreShownInTheOrderOfTheRequest(t *testing.T) {
 	if err == nil || err.Error() != "clean step {'interface': 'raid', 'step': 'dry'} requires booting a ramdisk" {
 		t.Errorf("without the request: %v", err)
 	}
-	if err := json.Unmarshal([]byte(`[7]`), &asked); err == nil {
+	if err := json.Unmarshal([]byte(`[7]`), &asked); err != nil || asked.fault == nil {
 		t.Error("a number was taken for a step")
 	}
 	if err := json.Unmarshal([]byte(`null`), &asked); err != nil || asked.list != nil {

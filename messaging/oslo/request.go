@@ -160,6 +160,11 @@ func (r *Request) Encode() ([]byte, error) {
 // CheckArgs holds the arguments against a method's parameters and returns the failure that Python's call would raise.
 // An argument that is present may still be null.
 func (r *Request) CheckArgs(required, optional []string) error {
+	for _, name := range []string{"context", "self"} {
+		if _, twice := r.Args[name]; twice {
+			return typeError("ConductorManager.%s() got multiple values for argument '%s'", r.Method, name)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Args)) {
 		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
 			return typeError("ConductorManager.%s() got an unexpected keyword argument '%s'", r.Method, name)
