@@ -92,7 +92,9 @@ type Conductor struct {
 	cut         cutCalls
 	leftBehind  leftBehind
 	searches    searches
-	metrics     metrics
+	// tended are the UUIDs of nodes about which the service that inspects them is being spoken to.
+	tended  sync.Map
+	metrics metrics
 	// owedLooked is the uptime at which all rows were looked at last for announcements left behind. The start sets it, and
 	// then the periodic work alone.
 	owedLooked time.Duration

@@ -63,6 +63,10 @@ type Config struct {
 	// never.
 	ConsoleExpiryInterval time.Duration
 
+	// InspectionCheckInterval is how often the service that inspects machines is asked how they stand ([inspector]status_check_period);
+	// 0 never.
+	InspectionCheckInterval time.Duration
+
 	// RAIDStatusInterval and RAIDFailInterval are how often BMCs are asked about changes of arrays that they make, and that failed
 	// ([redfish]raid_config_status_interval and raid_config_fail_interval).
 	RAIDStatusInterval, RAIDFailInterval time.Duration

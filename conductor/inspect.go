@@ -45,6 +45,10 @@ func (t *task) inspect(ctx context.Context) {
 	}
 	event, o := eventDone, eventOptions{flow: flowInspect}
 	if outcome == drivers.Waiting {
+		if err := t.delegate(ctx); err != nil {
+			t.inspectionFailed(ctx, err)
+			return
+		}
 		event, o = eventWait, eventOptions{}
 		t.c.Report(t.Task, drivers.Progress{Doing: "waiting for the ramdisk to tell what it found", Waiting: true})
 	}
@@ -73,6 +77,13 @@ func (t *task) endInspection(ctx context.Context, text, function, raised string)
 	t.Log.Error().Str("error", text).Msg("Inspection failed")
 	t.leaveInspection(ctx, text)
 	t.restoreError(function, raised)
+	t.failEvent(ctx, "")
+	t.reportFlow(ctx, flowInspect, flowError, text)
+}
+
+// inspectionFailedQuietly moves a node to "inspect failed" without an entry in its history, as ironic's inspect interfaces do.
+func (t *task) inspectionFailedQuietly(ctx context.Context, text string) {
+	t.Node.LastError = text
 	t.failEvent(ctx, "")
 	t.reportFlow(ctx, flowInspect, flowError, text)
 }

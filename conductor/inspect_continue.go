@@ -123,6 +123,9 @@ func (t *task) inspectAnew(ctx context.Context) {
 	if t.Node.Maintenance {
 		return
 	}
+	if d, ok := t.Hardware.Inspect.(drivers.Delegated); ok && t.standsWithDelegate(ctx, d) {
+		return
+	}
 	outcome, err := t.Hardware.Inspect.InspectHardware(ctx, t.Task)
 	switch {
 	case err != nil:
@@ -132,6 +135,10 @@ func (t *task) inspectAnew(ctx context.Context) {
 			t.inspectionFailed(ctx, err)
 		}
 	default:
+		if err := t.delegate(ctx); err != nil {
+			t.inspectionFailed(ctx, err)
+			return
+		}
 		_ = t.saveOrLose(ctx)
 	}
 }
@@ -139,6 +146,10 @@ func (t *task) inspectAnew(ctx context.Context) {
 // takeFindings makes of the findings what the inspect interface and inspection rules make of them, and stores them. The node is in
 // "inspecting".
 func (t *task) takeFindings(ctx context.Context, f findings) {
+	if _, ok := t.Hardware.Inspect.(drivers.Delegated); ok {
+		t.leaveToDelegate(ctx)
+		return
+	}
 	var left *drivers.RamdiskLeft
 	err := t.useFindings(ctx, f)
 	// gofail: var findingsApplied struct{}
@@ -155,9 +166,7 @@ func (t *task) takeFindings(ctx context.Context, f findings) {
 	case left != nil:
 		ctx, cancel := lingering(ctx)
 		defer cancel()
-		t.Node.LastError = left.Error()
-		t.failEvent(ctx, "")
-		t.reportFlow(ctx, flowInspect, flowError, left.Error())
+		t.inspectionFailedQuietly(ctx, left.Error())
 	default:
 		// The machine has power, without which some do not tell the firmware of their network cards.
 		if t.c.cfg.Release >= messaging.V2026_1 {

@@ -45,6 +45,7 @@ func (c *Conductor) periodics() []periodic {
 		{"deploy callback timeouts", check, c.failSilentDeploys, "_check_deploy_timeouts"},
 		{"clean callback timeouts", check, c.failSilentCleans, "_check_cleanwait_timeouts"},
 		{"boot retries", c.bootRetryInterval, c.retryBoots, ""},
+		{"inspections by a service", func(*Live) time.Duration { return c.cfg.InspectionCheckInterval }, c.followInspections, ""},
 		{"inspection timeouts", check, c.failSilentInspections, "_check_inspect_wait_timeouts"},
 		{"service callback timeouts", check, c.failSilentServices, "_check_servicewait_timeouts"},
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues, "_check_rescuewait_timeouts"},

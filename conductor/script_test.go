@@ -63,6 +63,14 @@ type behaviour struct {
 	abortInspection func(*drivers.Task) error
 	findings        func(inventory, pluginData store.Dict) error
 
+	// What a service that inspects does; it takes the node into its own hands unless it is told not to.
+	bootsForService bool
+	begin           func(context.Context) error
+	standing        func() (drivers.Standing, error)
+	found           func() (inventory, pluginData store.Dict, err error)
+	conclude        func(*drivers.Task) error
+	forward         func(inventory, pluginData store.Dict) error
+
 	attachVolumes, detachVolumes func() error
 
 	startConsole, stopConsole func() error
@@ -129,6 +137,7 @@ func (s *script) catalog() *drivers.Catalog {
 		c.Implementations[typ]["fake"] = impl
 	}
 	c.Implementations[drivers.TypeConsole]["expiring"] = &scriptExpiring{scriptConsole{fake.NewConsole(), s}}
+	c.Implementations[drivers.TypeInspect]["inspector"] = &scriptDelegate{scriptInspect{fake.NewInspect(fake.Config{}), s}}
 	c.Implementations[drivers.TypeBoot]["retrying"] = &scriptBoot{fake.NewBoot(fake.Config{}), s}
 	c.Implementations[drivers.TypeDeploy]["choosing"] = &scriptChooser{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}
 	c.Implementations[drivers.TypeDeploy]["installing"] = &scriptInstaller{scriptDeploy{fake.NewDeploy(fake.Config{}), s}}

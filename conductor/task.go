@@ -43,6 +43,8 @@ type task struct {
 	spawnFailed func(context.Context, error)
 	// leavesReserve has the background work leave the reserved part of the pool free, as that of every task does which only reads.
 	leavesReserve bool
+	// onceFree is done after the background work, when the node is free again.
+	onceFree func(context.Context)
 	// announce publishes the change of the provision state that the background work begins with; it waits until a worker
 	// was found.
 	announce func(context.Context)
@@ -325,6 +327,8 @@ func (t *task) runBackground(ctx context.Context, work func(context.Context, *ta
 	defer func() {
 		if err := t.release(ctx); err != nil {
 			t.Log.Error().Err(err).Msg("A node stays reserved")
+		} else if t.onceFree != nil {
+			t.onceFree(ctx)
 		}
 	}()
 	ctx = t.overheard(ctx)

@@ -147,6 +147,7 @@ func (r *rig) build(t testing.TB) (c *Conductor, bus *testBus, closeMemory func(
 			drivers.TypeBoot: {Names: []string{"fake", "retrying"}}, drivers.TypeDeploy: {Names: []string{"fake", "choosing", "installing"}},
 			drivers.TypeNetwork: {Names: []string{"noop"}}, drivers.TypeStorage: {Names: []string{"noop"}},
 			drivers.TypeRAID:    {Names: []string{"fake", "no-raid"}},
+			drivers.TypeInspect: {Names: []string{"fake", "inspector"}},
 			drivers.TypeConsole: {Names: []string{"fake", "no-console", "expiring"}}, drivers.TypeVendor: {Names: []string{"fake", "no-vendor"}},
 		},
 		Defaults: map[drivers.InterfaceType]string{drivers.TypeStorage: "noop"},

@@ -164,6 +164,7 @@ func buildOfAll() *drivers.Catalog {
 		"anaconda": &agent.Anaconda{}, "bootc": &agent.Bootc{}, "noop": noop.NewDeploy(),
 		"autodetect": &agent.Autodetect{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
+		Inspector:         &agent.Inspector{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{}, Cinder: &storage.Cinder{},

@@ -45,7 +45,8 @@ func openRamdisks(s *config.Settings, release messaging.Release, depot *image.De
 			RescueRamdisk: c.RescueRamdisk, Bootloader: firstOf(c.Bootloader, s.Default.ESPImage)},
 		ImagesByArch: byArch, KernelAppendParams: s.Redfish.KernelAppendParams, DefaultBootMode: s.Deploy.DefaultBootMode,
 		DownloadSource: s.Deploy.RamdiskImageDownloadSource, CallbackURL: s.Deploy.ExternalCallbackURL, Debug: s.Log.Debug,
-		AgentRuns: running, Sources: image.NewSources(depot.Service, ramdiskFromImage(release)), Downloads: depot.Service,
+		InspectsByDHCP: s.Inspector.ForceDHCP,
+		AgentRuns:      running, Sources: image.NewSources(depot.Service, ramdiskFromImage(release)), Downloads: depot.Service,
 	}}, nil
 }
 

@@ -100,6 +100,7 @@ func nominalParts(release messaging.Release) catalog.Parts {
 	p := catalog.Parts{
 		Deploys: deployInterfaces(&agent.Deploy{}, &iscsi.Deploy{}, release, nil), AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
+		Inspector:         &agent.Inspector{},
 		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: release >= messaging.V22_1,
 		RedfishSerial: release > messaging.V2025_2,
 		Vendors: openVendors(nil, &config.Settings{}, release, nil, nil, ramdisks{}, bmcs).and(openIPMI(bmcs, release)).
@@ -111,6 +112,9 @@ func nominalParts(release messaging.Release) catalog.Parts {
 	addGraphicalConsoles(&p, &config.Settings{}, nil, nil, release)
 	if release < messaging.V22_1 {
 		p.AgentInspect = nil
+	}
+	if release > messaging.V2025_2 {
+		p.Inspector = nil
 	}
 	if release < messaging.V25_0 {
 		p.HTTP, p.HTTPIPXE = nil, nil

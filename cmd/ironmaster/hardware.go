@@ -19,6 +19,7 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/graphical"
 	"github.com/ironmaster/ironmaster/drivers/image"
+	"github.com/ironmaster/ironmaster/drivers/inspector"
 	"github.com/ironmaster/ironmaster/drivers/ipmi"
 	"github.com/ironmaster/ironmaster/drivers/neutron"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
@@ -37,9 +38,11 @@ type hardware struct {
 	ipmi    *ipmi.Client
 	neutron *neutron.Client
 	cinder  *storage.Cinder
-	media   *image.Media
-	rules   conductor.Rules // nil where the release has none
-	netboot *networkBoot    // nil when none of its interfaces is enabled
+	// inspector is the way to ironic-inspector; nil where the release has no interface for it.
+	inspector *inspector.Client
+	media     *image.Media
+	rules     conductor.Rules // nil where the release has none
+	netboot   *networkBoot    // nil when none of its interfaces is enabled
 	// consoles holds the containers of graphical consoles; nil where the release has none.
 	consoles graphical.Containers
 	log      zerolog.Logger
@@ -201,6 +204,9 @@ func (h *hardware) close() {
 	}
 	if h.cinder != nil {
 		h.cinder.Close()
+	}
+	if h.inspector != nil {
+		h.inspector.Close()
 	}
 	if h.neutron != nil {
 		h.neutron.Close()

@@ -11,8 +11,10 @@ import (
 	"github.com/ironmaster/ironmaster/drivers/agent"
 	"github.com/ironmaster/ironmaster/drivers/catalog"
 	"github.com/ironmaster/ironmaster/drivers/inspection"
+	"github.com/ironmaster/ironmaster/drivers/inspector"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/messaging"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // addInspection builds the inspect interfaces that a release of ironic has.
@@ -37,6 +39,14 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 	}
 	parts.RedfishInspect = redfish.NewInspect(h.redfish, outOfBand, keep)
 	vendorInterfaces(parts.Vendors).add(vendorInspection(h.redfish, s, release, outOfBand, keep))
+	boot := agent.InspectConfig{KernelParameters: kernelParameters(s.Inspector.ExtraKernelParams),
+		PreCreatePorts: s.Inspector.PreCreatePorts, PowerOff: s.Inspector.PowerOff, CleansUp: release >= messaging.V2025_1,
+		ForceDHCP: s.Inspector.ForceDHCP}
+	if release <= messaging.V2025_2 {
+		if err := h.addInspector(s, release, agentCfg, boot, keep, parts); err != nil {
+			return err
+		}
+	}
 	if release < messaging.V22_1 {
 		return nil
 	}
@@ -44,10 +54,27 @@ func (h *hardware) addInspection(s *config.Settings, release messaging.Release, 
 	if err != nil {
 		return fmt.Errorf("[inspector]hooks: %w", err)
 	}
-	parts.AgentInspect = agent.NewInspect(agentCfg, agent.InspectConfig{
-		KernelParameters: kernelParameters(s.Inspector.ExtraKernelParams), RequireManagedBoot: s.Inspector.RequireManagedBoot,
-		PreCreatePorts: s.Inspector.PreCreatePorts, PowerOff: s.Inspector.PowerOff, CleansUp: release >= messaging.V2025_1,
-	}, hooks, keep)
+	boot.RequireManagedBoot = s.Inspector.RequireManagedBoot == nil || *s.Inspector.RequireManagedBoot
+	parts.AgentInspect = agent.NewInspect(agentCfg, boot, hooks, keep)
+	return nil
+}
+
+// addInspector builds the inspect interface inspector.
+func (h *hardware) addInspector(s *config.Settings, release messaging.Release, agentCfg agent.Config, boot agent.InspectConfig,
+	keep inspection.Store, parts *catalog.Parts) (err error) {
+	c := inspector.Config{ServiceConfig: serviceConfig("inspector", s.Inspector.Auth, s.Inspector.ServiceType),
+		Callback: s.Inspector.Callback, NotFound: "NotFoundException"}
+	if c.AuthType == "" && s.Default.AuthStrategy != "keystone" {
+		c.AuthType = keystone.AuthNone
+	}
+	if release < messaging.V2024_1 {
+		c.NotFound = "ResourceNotFound"
+	}
+	if h.inspector, err = inspector.New(c); err != nil {
+		return fmt.Errorf("[inspector]: %w", err)
+	}
+	boot.RequireManagedBoot = s.Inspector.RequireManagedBoot != nil && *s.Inspector.RequireManagedBoot
+	parts.Inspector = agent.NewInspector(agentCfg, boot, h.inspector, keep, release >= messaging.V22_1)
 	return nil
 }
 

@@ -84,9 +84,9 @@ func workerConfig(s *config.Settings, release messaging.Release) (conductor.Conf
 		NotificationDrivers: s.Notifications.Drivers, NotificationTopics: d.VersionedNotificationsTopics,
 		RAIDStatusInterval: s.Redfish.RAIDStatusInterval, RAIDFailInterval: s.Redfish.RAIDFailInterval,
 		FirmwareStatusInterval: s.Redfish.FirmwareStatusInterval, FirmwareFailInterval: s.Redfish.FirmwareFailInterval,
-		ConsoleExpiryInterval: s.VNC.ExpiryInterval,
-		MetricsPrefix:         metricsPrefix(s.Metrics),
-		Sensors:               sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
+		ConsoleExpiryInterval: s.VNC.ExpiryInterval, InspectionCheckInterval: s.Inspector.CheckPeriod,
+		MetricsPrefix: metricsPrefix(s.Metrics),
+		Sensors:       sensorConfig(s), MaxMessageSize: oslo.DefaultMaxSize, Live: liveOptions(s),
 	}, nil
 }
 

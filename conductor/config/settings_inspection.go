@@ -1,11 +1,18 @@
 package config
 
+import "time"
+
 // Inspector is [inspector]: inspection by a ramdisk, and what is made of its findings.
 type Inspector struct {
-	ExtraKernelParams  string `opt:"extra_kernel_params" default:""` // KEY or KEY=VALUE, with spaces between
-	PowerOff           bool   `opt:"power_off" default:"true"`
-	RequireManagedBoot bool   `opt:"require_managed_boot" default:"true"` // of the interface agent; ironic's older ones had another default
-	PreCreatePorts     bool   `opt:"pre_create_ports" default:"true"`
+	Auth
+	ServiceType        string        `opt:"service_type" default:"baremetal-introspection"`
+	CheckPeriod        time.Duration `opt:"status_check_period" default:"60"` // of the interface inspector; 0 and below: off
+	Callback           string        `opt:"callback_endpoint_override"`       // of the interface inspector
+	ForceDHCP          bool          `opt:"force_dhcp" default:"false"`       // since 39.0
+	ExtraKernelParams  string        `opt:"extra_kernel_params" default:""`   // KEY or KEY=VALUE, with spaces between
+	PowerOff           bool          `opt:"power_off" default:"true"`
+	RequireManagedBoot *bool         `opt:"require_managed_boot" defaultNew:"true"` // None: true for the interface agent, false for inspector
+	PreCreatePorts     bool          `opt:"pre_create_ports" default:"true"`
 
 	AddPorts         string `opt:"add_ports" default:"pxe" choices:"all|active|pxe|disabled"`
 	KeepPorts        string `opt:"keep_ports" default:"all" choices:"all|present|added"`

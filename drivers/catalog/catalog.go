@@ -31,6 +31,8 @@ type Parts struct {
 	RedfishInspect    drivers.Inspect
 	// AgentInspect is the inspect interface agent, which ironic has since 22.1.
 	AgentInspect drivers.Inspect
+	// Inspector is the inspect interface inspector, which ironic has up to 32.0.
+	Inspector    drivers.Inspect
 	VirtualMedia drivers.Boot
 
 	// Vendors are the interfaces of vendors' hardware types. Such a type is in the catalog when its power interface is.
@@ -100,6 +102,9 @@ func New(p Parts) *drivers.Catalog {
 	}
 	if p.AgentInspect != nil {
 		impl[drivers.TypeInspect]["agent"] = p.AgentInspect
+	}
+	if p.Inspector != nil {
+		impl[drivers.TypeInspect]["inspector"] = p.Inspector
 	}
 	if p.VirtualMedia != nil {
 		impl[drivers.TypeBoot]["redfish-virtual-media"] = p.VirtualMedia

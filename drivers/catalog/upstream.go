@@ -42,7 +42,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 		"redfish": "redfish.firmware.RedfishFirmware"},
 	drivers.TypeInspect: {"agent": "inspector.agent.AgentInspect", "fake": "fake.FakeInspect", "no-inspect": "noop.NoInspect",
 		"redfish": "redfish.inspect.RedfishInspect", "idrac-redfish": "drac.inspect.DracRedfishInspect",
-		"ilo": "ilo.inspect.IloInspect"},
+		"ilo": "ilo.inspect.IloInspect", "inspector": "inspector.Inspector"},
 	drivers.TypeManagement: {"fake": "fake.FakeManagement",
 		"idrac-redfish": "drac.management.DracRedfishManagement", "irmc": "irmc.management.IRMCManagement",
 		"ilo": "ilo.management.IloManagement", "ilo5": "ilo.management.Ilo5Management", "ipmitool": "ipmitool.IPMIManagement", "intel-ipmitool": "intel_ipmi.management.IntelIPMIManagement", "noop": "noop_mgmt.NoopManagement", "redfish": "redfish.management.RedfishManagement"},

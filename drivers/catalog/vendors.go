@@ -29,7 +29,7 @@ func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) m
 			drivers.TypeBoot:       {"ilo-virtual-media", "ilo-ipxe", "ilo-pxe"},
 			drivers.TypeBIOS:       {"ilo", "no-bios"},
 			drivers.TypeConsole:    {"ilo", "no-console"},
-			drivers.TypeInspect:    {"ilo", "agent", "no-inspect"},
+			drivers.TypeInspect:    {"ilo", "inspector", "agent", "no-inspect"},
 			drivers.TypeManagement: {"ilo"},
 			drivers.TypePower:      {"ilo"},
 			drivers.TypeVendor:     {"ilo", "no-vendor"},
@@ -63,7 +63,7 @@ func idracType(newer bool) map[drivers.InterfaceType][]string {
 	return map[drivers.InterfaceType][]string{
 		drivers.TypeBIOS:       append(bios, "no-bios"),
 		drivers.TypeFirmware:   {"redfish", "no-firmware"},
-		drivers.TypeInspect:    {"idrac-redfish", "agent", "no-inspect"},
+		drivers.TypeInspect:    {"idrac-redfish", "inspector", "agent", "no-inspect"},
 		drivers.TypeVendor:     append(vendor, "no-vendor"),
 		drivers.TypeBoot:       append(boot, "idrac-redfish-virtual-media"),
 		drivers.TypeManagement: {"idrac-redfish"},

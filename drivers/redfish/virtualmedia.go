@@ -58,6 +58,8 @@ type VirtualMediaConfig struct {
 	DownloadSource string
 	// CallbackURL is [deploy]external_callback_url: ironic-api's address for agents behind virtual media.
 	CallbackURL string
+	// InspectsByDHCP leaves network data out of ISOs for inspections ([inspector]force_dhcp): the ramdisk asks on all network cards.
+	InspectsByDHCP bool
 	// Debug makes agents log everything.
 	Debug bool
 	// AgentRuns tells whether an agent runs on the node and is to be used again (fast track). Nil stands for never.
@@ -252,6 +254,9 @@ func (v *VirtualMedia) promise(ctx context.Context, t *drivers.Task, params map[
 		params["BOOTIF"] = mac
 	}
 	p := isoPromise{Parameters: v.parameters(t, params), Publisher: uuid.NewString()}
+	if state := t.Node.ProvisionState; v.cfg.InspectsByDHCP && (state == store.Inspecting || state == store.InspectWait) {
+		return p, nil
+	}
 	network, err := t.Hardware.Network.NetworkData(ctx, t)
 	if err != nil || len(network) == 0 {
 		return p, err

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
+	"github.com/ironmaster/ironmaster/store/keystone"
 )
 
 // session is Cinder's API on behalf of whoever asked for a task.
@@ -120,31 +120,11 @@ func (c *Cinder) refusal(err error) error {
 	if !errors.As(err, &answer) {
 		return err
 	}
-	message := http.StatusText(answer.Actual)
-	var document map[string]struct{ Message string }
-	if json.Unmarshal(answer.Body, &document) == nil {
-		for _, kind := range slices.Sorted(maps.Keys(document)) {
-			if said := document[kind].Message; said != "" {
-				message = said
-				break
-			}
-		}
+	if c.cfg.SDKTexts {
+		return keystone.Refusal(err, "NotFoundException")
 	}
-	if !c.cfg.SDKTexts {
-		if id := answer.ResponseHeader.Get("X-Openstack-Request-Id"); id != "" {
-			return fmt.Errorf("%s (HTTP %d) (Request-ID: %s)", message, answer.Actual, id)
-		}
-		return fmt.Errorf("%s (HTTP %d)", message, answer.Actual)
+	if id := answer.ResponseHeader.Get("X-Openstack-Request-Id"); id != "" {
+		return fmt.Errorf("%s (HTTP %d) (Request-ID: %s)", keystone.Said(answer), answer.Actual, id)
 	}
-	class, known := map[int]string{http.StatusBadRequest: "BadRequestException", http.StatusForbidden: "ForbiddenException",
-		http.StatusNotFound: "NotFoundException", http.StatusConflict: "ConflictException",
-		http.StatusPreconditionFailed: "PreconditionFailedException"}[answer.Actual]
-	if !known {
-		class = "HttpException"
-	}
-	source := "Client"
-	if answer.Actual >= http.StatusInternalServerError {
-		source = "Server"
-	}
-	return fmt.Errorf("%s: %d: %s Error for url: %s, %s", class, answer.Actual, source, answer.URL, message)
+	return fmt.Errorf("%s (HTTP %d)", keystone.Said(answer), answer.Actual)
 }
