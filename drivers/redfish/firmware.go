@@ -52,7 +52,7 @@ func NewFirmware(c *Client, components Components) *Firmware {
 	u := &updater{base: f.base, key: keyComponents, files: f.cfg.Files, stage: f.stage, targets: true, now: time.Now}
 	f.updates = u
 	if f.cfg.ByComponent {
-		u.keys = componentKeys
+		u.keys, u.named = componentKeys, true
 		f.schema, f.updates = jsonschema.MustParse(settingsSchemaWithNICs), &stagedUpdates{u, f}
 	}
 	return f

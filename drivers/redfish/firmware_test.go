@@ -203,6 +203,9 @@ func TestComponentUpdatesFail(t *testing.T) {
 	}{
 		{"a task", func(c *component) { c.bmc.end(1, "Exception", "Critical", object{"Message": "Wrong file"}) },
 			"Firmware update failed for node node-1, firmware http://files/bios. Error: Wrong file"},
+		{"a task without words", func(c *component) {
+			c.bmc.end(1, "Exception", "Critical", object{"Message": "Unknown error", "MessageId": "Update.1"}, object{"Message": "unknown"})
+		}, "Firmware update failed for node node-1, firmware http://files/bios. Error: Update.1,  unknown"},
 		{"too long", func(c *component) { c.Node.DriverInternalInfo["redfish_fw_update_start_time"] = longAgo },
 			"Firmware update on node node-1 has exceeded the overall timeout of 7200 seconds. Elapsed time: "},
 	} {

@@ -141,6 +141,17 @@ func (t task) messages() []string {
 	return all
 }
 
+// named are the messages, by their names also where their words are that they are unknown.
+func (t task) named() []string {
+	all := t.messages()
+	for i, text := range all {
+		if lower := strings.ToLower(text); lower == "unknown" || lower == "unknown error" {
+			all[i] = cmp.Or(t.Messages[i].MessageID, text)
+		}
+	}
+	return all
+}
+
 // told are the task's messages in one line.
 func (t task) told() string { return shorten(strings.Join(t.messages(), ", ")) }
 

@@ -22,7 +22,9 @@ type updater struct {
 	stage func(ctx context.Context, t *drivers.Task, update store.Dict) (url string, served bool, err error)
 	// targets names the system to be updated at a BMC that has several.
 	targets bool
-	now     func() time.Time
+	// named tells failures by the names of messages that are only said to be unknown.
+	named bool
+	now   func() time.Time
 }
 
 // Keys of driver_internal_info beside the list.
@@ -281,8 +283,12 @@ func (u *updater) waited(update store.Dict) (over, waiting bool) {
 // failed is how a step ends whose update did.
 func (u *updater) failed(t *drivers.Task, state task, update store.Dict) error {
 	u.forget(t)
+	messages := state.messages()
+	if u.named {
+		messages = state.named()
+	}
 	return &drivers.StepFailure{Text: fmt.Sprintf("Firmware update failed for node %s, firmware %s. Error: %s", t.Node.UUID,
-		withoutPassword(update.String("url")), strings.Join(state.messages(), ",  "))}
+		withoutPassword(update.String("url")), strings.Join(messages, ",  "))}
 }
 
 // next goes on after an update that has ended: with its pause, with the next one, or with the flow.
