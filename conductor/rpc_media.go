@@ -23,16 +23,18 @@ type attachMediaArgs struct {
 
 // attachVirtualMedia puts an image into a virtual drive of a node, in the background. Cut short it is done again, which does no harm.
 func (c *Conductor) attachVirtualMedia(ctx context.Context, rq oslo.Context, a attachMediaArgs) (any, error) {
-	return nil, c.managingLater(ctx, rq, a.NodeID, "attaching virtual media", (*task).mayAttachMedia,
+	return nil, c.managingLater(ctx, rq, a.NodeID, "attaching virtual media", mayChangeMedia("attach"),
 		func(ctx context.Context, t *task) { t.attachMedia(ctx, a) })
 }
 
-// mayAttachMedia refuses a node whose BMC is away.
-func (t *task) mayAttachMedia() error {
-	if t.c.cfg.Release >= messaging.V2025_2 && t.Node.Maintenance && t.Node.Fault == store.FaultPower {
-		return store.Errorf(store.TemporaryFailure, "Unable to attach virtual media for node %s due to power failure state", t.Node.UUID)
+// mayChangeMedia refuses a node whose BMC is away.
+func mayChangeMedia(verb string) func(*task) error {
+	return func(t *task) error {
+		if t.c.cfg.Release >= messaging.V2025_2 && t.Node.Maintenance && t.Node.Fault == store.FaultPower {
+			return store.Errorf(store.TemporaryFailure, "Unable to %s virtual media for node %s due to power failure state", verb, t.Node.UUID)
+		}
+		return nil
 	}
-	return nil
 }
 
 type detachMediaArgs struct {
@@ -42,7 +44,7 @@ type detachMediaArgs struct {
 
 // detachVirtualMedia empties virtual drives of a node, in the background.
 func (c *Conductor) detachVirtualMedia(ctx context.Context, rq oslo.Context, a detachMediaArgs) (any, error) {
-	return nil, c.managingLater(ctx, rq, a.NodeID, "detaching virtual media", nil,
+	return nil, c.managingLater(ctx, rq, a.NodeID, "detaching virtual media", mayChangeMedia("detach"),
 		func(ctx context.Context, t *task) { t.detachMedia(ctx, a.DeviceTypes) })
 }
 

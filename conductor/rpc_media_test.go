@@ -152,6 +152,8 @@ func TestVirtualMediaByRelease(t *testing.T) {
 	failed := newest.enroll(t, func(n *store.Node) { n.Maintenance, n.Fault = true, store.FaultPower })
 	equal(t, "in a power failure", newest.refused(t, store.TemporaryFailure, "attach_virtual_media", map[string]any{"node_id": failed.UUID,
 		"device_type": "cdrom", "image_url": "http://there/x.iso"}), "Unable to attach virtual media for node "+failed.UUID+" due to power failure state")
+	equal(t, "in a power failure", newest.refused(t, store.TemporaryFailure, "detach_virtual_media", map[string]any{"node_id": failed.UUID}),
+		"Unable to detach virtual media for node "+failed.UUID+" due to power failure state")
 	newest.exec(t, "UPDATE nodes SET reservation = 'another' WHERE uuid = ?", failed.UUID)
 	newest.must(t, "get_virtual_media", map[string]any{"node_id": failed.UUID})
 }
