@@ -196,7 +196,7 @@ func (t *task) cacheBeforeCleaning(ctx context.Context) {
 // refreshHardware records what the hardware tells of itself, which steps may change: before a servicing and after it, and after a
 // cleaning. Ironic does so since 28.0.
 func (t *task) refreshHardware(ctx context.Context) {
-	if t.c.cfg.Release >= messaging.V2025_1 {
+	if t.c.cfg.Release >= messaging.V28_0 {
 		t.cacheHardware(ctx)
 	}
 }

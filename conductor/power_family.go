@@ -12,14 +12,14 @@ import (
 )
 
 // A child node, such as a card with a processor of its own, has its power from its parent unless driver_info says that it has a
-// supply of its own. So a parent is on before its child is, and its children are off before it is, as with ironic 29.0 and newer;
+// supply of its own. So a parent is on before its child is, and its children are off before it is, as with ironic 28.0 and newer;
 // only plain on and off reach the relatives.
 
 const keyOwnPowerSupply = "has_dedicated_power_supply"
 
 // switchRelatives brings the node's relatives to where they have to be before the node itself is switched.
 func (t *task) switchRelatives(ctx context.Context, requested string, timeout time.Duration) (err error) {
-	if t.c.cfg.Release < messaging.V2025_1 {
+	if t.c.cfg.Release < messaging.V28_0 {
 		return nil
 	}
 	switch {

@@ -59,7 +59,7 @@ func (t *task) servicing() ramdiskFlow {
 
 // tearDownText tells of a failed cleaning that could not be torn down either, in the words of the release.
 func (t *task) tearDownText(err error) string {
-	if t.c.cfg.Release < messaging.V2025_1 {
+	if t.c.cfg.Release < messaging.V2024_1 {
 		return "Also failed to tear down cleaning."
 	}
 	return fmt.Sprintf("Also Failed to tear down cleaning on node %s, reason: %s", t.Node.UUID, err)

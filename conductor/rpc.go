@@ -104,8 +104,8 @@ func rpcMethods() map[string]rpcMethod {
 		"get_indicator_state":        reading(method((*Conductor).getIndicatorState)),
 		"set_indicator_state":        method((*Conductor).setIndicatorState),
 
-		"attach_virtual_media": since(messaging.V2024_1, method((*Conductor).attachVirtualMedia)),
-		"detach_virtual_media": since(messaging.V2024_1, method((*Conductor).detachVirtualMedia)),
+		"attach_virtual_media": since(messaging.V24_0, method((*Conductor).attachVirtualMedia)),
+		"detach_virtual_media": since(messaging.V24_0, method((*Conductor).detachVirtualMedia)),
 		"get_virtual_media":    since(messaging.V2024_2, reading(method((*Conductor).getVirtualMedia))),
 
 		"set_console_mode":        method((*Conductor).setConsoleMode),

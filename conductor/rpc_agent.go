@@ -18,7 +18,7 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 	var node *store.Node
 	fresh := false
 	attempts := 0
-	if c.cfg.Release >= messaging.V2025_1 {
+	if c.cfg.Release >= messaging.V2023_2 {
 		// Newer releases do not let lookups pile up behind a node that is at work: the agent asks again by itself.
 		attempts = 1
 	}
@@ -43,7 +43,7 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 		node = t.Node
 		return nil
 	})
-	if err == nil && fresh && c.cfg.Release >= messaging.V2025_1 {
+	if err == nil && fresh && c.cfg.Release >= messaging.V22_0 {
 		// Newer releases answer with the node as it is without its lock.
 		return c.db.Node(ctx, node.UUID)
 	}

@@ -78,7 +78,7 @@ func (c *Conductor) currentState(n *store.Node) string {
 func (c *Conductor) checkNodeValues(n *store.Node) error {
 	var bad []string
 	for _, key := range []string{"local_gb", "cpus", "memory_mb"} {
-		if key == "cpus" && c.cfg.Release >= messaging.V2025_1 {
+		if key == "cpus" && c.cfg.Release >= messaging.V22_0 {
 			continue // Newer releases do not look at it any more.
 		}
 		value, ok := n.Properties[key]

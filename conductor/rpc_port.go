@@ -30,7 +30,7 @@ func (c *Conductor) createPort(ctx context.Context, rq oslo.Context, a portObjAr
 		}
 		return settle(ctx)
 	}
-	if c.cfg.Release >= messaging.V2025_1 {
+	if c.cfg.Release >= messaging.V22_0 {
 		// Newer releases let a port come while the node is at work.
 		err = c.readNode(ctx, rq, rowID(port.NodeID), "port create", create)
 	} else {

@@ -170,7 +170,7 @@ type stepRules struct {
 // reservedSteps are those that newer conductors keep for themselves, whatever the interface, and the releases since which they are
 // accepted (ironic.conductor.steps, _validate_user_steps; 28.0 brought the last two).
 var reservedSteps = map[string]messaging.Release{"power_on": messaging.V22_1, "power_off": messaging.V22_1, "reboot": messaging.V22_1,
-	"hold": messaging.V2025_1, "wait": messaging.V2025_1}
+	"hold": messaging.V28_0, "wait": messaging.V28_0}
 
 // reserved tells that a step is not held against what the node offers. Upstream leaves such steps out of the list that it
 // checked, so that they are accepted and never run; so does this.

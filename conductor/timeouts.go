@@ -95,7 +95,7 @@ func (c *Conductor) failSilentRescues(ctx context.Context) error {
 // failSilentServices fails servicings whose agent has not been heard of for service_callback_timeout.
 func (c *Conductor) failSilentServices(ctx context.Context) error {
 	limit := c.live().ServiceCallbackTimeout
-	if limit <= 0 || c.cfg.Release < messaging.V2025_1 {
+	if limit <= 0 || c.cfg.Release < messaging.V27_0 {
 		return nil
 	}
 	return c.failNodes(ctx, failing{

@@ -22,11 +22,13 @@ const (
 	V22_0   Release = 2200
 	V22_1   Release = 2201
 	V2023_2 Release = 2300
+	V24_0   Release = 2400
 	V2024_1 Release = 2401
 	V25_0   Release = 2500
 	V26_0   Release = 2600
 	V2024_2 Release = 2601
 	V27_0   Release = 2700
+	V28_0   Release = 2800
 	V2025_1 Release = 2900
 	V30_0   Release = 3000
 	V2025_2 Release = 3200
@@ -76,7 +78,7 @@ var rpcVersions = []struct {
 	version string
 }{
 	{Pike, "1.41"}, {1000, "1.42"}, {1001, "1.44"}, {1101, "1.47"}, {1201, "1.48"}, {1500, "1.50"}, {1600, "1.51"}, {1602, "1.52"},
-	{1700, "1.54"}, {1802, "1.55"}, {V22_1, "1.56"}, {V2023_2, "1.58"}, {2400, "1.59"}, {V26_0, "1.60"}, {V2024_2, "1.61"}, {V33_0, "1.62"},
+	{1700, "1.54"}, {1802, "1.55"}, {V22_1, "1.56"}, {V2023_2, "1.58"}, {V24_0, "1.59"}, {V26_0, "1.60"}, {V2024_2, "1.61"}, {V33_0, "1.62"},
 }
 
 // RPCVersion returns the version of the conductor's RPC interface in this release.

@@ -81,20 +81,20 @@ var classNames = map[int]string{
 
 // laterClasses came after 21.4 (reference/rpc.md §5). The release is the first that is known to have it.
 var laterClasses = map[store.Kind]class{
-	"BootModeNotAllowed":             {code: 400, since: messaging.V2025_1},
-	"UnsupportedHardwareFeature":     {code: 400, since: messaging.V2025_1},
-	"InvalidNodeInventory":           {code: 400, since: messaging.V2023_2},
-	"ParentNodeLocked":               {code: 409, since: messaging.V2025_1},
-	"ChildNodeLocked":                {code: 409, since: messaging.V2025_1},
+	"BootModeNotAllowed":             {code: 400, since: messaging.V26_0},
+	"UnsupportedHardwareFeature":     {code: 400, since: messaging.V24_0},
+	"InvalidNodeInventory":           {code: 400, since: messaging.V22_1},
+	"ParentNodeLocked":               {code: 409, since: messaging.V28_0},
+	"ChildNodeLocked":                {code: 409, since: messaging.V28_0},
 	"RunbookNotFound":                {code: 404, since: messaging.V2024_2},
 	"RunbookDuplicateName":           {code: 409, since: messaging.V2024_2},
 	"RunbookAlreadyExists":           {code: 409, since: messaging.V2024_2},
 	"RunbookTraitNotFound":           {code: 404, since: messaging.V36_0},
-	"InspectionRuleNotFound":         {code: 404, since: messaging.V27_0},
-	"InspectionRuleAlreadyExists":    {code: 409, since: messaging.V27_0},
+	"InspectionRuleNotFound":         {code: 404, since: messaging.V2025_1},
+	"InspectionRuleAlreadyExists":    {code: 409, since: messaging.V2025_1},
 	"FirmwareComponentNotFound":      {code: 404, since: messaging.V22_1},
 	"FirmwareComponentAlreadyExists": {code: 409, since: messaging.V22_1},
-	"NodeServicingFailure":           {code: 500, since: messaging.V2023_2},
+	"NodeServicingFailure":           {code: 500, since: messaging.V26_0},
 	"StepNotAllowed":                 {code: 400, since: 3700},
 	"ImageHostRateLimitFailure":      {code: 503, since: messaging.Newest},
 }
