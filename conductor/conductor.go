@@ -299,6 +299,20 @@ func (c *Conductor) SavePortgroup(ctx context.Context, _ *drivers.Task, g *store
 	return c.db.SavePortgroup(ctx, g)
 }
 
+// CreatePortgroup is drivers.Worker: a driver gives the node a port group.
+func (c *Conductor) CreatePortgroup(ctx context.Context, dt *drivers.Task, g *store.Portgroup) error {
+	g.NodeID = dt.Node.ID
+	if g.Mode == nil {
+		g.Mode = &c.cfg.DefaultPortgroupMode
+	}
+	return c.db.CreatePortgroup(ctx, g)
+}
+
+// DestroyPortgroup is drivers.Worker: a driver deletes one of the node's port groups.
+func (c *Conductor) DestroyPortgroup(ctx context.Context, _ *drivers.Task, g *store.Portgroup) error {
+	return c.db.DestroyPortgroup(ctx, g, g.UUID)
+}
+
 // VolumeConnectors is drivers.Worker: the node's volume connectors as the database has them now.
 func (c *Conductor) VolumeConnectors(ctx context.Context, dt *drivers.Task) ([]*store.VolumeConnector, error) {
 	return c.db.VolumeConnectorsOfNode(ctx, dt.Node.ID)

@@ -40,6 +40,14 @@ func vifOf(info any) (drivers.VIF, error) {
 	if vif.Port == "" {
 		vif.Portgroup = asked.String("portgroup_uuid")
 	}
+	if name, told := asked["name"].(string); told {
+		vif.Name = &name
+	}
+	for _, tag := range asked.List("tags") {
+		if text, ok := tag.(string); ok {
+			vif.Tags = append(vif.Tags, text)
+		}
+	}
 	return vif, nil
 }
 

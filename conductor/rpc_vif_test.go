@@ -19,14 +19,15 @@ func TestVIFsAreAttachedListedAndDetached(t *testing.T) {
 		return more
 	}
 	equal(t, "none", string(w.must(t, "vif_list", args(map[string]any{}))), "[]")
-	for _, info := range []map[string]any{{"id": "v"}, {"id": "v", "port_uuid": "p"}, {"id": "v", "portgroup_uuid": "g"}} {
+	for _, info := range []map[string]any{{"id": "v"}, {"id": "v", "port_uuid": "p"}, {"id": "v", "portgroup_uuid": "g"},
+		{"id": "v", "name": "storage", "tags": []string{"fast"}}} {
 		equal(t, "answer", string(w.must(t, "vif_attach", args(map[string]any{"vif_info": info}))), "null")
 	}
 	w.port(t, n, store.Dict{"tenant_vif_port_id": "vif-1"})
 	equal(t, "one", string(w.must(t, "vif_list", args(map[string]any{}))), `[{"id":"vif-1"}]`)
 	w.must(t, "vif_detach", args(map[string]any{"vif_id": "vif-1"}))
-	equal(t, "asked", strings.Join(w.script.did(), ", "), "attach {ID:v Port: Portgroup:}, attach {ID:v Port:p Portgroup:}, "+
-		"attach {ID:v Port: Portgroup:g}, detach vif-1")
+	equal(t, "asked", strings.Join(w.script.did(), ", "), "attach v, attach v to p, attach v to g, "+
+		"attach v called storage [fast], detach vif-1")
 	w.unlocked(t)
 }
 

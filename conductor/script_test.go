@@ -313,7 +313,14 @@ func (n *scriptNetwork) ConfigureTenantNetworks(_ context.Context, t *drivers.Ta
 }
 
 func (n *scriptNetwork) VIFAttach(_ context.Context, t *drivers.Task, vif drivers.VIF) error {
-	return maybeOn(n.s.called(fmt.Sprintf("attach %+v", vif)).vifAttach, t)
+	said := "attach " + vif.ID
+	if to := vif.Port + vif.Portgroup; to != "" {
+		said += " to " + to
+	}
+	if vif.Name != nil {
+		said += fmt.Sprintf(" called %s %v", *vif.Name, vif.Tags)
+	}
+	return maybeOn(n.s.called(said).vifAttach, t)
 }
 
 func (n *scriptNetwork) VIFList(ctx context.Context, t *drivers.Task) ([]string, error) {

@@ -71,4 +71,7 @@ type VIF struct {
 	ID string
 	// Port or Portgroup is the UUID of the one that it has to be; "" leaves the choice.
 	Port, Portgroup string
+	// Name, nil for one that nobody told, and Tags are for rules that choose.
+	Name *string
+	Tags []string
 }

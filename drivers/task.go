@@ -47,6 +47,10 @@ type Worker interface {
 	// SavePort and SavePortgroup write what changed since they were read.
 	SavePort(ctx context.Context, t *Task, p *store.Port) error
 	SavePortgroup(ctx context.Context, t *Task, g *store.Portgroup) error
+	// CreatePortgroup inserts a port group of the node, and gives it back as the row is now. DestroyPortgroup deletes one that has no
+	// ports any more.
+	CreatePortgroup(ctx context.Context, t *Task, g *store.Portgroup) error
+	DestroyPortgroup(ctx context.Context, t *Task, g *store.Portgroup) error
 	// VolumeConnectors and VolumeTargets read by what the node reaches volumes, and the volumes, in the order in which they were made.
 	VolumeConnectors(ctx context.Context, t *Task) ([]*store.VolumeConnector, error)
 	VolumeTargets(ctx context.Context, t *Task) ([]*store.VolumeTarget, error)

@@ -139,6 +139,9 @@ const (
 	FailedToUpdateMacOnPort        Kind = "FailedToUpdateMacOnPort"
 	NetworkError                   Kind = "NetworkError"
 	NoFreePhysicalPorts            Kind = "NoFreePhysicalPorts"
+	TBNAttributeRetrievalException Kind = "TBNAttributeRetrievalException"
+	TBNNoTraitsApplicableToNode    Kind = "TBNNoTraitsApplicableToNode"
+	TBNNoPortMatchesFound          Kind = "TBNNoPortMatchesFound"
 	VifAlreadyAttached             Kind = "VifAlreadyAttached"
 	VifInvalidForAttach            Kind = "VifInvalidForAttach"
 	VifNotAttached                 Kind = "VifNotAttached"
@@ -148,6 +151,7 @@ const (
 	AllocationDuplicateName        Kind = "AllocationDuplicateName"
 
 	VolumeConnectorTypeAndIdAlreadyExists Kind = "VolumeConnectorTypeAndIdAlreadyExists" //nolint:revive,staticcheck // ironic's own name
+	TBNComparatorCollectionTypeMismatch   Kind = "TBNComparatorCollectionTypeMismatch"
 	VolumeTargetBootIndexAlreadyExists    Kind = "VolumeTargetBootIndexAlreadyExists"
 )
 

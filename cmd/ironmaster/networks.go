@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/ironmaster/ironmaster/conductor/config"
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/neutron"
+	"github.com/ironmaster/ironmaster/drivers/neutron/traitnet"
 	"github.com/ironmaster/ironmaster/messaging"
 )
 
@@ -19,15 +20,19 @@ func newNeutronClient(s *config.Settings) (*neutron.Client, error) {
 // networkConfig is what the network interfaces flat and neutron go by.
 func networkConfig(s *config.Settings, release messaging.Release,
 	setClientID func(context.Context, *drivers.Task, string, string) error) (neutron.Config, error) {
-	if s.Conductor.TraitBasedNetworking && release >= messaging.V34_0 {
-		return neutron.Config{}, errors.New("[conductor]enable_trait_based_networking is not supported: ports are chosen by their " +
-			"physical networks")
+	var traits *neutron.TraitRules
+	if c := s.Conductor; c.TraitBasedNetworking && release >= messaging.V34_0 {
+		source, err := traitnet.Open(c.NetworkTraitsFile)
+		if err != nil {
+			return neutron.Config{}, fmt.Errorf("[conductor]trait_based_networking_config_file: %w", err)
+		}
+		traits = &neutron.TraitRules{Source: source, Default: c.NetworkDefaultTrait, MustMatch: c.NetworkTraitsMustMatch}
 	}
 	n := s.Neutron
 	network := func(name string, groups []string) neutron.Ramdisk {
 		return neutron.Ramdisk{Network: name, SecurityGroups: groups}
 	}
-	return neutron.Config{SetClientID: setClientID, Networks: neutron.Networks{
+	return neutron.Config{SetClientID: setClientID, Traits: traits, Networks: neutron.Networks{
 		Cleaning:     network(n.CleaningNetwork, n.CleaningSecurityGroups),
 		Provisioning: network(n.ProvisioningNetwork, n.ProvisioningSecurityGroups),
 		Rescuing:     network(n.RescuingNetwork, n.RescuingSecurityGroups),
@@ -41,7 +46,7 @@ func networkConfig(s *config.Settings, release messaging.Release,
 		BlankTwice:         release >= messaging.V26_0,
 		ExplainsInspection: release >= messaging.V2024_2,
 		NameServers:        release >= messaging.V2024_2,
-		ChecksPowerOff:     release >= messaging.V2025_1,
+		ChecksPowerOff:     release >= messaging.V28_0,
 		SubnetSegments:     release >= messaging.V2025_1,
 		FlatMustBind:       release >= messaging.V2025_1,
 		AllPortsUnlessPXE:  release >= messaging.V30_0,

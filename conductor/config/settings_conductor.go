@@ -4,11 +4,16 @@ import "time"
 
 // Conductor is [conductor]. An interval of zero switches the periodic work off.
 type Conductor struct {
-	WorkersPoolSize       int  `opt:"workers_pool_size" default:"100" default29:"300" min:"3" reload:"true"`
-	ReservedWorkersPool   int  `opt:"reserved_workers_pool_percentage" default:"0" default29:"5" min:"0" max:"50" reload:"true"`
-	PeriodicMaxWorkers    int  `opt:"periodic_max_workers" default:"8" min:"1" reload:"true"`
-	SyncPowerStateWorkers int  `opt:"sync_power_state_workers" default:"8" min:"1"`
-	TraitBasedNetworking  bool `opt:"enable_trait_based_networking" default:"false"` // refused
+	WorkersPoolSize       int `opt:"workers_pool_size" default:"100" default29:"300" min:"3" reload:"true"`
+	ReservedWorkersPool   int `opt:"reserved_workers_pool_percentage" default:"0" default29:"5" min:"0" max:"50" reload:"true"`
+	PeriodicMaxWorkers    int `opt:"periodic_max_workers" default:"8" min:"1" reload:"true"`
+	SyncPowerStateWorkers int `opt:"sync_power_state_workers" default:"8" min:"1"`
+
+	// Rules by which network interfaces choose ports.
+	TraitBasedNetworking   bool   `opt:"enable_trait_based_networking" default:"false"`
+	NetworkTraitsFile      string `opt:"trait_based_networking_config_file" default:"/etc/ironic/trait_based_networking.yaml"`
+	NetworkDefaultTrait    bool   `opt:"trait_based_networking_enable_default_trait" default:"true"`
+	NetworkTraitsMustMatch bool   `opt:"trait_based_networking_raise_when_no_match" default:"true"`
 
 	HeartbeatInterval time.Duration `opt:"heartbeat_interval" default:"10" min:"1"`
 	HeartbeatTimeout  time.Duration `opt:"heartbeat_timeout" default:"60" max:"315576000"`

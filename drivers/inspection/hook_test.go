@@ -74,6 +74,12 @@ func (*memoryStore) Portgroups(context.Context, *drivers.Task) ([]*store.Portgro
 	return nil, nil
 }
 func (*memoryStore) SavePortgroup(context.Context, *drivers.Task, *store.Portgroup) error { return nil }
+func (*memoryStore) CreatePortgroup(context.Context, *drivers.Task, *store.Portgroup) error {
+	return nil
+}
+func (*memoryStore) DestroyPortgroup(context.Context, *drivers.Task, *store.Portgroup) error {
+	return nil
+}
 func (*memoryStore) VolumeConnectors(context.Context, *drivers.Task) ([]*store.VolumeConnector, error) {
 	return nil, nil
 }

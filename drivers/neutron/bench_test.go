@@ -2,6 +2,7 @@ package neutron
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,12 +77,38 @@ func (b *bench) SavePort(ctx context.Context, _ *drivers.Task, p *store.Port) er
 	return nil
 }
 
-func (b *bench) SavePortgroup(_ context.Context, _ *drivers.Task, g *store.Portgroup) error {
+func (b *bench) SavePortgroup(ctx context.Context, _ *drivers.Task, g *store.Portgroup) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	for i := range b.groups {
 		if b.groups[i].UUID == g.UUID {
 			b.groups[i] = g
 		}
 	}
+	return nil
+}
+
+func (b *bench) CreatePortgroup(ctx context.Context, _ *drivers.Task, g *store.Portgroup) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for _, other := range b.groups {
+		if other.Name != nil && *other.Name == *g.Name {
+			return store.Errorf(store.PortgroupDuplicateName, "taken")
+		}
+	}
+	mode := "active-backup"
+	g.ID, g.UUID, g.Mode, g.InternalInfo = int64(900+len(b.groups)), "made", &mode, nil
+	b.groups = append(b.groups, g)
+	return nil
+}
+
+func (b *bench) DestroyPortgroup(ctx context.Context, _ *drivers.Task, g *store.Portgroup) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	b.groups = slices.DeleteFunc(b.groups, func(other *store.Portgroup) bool { return other.UUID == g.UUID })
 	return nil
 }
 

@@ -12,6 +12,8 @@ type Config struct {
 	Networks
 	// SetClientID tells the DHCP provider of a port's client-id; "" takes it back.
 	SetClientID func(ctx context.Context, t *drivers.Task, vif, clientID string) error
+	// Traits are the rules by which ports are chosen; nil leaves the choice to the physical networks.
+	Traits *TraitRules
 	Behaviour
 }
 

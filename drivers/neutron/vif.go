@@ -15,6 +15,9 @@ func (b *base) VIFAttach(ctx context.Context, t *drivers.Task, vif drivers.VIF) 
 	if err != nil {
 		return err
 	}
+	if b.cfg.Traits != nil {
+		return b.attachByTraits(ctx, t, w, vif)
+	}
 	networks, err := b.allowedNetworks(ctx, t, w, vif.ID)
 	if err != nil {
 		return err
@@ -23,6 +26,11 @@ func (b *base) VIFAttach(ctx context.Context, t *drivers.Task, vif drivers.VIF) 
 	if err != nil {
 		return err
 	}
+	return b.attachTo(ctx, t, w, c, vif)
+}
+
+// attachTo gives a Neutron port to a port or port group.
+func (b *base) attachTo(ctx context.Context, t *drivers.Task, w wiring, c connector, vif drivers.VIF) error {
 	if mac := c.address(); mac != "" {
 		if err := b.client.setAddress(ctx, t, vif.ID, mac); err != nil {
 			if store.KindOf(err) != store.FailedToUpdateMacOnPort {
@@ -228,6 +236,9 @@ func (b *base) VIFDetach(ctx context.Context, t *drivers.Task, id string) error 
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
+	}
+	if c := all[i]; c.dynamic() {
+		return errors.Join(failure, w.dissolve(ctx, t, c.group))
 	}
 	return errors.Join(failure, all[i].forget(ctx, t))
 }

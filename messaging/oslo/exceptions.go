@@ -96,7 +96,13 @@ var laterClasses = map[store.Kind]class{
 	"FirmwareComponentAlreadyExists": {code: 409, since: messaging.V22_1},
 	"NodeServicingFailure":           {code: 500, since: messaging.V26_0},
 	"StepNotAllowed":                 {code: 400, since: 3700},
-	"ImageHostRateLimitFailure":      {code: 503, since: messaging.Newest},
+
+	store.TBNAttributeRetrievalException:      {code: 500, since: messaging.V34_0},
+	store.TBNComparatorCollectionTypeMismatch: {code: 500, since: messaging.V34_0},
+	store.TBNNoTraitsApplicableToNode:         {code: 500, since: messaging.V34_0},
+	store.TBNNoPortMatchesFound:               {code: 500, since: messaging.V34_0},
+
+	"ImageHostRateLimitFailure": {code: 503, since: messaging.Newest},
 }
 
 var classes = buildClasses()
