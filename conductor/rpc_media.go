@@ -74,7 +74,8 @@ func (t *task) tryAttach(ctx context.Context, a attachMediaArgs) error {
 	}
 	drives, ok := t.Hardware.Management.(drivers.MediaDrives)
 	if !ok {
-		return drivers.Unsupported(t.Task, "attach_virtual_media")
+		// ironic publishes the image first, for drivers that it knows to have such drives.
+		return store.Errorf(store.UnsupportedDriverExtension, "Publishing images is not supported for driver %s", t.Node.Driver)
 	}
 	url, remote := a.ImageURL, strings.HasPrefix(a.ImageURL, "http://") || strings.HasPrefix(a.ImageURL, "https://")
 	if a.Source == "" || a.Source == "local" || !remote {

@@ -76,6 +76,10 @@ type setup struct {
 	Agent agentScript
 	// Neutron tells that the worker has the network interfaces flat and neutron.
 	Neutron bool
+	// NetworkTraits tells that it has them, and goes by the rules of trait-based networking where the release can.
+	NetworkTraits bool `json:"network_traits"`
+	// Inspection tells that the worker takes findings of ramdisks where the release can.
+	Inspection bool
 	// Reason says why the case differs from the recording's own state, where it does.
 	Reason string
 }

@@ -63,4 +63,5 @@ func (w *world) coverage(t *testing.T) {
 }
 
 // answeredByHardware are methods that only a BMC can answer, of which the replay has none (drivers/redfish tests them).
-var answeredByHardware = map[string]bool{"inject_nmi": true, "set_indicator_state": true, "driver_vendor_passthru": true}
+var answeredByHardware = map[string]bool{"inject_nmi": true, "set_indicator_state": true, "driver_vendor_passthru": true,
+	"get_virtual_media": true}

@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -18,12 +20,36 @@ func (w *world) networks(t *testing.T) {
 	if err := w.db.empty(); err != nil {
 		t.Fatal(err)
 	}
-	w.restart(t, options{
+	w.restart(t, w.withNeutron())
+	w.replayFurther(t, "cases with Neutron", func(s setup) bool { return s.Neutron })
+	w.restart(t, nil)
+}
+
+func (w *world) withNeutron() options {
+	return options{
 		"DEFAULT": {"enabled_network_interfaces": "flat,neutron,noop", "default_network_interface": "noop"},
 		"neutron": {"auth_type": "none", "endpoint_override": w.neutron.URL, "cleaning_network": "cleaning",
 			"provisioning_network": "provisioning", "fail_on_port_binding_failure": "false", "dhcpv6_stateful_address_count": "1"},
-	})
-	w.replayFurther(t, "cases with Neutron", true)
+	}
+}
+
+// networkTraits asks a conductor that chooses ports by the rules of testdata/network-traits.yaml. Releases before 34.0 know nothing
+// of them, and choose as ever.
+func (w *world) networkTraits(t *testing.T) {
+	if err := w.db.empty(); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := os.ReadFile(filepath.Join("testdata", "network-traits.yaml"))
+	file := filepath.Join(w.lab.Dir, "network-traits.yaml")
+	if err == nil {
+		err = os.WriteFile(file, rules, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.restart(t, lay(w.withNeutron(), options{"conductor": {"enable_trait_based_networking": "true",
+		"trait_based_networking_config_file": file}}))
+	w.replayFurther(t, "cases with traits of networks", func(s setup) bool { return s.NetworkTraits })
 	w.restart(t, nil)
 }
 

@@ -28,6 +28,8 @@ type ownCase struct {
 		Cast       bool
 	}
 	Setup setup
+	// Since is the first release on which the case is asked, where that is not the first of all.
+	Since string
 }
 
 type ownCases struct {
@@ -68,14 +70,17 @@ func (c ownCases) setups() setups {
 	return s
 }
 
-func (w *world) replayOwn(t *testing.T) { w.replayFurther(t, "further cases", false) }
+func (w *world) replayOwn(t *testing.T) {
+	w.replayFurther(t, "further cases", func(s setup) bool { return !s.Neutron && !s.NetworkTraits && !s.Inspection })
+}
 
-// replayFurther replays the cases with or without Neutron.
-func (w *world) replayFurther(t *testing.T, what string, neutron bool) {
+// replayFurther replays the cases with setups of a kind.
+func (w *world) replayFurther(t *testing.T, what string, kind func(setup) bool) {
 	var own ownCases
 	w.read(t, "own.json", &own)
 	asked := slices.DeleteFunc(slices.Sorted(maps.Keys(own.Cases)), func(name string) bool {
-		return own.Cases[name].Setup.Neutron != neutron
+		since := own.Cases[name].Since
+		return !kind(own.Cases[name].Setup) || since != "" && older(releases[w.release].name, since) && !w.recording()
 	})
 	s := own.setups()
 	if w.recording() && w.release == 0 {

@@ -48,6 +48,8 @@ type database struct {
 	// this schema does not have either.
 	newer   row
 	lacking []string
+	// later are the columns of laterColumns that this schema does not have.
+	later map[string][]string
 }
 
 func openDatabase(url string, release releaseRecord) (database, error) {
@@ -61,7 +63,7 @@ func openDatabase(url string, release releaseRecord) (database, error) {
 	if err != nil {
 		return database{}, err
 	}
-	d := database{DB: db, versions: release.versions, newer: row{}}
+	d := database{DB: db, versions: release.versions, newer: row{}, later: map[string][]string{}}
 	for _, table := range tables {
 		var known int
 		err := db.QueryRow("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", name, table.name).Scan(&known)
@@ -74,19 +76,52 @@ func openDatabase(url string, release releaseRecord) (database, error) {
 	}
 	since := row{"firmware_interface": "no-firmware", "service_step": "{}", "disable_power_off": "0"}
 	for column, value := range since {
-		var known int
-		err := db.QueryRow("SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = ? AND table_name = 'nodes' "+
-			"AND column_name = ?", name, column).Scan(&known)
+		known, err := hasColumn(db, name, "nodes", column)
 		if err != nil {
-			return database{}, fmt.Errorf("looking for the column %s: %w", column, err)
+			return database{}, err
 		}
-		if known > 0 {
+		if known {
 			d.newer[column] = value
 		} else {
 			d.lacking = append(d.lacking, column)
 		}
 	}
+	for table, columns := range laterColumns {
+		for _, column := range columns {
+			known, err := hasColumn(db, name, table, column)
+			if err != nil {
+				return database{}, err
+			}
+			if !known {
+				d.later[table] = append(d.later[table], column)
+			}
+		}
+	}
 	return d, nil
+}
+
+// laterColumns of ports and port groups 21.4 did not have.
+var laterColumns = map[string][]string{
+	"ports":      {"vendor", "category", "available_for_dynamic_portgroup"},
+	"portgroups": {"physical_network", "category", "dynamic_portgroup"},
+}
+
+// dropLater removes those of them that this schema does not have either.
+func (d database) dropLater(table string, values row) {
+	for _, column := range d.later[table] {
+		delete(values, column)
+	}
+}
+
+// hasColumn asks the schema of a database.
+func hasColumn(db *sql.DB, name, table, column string) (bool, error) {
+	var known int
+	err := db.QueryRow("SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = ? AND table_name = ? AND column_name = ?",
+		name, table, column).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("looking for the column %s: %w", column, err)
+	}
+	return known > 0, nil
 }
 
 func (d database) empty() error {
@@ -190,6 +225,7 @@ func (d database) seedRest(s setup, ports []row) error {
 	for _, group := range s.Portgroups {
 		values := row{"extra": "{}", "internal_info": "{}", "standalone_ports_supported": "1"}
 		maps.Copy(values, group)
+		d.dropLater("portgroups", values)
 		if err := d.insert("portgroups", values); err != nil {
 			return err
 		}
@@ -197,6 +233,7 @@ func (d database) seedRest(s setup, ports []row) error {
 	for _, port := range ports {
 		values := row{"extra": "{}", "internal_info": "{}", "local_link_connection": "{}", "pxe_enabled": "1", "is_smartnic": "0"}
 		maps.Copy(values, port)
+		d.dropLater("ports", values)
 		if err := d.insert("ports", values); err != nil {
 			return err
 		}
@@ -282,17 +319,36 @@ func (d database) complete(node row, uuid, conductor string) row {
 
 // rows returns all rows of the tables that cases change, as "table/key".
 func (d database) rows() (map[string]any, error) {
-	all := map[string]any{}
+	all, found := map[string]any{}, map[string][]row{}
 	for _, table := range d.tables {
-		found, err := d.table(table.name)
-		if err != nil {
+		var err error
+		if found[table.name], err = d.table(table.name); err != nil {
 			return nil, err
 		}
-		for _, values := range found {
+	}
+	nameDynamic(found)
+	for _, table := range d.tables {
+		for _, values := range found[table.name] {
 			all[rowKey(table.name, table.key, values)] = values
 		}
 	}
 	return all, nil
+}
+
+// nameDynamic takes what is left to chance from port groups that the conductor makes for one virtual interface.
+func nameDynamic(found map[string][]row) {
+	const name, stand = "tbn_dyn_portgroup_", "<dynamic>"
+	for _, group := range found["portgroups"] {
+		if called, _ := group["name"].(string); !strings.HasPrefix(called, name) {
+			continue
+		}
+		for _, port := range found["ports"] {
+			if port["portgroup_id"] != nil && port["portgroup_id"] == group["id"] {
+				port["portgroup_id"] = stand
+			}
+		}
+		group["id"], group["uuid"], group["name"] = stand, stand, name+stand
+	}
 }
 
 func rowKey(table string, key []string, values row) string {
@@ -340,7 +396,7 @@ func (d database) table(name string) ([]row, error) {
 var volatile = map[string][]string{
 	"nodes": {"updated_at"}, "ports": {"updated_at"}, "portgroups": {"updated_at"},
 	"volume_connectors": {"updated_at"}, "volume_targets": {"updated_at"}, "allocations": {"updated_at"}, "node_history": {"id", "uuid", "duration_seconds"},
-	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"}, "node_inventory": {"updated_at"}, "firmware_information": {"updated_at"},
+	"node_traits": {"updated_at"}, "bios_settings": {"updated_at"}, "node_inventory": {"id", "updated_at"}, "firmware_information": {"updated_at"},
 	"deploy_template_steps": {"id", "deploy_template_id", "updated_at"}, "deploy_templates": {"updated_at"},
 	"runbook_steps": {"id", "runbook_id", "updated_at"}, "runbook_traits": {"runbook_id", "updated_at"}, "runbooks": {"updated_at"},
 	"inspection_rules": {"updated_at"}, "chassis": {"updated_at"},

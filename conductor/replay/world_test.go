@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 	"github.com/ironmaster/ironmaster/drivers/neutron/neutrontest"
@@ -111,6 +112,23 @@ func (w *world) startConductor(t *testing.T, extra options) {
 	if w.conductor, err = w.lab.StartConductor(hostname, file, program, arguments...); err != nil {
 		t.Fatal(err)
 	}
+	if w.python {
+		w.awaitAnswer(t)
+	}
+}
+
+// awaitAnswer waits until the conductor answers: upstream's is online before it takes what is sent straight to the broker.
+func (w *world) awaitAnswer(t *testing.T) {
+	t.Helper()
+	var status int
+	for deadline := time.Now().Add(endless); time.Now().Before(deadline); {
+		status, _ = w.request(t, httpRequest{Method: http.MethodGet, Path: "/v1/drivers/fake-hardware/properties"})
+		if status == http.StatusOK {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("the conductor does not answer: HTTP %d", status)
 }
 
 // build makes the program from the tree that the test belongs to, unless REPLAY_PROGRAM names one.
