@@ -85,7 +85,7 @@ func (c *Conductor) checkNodeValues(n *store.Node) error {
 		if !ok || value == nil {
 			continue
 		}
-		if number, _, err := n.Properties.Int(key); err != nil || number < 0 {
+		if !store.PythonNatural(value) {
 			bad = append(bad, key+"="+store.PythonText(value))
 		}
 	}
