@@ -191,14 +191,14 @@ func TestAllocationRequestRunAgain(t *testing.T) {
 	w.settledAllocation(t, a.UUID)
 	again := withCall(t.Context(), &acceptedCall{id: "x", again: true})
 	result, err := w.createAllocation(again, oslo.AdminContext(),
-		allocationArgs{Allocation: raw(t, w.allocationArgs(a)["allocation"])})
+		createAllocationArgs{Allocation: raw(t, w.allocationArgs(a)["allocation"])})
 	if err != nil || *result.(*store.Allocation).NodeID != n.ID {
 		t.Errorf("answered %+v, %v", result, err)
 	}
 	failed := gold(func(a *store.Allocation) { a.NodeID = &n.ID })
 	text := w.refused(t, store.AllocationFailed, "create_allocation", w.allocationArgs(failed))
 	result, err = w.createAllocation(again, oslo.AdminContext(),
-		allocationArgs{Allocation: raw(t, w.allocationArgs(failed)["allocation"])})
+		createAllocationArgs{Allocation: raw(t, w.allocationArgs(failed)["allocation"])})
 	if store.KindOf(err) != store.AllocationFailed || err.Error() != text {
 		t.Errorf("a backfill that failed is answered %+v, %v", result, err)
 	}

@@ -16,7 +16,8 @@ import (
 // printed, counts as true or false, or fails in the words of a TypeError; here it is the same.
 
 // decodeArgs fills a struct of arguments. Texts and truth values take any value as Python would; an argument with the tag
-// python:"key" is looked up in a dict there, which lists and dicts cannot be. Others of the wrong type are refused by name.
+// python:"key" is looked up in a dict there, which lists and dicts cannot be, and one with objectTag is a versioned object. Others of the
+// wrong type are refused by name.
 func decodeArgs(r *oslo.Request, into any) error {
 	v := reflect.ValueOf(into).Elem()
 	for i := range v.NumField() {
@@ -30,10 +31,14 @@ func decodeArgs(r *oslo.Request, into any) error {
 		if err != nil {
 			return store.Errorf(store.InvalidParameterValue, "Argument %s of %s has the wrong type", name, r.Method)
 		}
-		if field.Tag.Get("python") == "key" {
-			if err := checkHashable(raw); err != nil {
-				return err
-			}
+		switch tag := field.Tag.Get("python"); {
+		case tag == "key":
+			err = checkHashable(raw)
+		case strings.HasPrefix(tag, objectTag):
+			err = checkObject(raw, attributesOf(tag))
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -51,6 +51,13 @@ func TestArgumentsOfOtherTypesAreTakenAsPythonTakesThem(t *testing.T) {
 		{"vendor_passthru", args{"node_id": n.UUID, "driver_method": "second_method", "http_method": 5, "info": args{}}, "AttributeError",
 			"'int' object has no attribute 'upper'"},
 		{"vif_list", args{"node_id": n.UUID, "context": args{}}, "TypeError", "ConductorManager.vif_list() got multiple values for argument 'context'"},
+		{"update_port", args{"port_obj": nil}, "AttributeError", "'NoneType' object has no attribute 'uuid'"},
+		{"destroy_allocation", args{"allocation": args{}}, "AttributeError", "'dict' object has no attribute 'node_id'"},
+		{"create_node", args{"node_obj": args{"ironic_object.name": "Node"}}, "KeyError", "'ironic_object.namespace'"},
+		{"create_node", args{"node_obj": args{"ironic_object.name": "Node", "ironic_object.namespace": "ironic", "ironic_object.version": "1.37",
+			"ironic_object.data": nil}}, "TypeError", "argument of type 'NoneType' is not iterable"},
+		{"create_port", args{"port_obj": args{"ironic_object.name": "Port", "ironic_object.namespace": "ironic", "ironic_object.version": "1.11",
+			"ironic_object.data": args{"uuid": n.UUID}}}, "NotImplementedError", "Cannot load 'node_id' in the base class"},
 		{"vif_list", args{"self": 1}, "TypeError", "ConductorManager.vif_list() got multiple values for argument 'self'"},
 	} {
 		equal(t, c.method, w.refused(t, c.class, c.method, c.args), c.want)

@@ -15,8 +15,12 @@ import (
 	"github.com/ironmaster/ironmaster/store/sql"
 )
 
-type allocationArgs struct {
-	Allocation json.RawMessage `json:"allocation"`
+type createAllocationArgs struct {
+	Allocation json.RawMessage `json:"allocation" python:"object,uuid,node_id"`
+}
+
+type destroyAllocationArgs struct {
+	Allocation json.RawMessage `json:"allocation" python:"object,node_id"`
 }
 
 // createAllocation takes a request for a node. The node is looked for after the answer, unless the request names one that an
@@ -24,7 +28,7 @@ type allocationArgs struct {
 //
 // Crash window: between the INSERT and the end of the inbox entry the request is run again at the next start. It finds its own
 // row, and answers with that, or with the failure that it tells of; the search goes on as any that the worker had not ended.
-func (c *Conductor) createAllocation(ctx context.Context, rq oslo.Context, args allocationArgs) (any, error) {
+func (c *Conductor) createAllocation(ctx context.Context, rq oslo.Context, args createAllocationArgs) (any, error) {
 	a, _, err := c.codec.DecodeAllocation(args.Allocation)
 	if err != nil {
 		return nil, err
@@ -125,7 +129,7 @@ func anyTexts(texts []string) []any {
 }
 
 // destroyAllocation gives up an allocation and the node that it has.
-func (c *Conductor) destroyAllocation(ctx context.Context, rq oslo.Context, args allocationArgs) (any, error) {
+func (c *Conductor) destroyAllocation(ctx context.Context, rq oslo.Context, args destroyAllocationArgs) (any, error) {
 	a, _, err := c.codec.DecodeAllocation(args.Allocation)
 	if err != nil {
 		return nil, err

