@@ -125,3 +125,21 @@ func (b *testBus) seen(node string) []string {
 	}
 	return types
 }
+
+// payload waits for the first event of a type that is about a node, and returns what it holds.
+func (b *testBus) payload(t *testing.T, node, eventType string) string {
+	t.Helper()
+	found := ""
+	waitUntil(t, eventType+" is published", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, e := range b.events {
+			if e.EventType == eventType && strings.Contains(string(e.Payload), node) {
+				found = string(e.Payload)
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}

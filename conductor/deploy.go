@@ -62,6 +62,7 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 		return err
 	}
 	// What the request brings goes into the row together with the new state: whoever resumes the flow finds it there.
+	shown := infoOf(node)
 	if !emptyConfigDrive(r.configDrive) {
 		node.InstanceInfo["configdrive"] = r.configDrive
 	}
@@ -70,6 +71,7 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 		node.DriverInternalInfo[keyUserSteps] = anyList(r.steps)
 	}
 	return asInvalidRequest(t.processEvent(ctx, r.event, eventOptions{
+		shown: shown,
 		background: func(ctx context.Context, t *task) {
 			t.reportFlow(ctx, flowDeploy, flowStart, t.imageReason)
 			t.deploy(ctx)

@@ -25,8 +25,18 @@ type eventOptions struct {
 	flow string
 	// background goes on from the new state once the RPC was answered.
 	background func(context.Context, *task)
+	// shown is what the announcement shows of the node where the request's own parts were written together with the state: ironic
+	// writes those once its background work has begun.
+	shown *shownInfo
 	// undo takes back what was changed in the row together with the state, when no worker was free.
 	undo func()
+}
+
+// shownInfo is what a node's columns held before the parts of a request were written.
+type shownInfo struct{ instance, internal store.Dict }
+
+func infoOf(n *store.Node) *shownInfo {
+	return &shownInfo{n.InstanceInfo.Clone(), n.DriverInternalInfo.Clone()}
 }
 
 // processEvent moves the node through the state machine, writes the row once and announces the change: at once, or, when
@@ -46,7 +56,7 @@ func (t *task) processEvent(ctx context.Context, event string, o eventOptions) e
 	if tr.ClearsError || o.lastError != "" {
 		node.LastError = o.lastError
 	}
-	change := provisionChange{from: from, event: event, status: tr.Status, flow: o.flow}
+	change := provisionChange{from: from, event: event, status: tr.Status, flow: o.flow, shown: o.shown}
 	id := t.owe(change)
 	// gofail: var eventBeforeSave struct{}
 	if err := t.save(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ironmaster/ironmaster/messaging/oslo"
+	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/local"
 )
 
@@ -18,6 +19,8 @@ type provisionChange struct {
 	event, status string
 	// flow is the flow that ended well with it, "" for none.
 	flow string
+	// shown is what is shown of the node's columns in place of what they hold, nil for that.
+	shown *shownInfo
 }
 
 // notificationLevels in rising order; those below the configured one are not sent.
@@ -25,7 +28,11 @@ var notificationLevels = []string{"debug", "info", "warning", "error", "critical
 
 // notifyProvision announces a move under a message id, "" for a new one.
 func (t *task) notifyProvision(ctx context.Context, id string, change provisionChange) {
-	t.notifyAs(ctx, id, "baremetal.node.provision_set."+change.status, "NodeSetProvisionStatePayload", map[string]any{
+	node := *t.Node
+	if change.shown != nil {
+		node.InstanceInfo, node.DriverInternalInfo = change.shown.instance, change.shown.internal
+	}
+	t.notifyOf(ctx, &node, id, "baremetal.node.provision_set."+change.status, "NodeSetProvisionStatePayload", map[string]any{
 		"event": change.event, "previous_provision_state": nullable(change.from.State),
 		"previous_target_provision_state": nullable(change.from.Target),
 	})
@@ -47,15 +54,16 @@ func (t *task) notifyPowerCorrected(ctx context.Context, before string) {
 // notify puts a versioned notification about the node into the outbox, from where it is published with the broker's
 // confirm, again after a restart if need be. A notification that can't be written is no reason to stop the work.
 func (t *task) notify(ctx context.Context, eventType, class string, extra map[string]any) {
-	t.notifyAs(ctx, "", eventType, class, extra)
+	t.notifyOf(ctx, t.Node, "", eventType, class, extra)
 }
 
-func (t *task) notifyAs(_ context.Context, id, eventType, class string, extra map[string]any) {
+// notifyOf shows a node as it is given, under a message id, "" for a new one.
+func (t *task) notifyOf(_ context.Context, node *store.Node, id, eventType, class string, extra map[string]any) {
 	level := levelOf(statusOf(eventType))
 	if !t.c.notifies(level) && !t.c.feed.followed() {
 		return
 	}
-	payload, err := json.Marshal(nodePayload(class, t.c.cfg.Release, t.Node, extra))
+	payload, err := json.Marshal(nodePayload(class, t.c.cfg.Release, node, extra))
 	if err == nil {
 		err = t.c.post(cmp.Or(id, uuid.NewString()), t.Node.UUID, eventType, level, payload, t.request)
 	}

@@ -102,7 +102,27 @@ func TestSecretsAreMaskedInPayloads(t *testing.T) {
 	data := nodePayload("NodeSetProvisionStatePayload", messaging.V2025_1, n, nil).Data
 	equal(t, "image source", data["instance_info"].(store.Dict).String("image_source"), "kept")
 	equal(t, "the node itself", n.DriverInternalInfo.String("agent_secret_token"), secret)
+	n.DriverInternalInfo[keyOwed] = store.Dict{"id": "x"}
+	data = nodePayload("NodeSetProvisionStatePayload", messaging.V2025_1, n, nil).Data
+	equal(t, "our own keys", data["driver_internal_info"].(store.Dict)[keyOwed], nil)
 	if _, known := data["disable_power_off"]; !known {
 		t.Error("disable_power_off is missing, which 27.0 brought")
+	}
+}
+
+// ironic's background work writes what a request brings, once the move was announced.
+func TestAMoveIsAnnouncedWithoutWhatItsRequestBrings(t *testing.T) {
+	w := startWorker(t, nil)
+	manageable := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
+	w.must(t, "do_node_clean", map[string]any{"node_id": manageable.UUID, "clean_steps": []any{}})
+	available := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Available })
+	w.must(t, "do_node_deploy", map[string]any{"node_id": available.UUID, "configdrive": "aGVsbG8="})
+	for _, n := range []*store.Node{manageable, available} {
+		data := w.bus.payload(t, n.UUID, "baremetal.node.provision_set.start")
+		for _, key := range []string{"clean_steps", "cleaning_disable_ramdisk", "configdrive"} {
+			if strings.Contains(data, key) {
+				t.Errorf("%s is shown: %s", key, data)
+			}
+		}
 	}
 }

@@ -147,12 +147,13 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 			}
 			t.wording = a.CleanSteps.wording
 			r := cleanRequest{manual: true, steps: a.CleanSteps.list, oddSteps: a.CleanSteps.odd, isOdd: a.CleanSteps.fault != nil, disableRamdisk: a.DisableRamdisk}
-			before := t.Node.DriverInternalInfo.Clone()
+			before := infoOf(t.Node)
 			r.store(t.Node)
 			return asInvalidRequest(t.processEvent(ctx, eventClean, eventOptions{
 				target:     store.Manageable,
+				shown:      before,
 				background: func(ctx context.Context, t *task) { t.startClean(ctx, r) },
-				undo:       func() { t.Node.DriverInternalInfo = before },
+				undo:       func() { t.Node.DriverInternalInfo = before.internal },
 			}), "manual clean", t.Node)
 		})
 }
