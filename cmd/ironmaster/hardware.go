@@ -98,6 +98,9 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 	fakes.LogPassthrough = release >= messaging.V2025_1
 	agentCfg := agentConfig(s, h.apiURL(ctx, s))
 	agentCfg.CleanDHCP = provider.Clean
+	if release >= messaging.V2024_1 {
+		agentCfg.ImageCredentials = imageCredentials(s.Deploy)
+	}
 	agentCfg.TokenOnReads, agentCfg.NotesBoot = release >= messaging.V2025_1, release > messaging.V2025_2
 	direct := agent.New(agentCfg, image.Patient{Service: h.depot.Service}, agent.NewDepot(h.depot))
 	isos, err := openRamdisks(s, release, h.depot, direct.Running, h.log)

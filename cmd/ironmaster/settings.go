@@ -188,10 +188,8 @@ func imageConfig(s *config.Settings) image.Config {
 	c := image.DefaultConfig()
 	c.Glance = glanceConfig(s.Glance)
 	c.HTTP = image.HTTPConfig{Verify: s.Default.WebserverVerifyCA.Enabled, CAFile: s.Default.WebserverVerifyCA.CAFile,
-		Timeout: s.Default.WebserverConnectionTimeout}
-	if s.Deploy.ImageServerAuthStrategy == "http_basic" {
-		c.HTTP.User, c.HTTP.Password = s.Deploy.ImageServerUser, s.Deploy.ImageServerPassword
-	}
+		Timeout: s.Default.WebserverConnectionTimeout, VerifyTimeout: s.Default.WebserverVerifyTimeout,
+		Credentials: imageCredentials(s.Deploy)}
 	c.File.AllowedPaths = s.Conductor.FileURLAllowedPaths
 	c.Checksum = image.ChecksumConfig{AllowMD5: s.Agent.AllowMD5Checksum,
 		DisableFiles: s.Conductor.DisableSupportForChecksumFiles, DisableVerification: s.Conductor.DisableFileChecksum}
@@ -217,6 +215,14 @@ func imageConfig(s *config.Settings) image.Config {
 	c.OutageLimit = s.Ironmaster.ImageOutageLimit
 	c.WholeDiskRootOnly = s.Ironmaster.WholeDiskRootOnly
 	return c
+}
+
+func imageCredentials(d config.Deploy) image.Credentials {
+	if d.ImageServerAuthStrategy != "http_basic" {
+		return image.Credentials{}
+	}
+	return image.Credentials{User: d.ImageServerUser, Password: d.ImageServerPassword, Hosts: d.ImageServerAuthHosts,
+		AnyHost: d.ImageServerAuthUnknown}
 }
 
 func tftpConfig(s *config.Settings) tftp.Config {

@@ -114,6 +114,7 @@ type Default struct {
 
 	WebserverVerifyCA          Verification  `opt:"webserver_verify_ca" default:"True"`
 	WebserverConnectionTimeout time.Duration `opt:"webserver_connection_timeout" default:"60"`
+	WebserverVerifyTimeout     time.Duration `opt:"webserver_verify_timeout" default:"0" defaultNew:"5"` // 0: webserver_connection_timeout
 
 	// NotificationLevel is the lowest level that is sent; empty sends nothing.
 	NotificationLevel            string   `opt:"notification_level" choices:"debug|info|warning|error|critical"`

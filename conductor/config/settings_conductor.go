@@ -122,6 +122,9 @@ type Deploy struct {
 	ImageServerAuthStrategy    string `opt:"image_server_auth_strategy" default:"noauth" choices:"noauth|http_basic"`
 	ImageServerUser            string `opt:"image_server_user"`
 	ImageServerPassword        string `opt:"image_server_password" secret:"true"`
+	// Who is sent user and password: these hosts, or when there are none and ImageServerAuthUnknown is set, everybody.
+	ImageServerAuthHosts   []string `opt:"image_server_auth_hosts" default:""`
+	ImageServerAuthUnknown bool     `opt:"image_server_auth_permit_unknown_hosts" default:"true"`
 }
 
 // Agent is [agent].

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/image"
 )
 
 // LogCollection says when an agent's logs are kept.
@@ -49,6 +50,8 @@ type Config struct {
 	ManageBoot bool
 	// DownloadSource is [agent]image_download_source for nodes that do not say: http or local.
 	DownloadSource string
+	// ImageCredentials go to an agent that fetches its image from a server that they are for.
+	ImageCredentials image.Credentials
 	// StreamRawImages and ForceRawImages are ironic's options of these names: an image that this worker serves is converted
 	// to raw when both are set, and an agent writes raw images without a stop in memory.
 	StreamRawImages bool

@@ -17,7 +17,7 @@ func (d *Deploy) Call(ctx context.Context, t *drivers.Task, method string, param
 		return nil, err
 	}
 	if answer.Status != statusSucceeded {
-		return nil, errors.New(withoutSecrets(ctx, t, answer.failure()))
+		return nil, errors.New(d.withoutSecrets(ctx, t, answer.failure()))
 	}
 	return answer.result(), nil
 }

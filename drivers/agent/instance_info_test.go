@@ -32,6 +32,34 @@ func TestPrepareLaysOutAPartitionImage(t *testing.T) {
 	}
 }
 
+// Agents that read the image from its own server are told the credentials for it, those that read it from a worker are not.
+func TestCredentialsOfImageServers(t *testing.T) {
+	cfg := quick()
+	cfg.ImageCredentials = image.Credentials{User: "u", Password: "image-secret", Hosts: []string{"images.example.org"}}
+	n := deployNode()
+	g := newRig(t, cfg, n)
+	for _, c := range []struct {
+		name, source, url, download string
+		want                        string
+	}{
+		{"a listed server", "http://images.example.org/a", "http://images.example.org/a", "http", "image-secret"},
+		{"another server", "http://elsewhere.example.net/a", "http://elsewhere.example.net/a", "http", ""},
+		{"a listed server by way of the worker", "http://images.example.org/a", "http://images.example.org:8182/x", "local", ""},
+	} {
+		n.InstanceInfo["image_source"], n.InstanceInfo["image_url"], n.InstanceInfo["image_download_source"] = c.source, c.url, c.download
+		info, err := g.deploy.imageInfo(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.String("image_server_password"); got != c.want {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+	if text := g.deploy.withoutSecrets(t.Context(), g.task, "asked with image-secret"); strings.Contains(text, "image-secret") {
+		t.Error(text)
+	}
+}
+
 func TestARawImageMustFitTheRootPartition(t *testing.T) {
 	n := deployNode()
 	asPartition(n)

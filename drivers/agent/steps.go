@@ -205,7 +205,7 @@ func (d *Deploy) StepStatus(ctx context.Context, t *drivers.Task, kind drivers.S
 		return drivers.StepStatus{}, err
 	}
 	status, err := stepStatus(t.Node, kind, commands, currentStep(t.Node, kind))
-	status.Error = withoutSecrets(ctx, t, status.Error)
+	status.Error = d.withoutSecrets(ctx, t, status.Error)
 	return status, err
 }
 
@@ -220,9 +220,9 @@ func currentStep(n *store.Node, kind drivers.StepKind) store.Dict {
 	return n.DeployStep
 }
 
-// withoutSecrets takes the secret parts of the URLs that an agent was given out of what it says about them.
-func withoutSecrets(ctx context.Context, t *drivers.Task, text string) string {
-	secrets := []string{t.Node.DriverInternalInfo.String(drivers.KeyAgentToken)}
+// withoutSecrets takes the passwords and the secret parts of the URLs that an agent was given out of what it says about them.
+func (d *Deploy) withoutSecrets(ctx context.Context, t *drivers.Task, text string) string {
+	secrets := []string{t.Node.DriverInternalInfo.String(drivers.KeyAgentToken), d.cfg.ImageCredentials.Password}
 	var token string
 	if found, err := t.Worker.Journal(t).Get(ctx, journalImageToken, &token); err == nil && found {
 		secrets = append(secrets, token)

@@ -93,6 +93,9 @@ func (d *Deploy) imageInfo(n *store.Node) (store.Dict, error) {
 		"stream_raw_images": d.cfg.StreamRawImages,
 		"node_uuid":         n.UUID,
 	}
+	if c := d.cfg.ImageCredentials; !d.servedByWorker(n) && c.For(instance.String("image_url")) {
+		info["image_server_auth_strategy"], info["image_server_user"], info["image_server_password"] = "http_basic", c.User, c.Password
+	}
 	if sum := instance.String("image_checksum"); sum != "" {
 		info["checksum"] = sum
 	}

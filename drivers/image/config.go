@@ -92,8 +92,9 @@ type HTTPConfig struct {
 	CAFile string
 	// Timeout bounds connecting and each wait for bytes, not a whole transfer.
 	Timeout time.Duration
-	// User and Password are sent as HTTP basic credentials when User is not empty.
-	User, Password string
+	// VerifyTimeout bounds a question for an image's headers; 0 stands for Timeout.
+	VerifyTimeout time.Duration
+	Credentials   Credentials
 }
 
 // FileConfig says which local files may be images.

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,8 +46,8 @@ func (h *httpSource) do(ctx context.Context, method, href string, from place) (*
 	if err != nil {
 		return nil, refInvalid(href, "%w", peerError(err))
 	}
-	if h.cfg.User != "" && req.URL.User == nil {
-		req.SetBasicAuth(h.cfg.User, h.cfg.Password)
+	if req.URL.User == nil && h.cfg.Credentials.For(href) {
+		req.SetBasicAuth(h.cfg.Credentials.User, h.cfg.Credentials.Password)
 	}
 	resumes := from.offset > 0 && from.version != ""
 	if resumes {
@@ -107,9 +108,9 @@ func bodyPlace(resp *http.Response) (begin, size int64, err error) {
 
 // head asks for an image's headers. The response's Request.URL is where redirects led to.
 func (h *httpSource) head(ctx context.Context, href string) (*http.Response, error) {
-	if h.cfg.Timeout > 0 {
+	if limit := cmp.Or(h.cfg.VerifyTimeout, h.cfg.Timeout); limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, h.cfg.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
 	resp, err := h.do(ctx, http.MethodHead, href, place{})

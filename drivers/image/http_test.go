@@ -86,7 +86,7 @@ func TestHTTPShowAndDownload(t *testing.T) {
 	wantKind(t, err, store.ImageDownloadFailed, "before the whole image had arrived")
 
 	cfg := testConfig(t, nil)
-	cfg.HTTP.User, cfg.HTTP.Password = "u", "p"
+	cfg.HTTP.Credentials = Credentials{User: "u", Password: "p", AnyHost: true}
 	if _, err := newTestService(t, cfg).Download(t.Context(), Ref{Href: web.URL + "/basic"}, &got, nil); err != nil {
 		t.Errorf("with basic credentials: %v", err)
 	}
