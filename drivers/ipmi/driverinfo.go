@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -55,6 +56,7 @@ type target struct {
 	port               int // 0 stands for 623
 	username, password string
 	kg                 []byte
+	noKG               string // a Kg key that is not hexadecimal, which ipmitool refuses
 	privilege          string
 	version            string // 2.0 or 1.5
 	cipherSuite        string // "" stands for none given
@@ -119,7 +121,7 @@ func parseDriverInfo(n *store.Node, info store.Dict) (target, error) {
 		return target{}, store.Errorf(store.InvalidParameterValue,
 			"Invalid privilege level value:%s, the valid value can be one of %s", t.privilege, strings.Join(privileges, ", "))
 	}
-	if t.kg, err = parseKey(info.String("ipmi_hex_kg_key")); err != nil {
+	if t.kg, t.noKG, err = parseKey(info.String("ipmi_hex_kg_key")); err != nil {
 		return target{}, err
 	}
 	t.cipherSuite, err = parseCipherSuite(info, t.version)
@@ -190,16 +192,16 @@ func parseBridging(info store.Dict) ([]bridgeOption, error) {
 	return options, nil
 }
 
-// parseKey reads the Kg key. What is not hexadecimal is refused here; ironic leaves that to ipmitool.
-func parseKey(text string) ([]byte, error) {
-	if len(text)%2 != 0 {
-		return nil, store.Errorf(store.InvalidParameterValue, "Number of ipmi_hex_kg_key characters is not even")
+// parseKey reads the Kg key. What is not hexadecimal is none, and is left to ipmitool to refuse, as ironic does: such a node can be
+// enrolled, and whatever is asked of its BMC fails.
+func parseKey(text string) (key []byte, none string, err error) {
+	if utf8.RuneCountInString(text)%2 != 0 {
+		return nil, "", store.Errorf(store.InvalidParameterValue, "Number of ipmi_hex_kg_key characters is not even")
 	}
-	key, err := hex.DecodeString(text)
-	if err != nil {
-		return nil, store.Errorf(store.InvalidParameterValue, "ipmi_hex_kg_key is not hexadecimal")
+	if key, err = hex.DecodeString(text); err != nil {
+		return nil, text, nil
 	}
-	return key, nil
+	return key, "", nil
 }
 
 func parseCipherSuite(info store.Dict, version string) (string, error) {

@@ -73,6 +73,8 @@ func (i *ipmitool) arguments(to target) (args, env []string) {
 	} else if len(key) > 0 {
 		// A key with a zero inside fits into no environment.
 		args = append(args, "-y", fmt.Sprintf("%x", to.kg))
+	} else if to.noKG != "" {
+		args = append(args, "-y", to.noKG)
 	}
 	if to.cipherSuite != "" {
 		args = append(args, "-C", to.cipherSuite)

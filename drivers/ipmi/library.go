@@ -27,7 +27,7 @@ var usualSuites = []string{"17", "3"}
 // speaks tells whether the library can bring a command to a BMC: it knows neither IPMI 1.5 with all its forms of passwords, nor
 // requests that are handed on, nor Kg keys, and of the cipher suites only 3 and 17 hold up.
 func speaks(to target, c command) bool {
-	return len(c.messages) > 0 && to.version == "2.0" && len(to.bridge) == 0 && len(to.kg) == 0 &&
+	return len(c.messages) > 0 && to.version == "2.0" && len(to.bridge) == 0 && len(to.kg) == 0 && to.noKG == "" &&
 		(to.cipherSuite == "" || to.cipherSuite == "3" || to.cipherSuite == "17") &&
 		len(to.username) <= 16 && len(to.password) <= 20
 }

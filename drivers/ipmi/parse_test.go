@@ -32,8 +32,9 @@ func TestDriverInfo(t *testing.T) {
 			store.MissingParameterValue, "['ipmi_target_address', 'ipmi_transit_channel'] not provided"},
 		"privilege": {store.Dict{"ipmi_priv_level": "ROOT"}, store.InvalidParameterValue,
 			"Invalid privilege level value:ROOT, the valid value can be one of ADMINISTRATOR, CALLBACK, OPERATOR, USER"},
-		"odd key":   {store.Dict{"ipmi_hex_kg_key": "abc"}, store.InvalidParameterValue, "Number of ipmi_hex_kg_key characters is not even"},
-		"no hex":    {store.Dict{"ipmi_hex_kg_key": "zz"}, store.InvalidParameterValue, "ipmi_hex_kg_key is not hexadecimal"},
+		"odd key": {store.Dict{"ipmi_hex_kg_key": "abc"}, store.InvalidParameterValue, "Number of ipmi_hex_kg_key characters is not even"},
+		"odd, in more bytes": {store.Dict{"ipmi_hex_kg_key": "é"}, store.InvalidParameterValue,
+			"Number of ipmi_hex_kg_key characters is not even"},
 		"suite":     {store.Dict{"ipmi_cipher_suite": "best"}, store.InvalidParameterValue, "Invalid cipher suite best, expected a number"},
 		"1.5 suite": {store.Dict{"ipmi_cipher_suite": 3, "ipmi_protocol_version": "1.5"}, store.InvalidParameterValue, "Cipher suites cannot be used with IPMI 1.5"},
 	} {
@@ -53,6 +54,21 @@ func TestOddPorts(t *testing.T) {
 		if _, err := parseDriverInfo(&store.Node{}, store.Dict{"ipmi_address": "192.0.2.1", "ipmi_port": port}); err != nil {
 			t.Errorf("%v: %v", port, err)
 		}
+	}
+}
+
+// A Kg key that is none passes, and whoever speaks to the BMC gets ipmitool's refusal.
+func TestKeyThatIsNone(t *testing.T) {
+	to, err := parseDriverInfo(&store.Node{UUID: "n"}, store.Dict{"ipmi_address": "127.0.0.1", "ipmi_hex_kg_key": "zz"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if speaks(to, command{messages: make([]message, 1)}) {
+		t.Error("the library would speak without the key")
+	}
+	args, _ := (&ipmitool{}).arguments(to)
+	if got := strings.Join(args, " "); got != "-I lanplus -H 127.0.0.1 -L ADMINISTRATOR -y zz" {
+		t.Error(got)
 	}
 }
 

@@ -19,6 +19,12 @@ var authProtocols = map[string]gosnmp.SnmpV3AuthProtocol{"none": gosnmp.NoAuth, 
 var privProtocols = map[string]gosnmp.SnmpV3PrivProtocol{"none": gosnmp.NoPriv, "des": gosnmp.DES, "aes": gosnmp.AES,
 	"aes192": gosnmp.AES192C, "aes256": gosnmp.AES256C, "aes192blmt": gosnmp.AES192, "aes256blmt": gosnmp.AES256}
 
+// What errors name is in ironic's order.
+var (
+	authNames = []string{"md5", "sha", "none", "sha224", "sha256", "sha384", "sha512"}
+	privNames = []string{"des", "aes", "aes192", "aes256", "none", "aes192blmt", "aes256blmt"}
+)
+
 // properties are the driver_info keys, in ironic's words.
 var properties = map[string]string{
 	"snmp_driver":  "PDU manufacturer driver.  Required.",
@@ -163,12 +169,12 @@ func (t *target) parseUser(n *store.Node) error {
 	if t.auth, known = authProtocols[info.String("snmp_auth_protocol")]; !known && has("snmp_auth_protocol") {
 		return store.Errorf(store.InvalidParameterValue, "SNMPPowerDriver: unknown SNMPv3 authentication protocol "+
 			"`driver_info/snmp_auth_protocol` %s in node %s configuration, known protocols are: %s", info.String("snmp_auth_protocol"),
-			n.UUID, strings.Join(slices.Sorted(maps.Keys(authProtocols)), ", "))
+			n.UUID, strings.Join(authNames, ", "))
 	}
 	if t.priv, known = privProtocols[info.String("snmp_priv_protocol")]; !known && has("snmp_priv_protocol") {
 		return store.Errorf(store.InvalidParameterValue, "SNMPPowerDriver: unknown SNMPv3 privacy protocol "+
 			"`driver_info/snmp_priv_protocol` %s in node %s configuration, known protocols are: %s", info.String("snmp_priv_protocol"),
-			n.UUID, strings.Join(slices.Sorted(maps.Keys(privProtocols)), ", "))
+			n.UUID, strings.Join(privNames, ", "))
 	}
 	t.authKey, t.privKey = info.String("snmp_auth_key"), info.String("snmp_priv_key")
 	const shortest = 8
