@@ -111,7 +111,7 @@ demo: build ## deploy an image onto three machines of a room; KEEP=1, TRANSPORT=
 demo-stop: ## end what make demo KEEP=1 left running
 	go run ./deploy-examples/demo -stop
 
-e2e: build ## deploy a real image onto virtual machines with a real agent; FIRMWARE=uefi or bios, IMAGE=partition, BOOT=pxe or ipxe, DEPLOY=iscsi, CLEAN=0, KEEP=1
+e2e: build ## deploy a real image onto virtual machines with a real agent; FIRMWARE=uefi or bios, IMAGE=partition, BOOT=pxe, ipxe or volume, DEPLOY=iscsi, CLEAN=0, KEEP=1
 	$(INSTALL) broker ironic images machine network netboot
 	FIRMWARE=$(FIRMWARE) IMAGE=$(IMAGE) BOOT=$(BOOT) DEPLOY=$(DEPLOY) CLEAN=$(CLEAN) KEEP=$(KEEP) go run ./deploy-examples/e2e
 

@@ -39,12 +39,22 @@ func newCloud(url string) (*cloud, error) {
 	return &cloud{client}, nil
 }
 
+// interfaces are those of the nodes that matter here, and the capabilities that they need.
+type interfaces struct{ boot, deploy, storage, capabilities string }
+
+func (t *trial) interfaces() interfaces {
+	if t.volume {
+		return interfaces{t.boot, t.deploy, "external", ",iscsi_boot:true"}
+	}
+	return interfaces{boot: t.boot, deploy: t.deploy}
+}
+
 // enrol creates a node and its port.
-func (c *cloud) enrol(ctx context.Context, m *machine, boot, deploy, artifacts string) error {
+func (c *cloud) enrol(ctx context.Context, m *machine, by interfaces, artifacts string) error {
 	artifact := func(name string) string { return "file://" + filepath.Join(artifacts, name) }
 	node, err := nodes.Create(ctx, c.ironic, nodes.CreateOpts{
-		Name: m.firmware, Driver: "redfish", BootInterface: boot, DeployInterface: deploy,
-		NetworkInterface: "noop",
+		Name: m.firmware, Driver: "redfish", BootInterface: by.boot, DeployInterface: by.deploy,
+		NetworkInterface: "noop", StorageInterface: by.storage,
 		DriverInfo: map[string]any{
 			"redfish_address": m.Address, "redfish_system_id": m.SystemID, "redfish_verify_ca": m.CAFile,
 			"redfish_username": m.Username, "redfish_password": m.Password,
@@ -52,7 +62,7 @@ func (c *cloud) enrol(ctx context.Context, m *machine, boot, deploy, artifacts s
 			"kernel_append_params": agentParameters,
 		},
 		Properties: map[string]any{
-			"capabilities": "boot_mode:" + m.firmware, "cpu_arch": m.CPUArch, "memory_mb": m.MemoryMB, "local_gb": m.LocalGB,
+			"capabilities": "boot_mode:" + m.firmware + by.capabilities, "cpu_arch": m.CPUArch, "memory_mb": m.MemoryMB, "local_gb": m.LocalGB,
 		},
 	}).Extract()
 	if err != nil {

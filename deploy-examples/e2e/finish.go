@@ -30,6 +30,9 @@ func (t *trial) finish(failure error) error {
 	if t.room != nil {
 		errs = append(errs, t.room.Stop())
 	}
+	if t.volumes != nil {
+		errs = append(errs, t.volumes.Close())
+	}
 	errs = append(errs, t.lab.Close())
 	if failure != nil {
 		t.showLogs()

@@ -59,8 +59,11 @@ func start(ctx context.Context, t *trial, stop bool) error {
 	if t.firmwares, err = firmwares(os.Getenv("FIRMWARE")); err != nil {
 		return err
 	}
-	if t.boot, err = bootInterface(os.Getenv("BOOT")); err != nil {
+	if t.boot, t.volume, err = bootFrom(os.Getenv("BOOT")); err != nil {
 		return err
+	}
+	if t.volume && t.keep {
+		return errors.New("KEEP=1 is not for BOOT=volume: the volumes end with this program")
 	}
 	if t.deploy, err = deployInterface(os.Getenv("DEPLOY")); err != nil {
 		return err

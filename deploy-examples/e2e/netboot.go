@@ -12,16 +12,18 @@ import (
 // virtualMedia is the boot interface that needs neither DHCP nor TFTP.
 const virtualMedia = "redfish-virtual-media"
 
-// bootInterface is what BOOT names.
-func bootInterface(named string) (string, error) {
-	all := []string{virtualMedia, "pxe", "ipxe"}
-	if named == "" {
-		return virtualMedia, nil
+// bootFrom is what BOOT names: a boot interface, or volume for ipxe and an instance that boots from a volume.
+func bootFrom(named string) (boot string, volume bool, err error) {
+	all := []string{virtualMedia, "pxe", "ipxe", "volume"}
+	switch {
+	case named == "":
+		return virtualMedia, false, nil
+	case !slices.Contains(all, named):
+		return "", false, fmt.Errorf("BOOT is one of %v, not %q", all, named)
+	case named == "volume":
+		return "ipxe", true, nil
 	}
-	if !slices.Contains(all, named) {
-		return "", fmt.Errorf("BOOT is one of %v, not %q", all, named)
-	}
-	return named, nil
+	return named, false, nil
 }
 
 // loaders are Debian's, by the name that machines ask for.
@@ -55,7 +57,7 @@ func (t *trial) bootOptions() map[string]map[string]string {
 	}
 	slices.Sort(files)
 	return map[string]map[string]string{
-		"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media," + t.boot},
+		"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media," + t.boot, "enabled_storage_interfaces": "external,noop"},
 		"pxe":     {"loader_file_paths": strings.Join(files, ",")},
 		"dhcp":    {"dhcp_provider": "dnsmasq"},
 		"dnsmasq": {"dhcp_hostsdir": t.dhcpHosts(), "dhcp_optsdir": t.dhcpOptions(), "dhcp_leasefile": t.dhcpLeases()},

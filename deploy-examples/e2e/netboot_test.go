@@ -3,12 +3,12 @@ package main
 import "testing"
 
 func TestBootNamesAnInterface(t *testing.T) {
-	for named, want := range map[string]string{"": virtualMedia, "pxe": "pxe", "ipxe": "ipxe", "redfish-virtual-media": virtualMedia} {
-		if got, err := bootInterface(named); err != nil || got != want {
-			t.Errorf("%q is %q, %v", named, got, err)
+	for named, want := range map[string]string{"": virtualMedia, "pxe": "pxe", "ipxe": "ipxe", "redfish-virtual-media": virtualMedia, "volume": "ipxe"} {
+		if got, volume, err := bootFrom(named); err != nil || got != want || volume != (named == "volume") {
+			t.Errorf("%q is %q, %v, %v", named, got, volume, err)
 		}
 	}
-	if got, err := bootInterface("floppy"); err == nil {
+	if got, _, err := bootFrom("floppy"); err == nil {
 		t.Errorf("floppy is %q", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ironmaster/ironmaster/cmd/ironmaster/room/tgt"
 	"github.com/ironmaster/ironmaster/deploy-examples/lab"
 )
 
@@ -26,6 +27,7 @@ type trial struct {
 	accel     string // kvm or tcg
 	firmwares []string
 	boot      string // the boot interface
+	volume    bool   // instances boot from volumes
 	deploy    string // the deploy interface
 	kind      string // of the image
 	clean     bool   // clean the machines before they are deployed
@@ -36,6 +38,7 @@ type trial struct {
 	lab       *lab.Lab
 	conductor *lab.Service
 	room      *lab.Service
+	volumes   *tgt.Daemon // with volume
 	cloud     *cloud
 	machines  []*machine
 }
@@ -81,6 +84,9 @@ func (t *trial) startServices(ctx context.Context) (err error) {
 		return err
 	}
 	if err := t.lab.StartAll(); err != nil {
+		return err
+	}
+	if err := t.openVolumes(ctx); err != nil {
 		return err
 	}
 	t.cloud, err = newCloud(t.lab.IronicURL)
@@ -142,12 +148,12 @@ func (t *trial) deployOne(ctx context.Context, m *machine) error {
 			return err
 		}
 	}
-	if err := t.cloud.enrol(ctx, m, t.boot, t.deploy, t.artifacts()); err != nil {
+	if err := t.cloud.enrol(ctx, m, t.interfaces(), t.artifacts()); err != nil {
 		return err
 	}
 	for _, change := range []struct{ verb, state string }{{"manage", "manageable"}, {"provide", "available"}, {"active", "active"}} {
 		if change.verb == "active" {
-			if err := t.cloud.order(ctx, m, image); err != nil {
+			if err := t.order(ctx, m, image); err != nil {
 				return err
 			}
 		}
@@ -160,7 +166,7 @@ func (t *trial) deployOne(ctx context.Context, m *machine) error {
 	if err != nil {
 		return err
 	}
-	t.phase(m, "booting from disk", began)
+	t.phase(m, "booting the image", began)
 	t.say("%-4s  the console says: %s", m.firmware, line)
 	began = time.Now()
 	if err := t.checkDisk(ctx, m, image); err != nil {
@@ -173,6 +179,14 @@ func (t *trial) deployOne(ctx context.Context, m *machine) error {
 	}
 	t.phase(m, "switching off", began)
 	return nil
+}
+
+// order says what the next deployment brings up: the image on the machine's disk, or a volume that it is on already.
+func (t *trial) order(ctx context.Context, m *machine, i *image) error {
+	if t.volume {
+		return t.giveVolume(ctx, m, i)
+	}
+	return t.cloud.order(ctx, m, i)
 }
 
 func (t *trial) checkDisk(ctx context.Context, m *machine, image *image) error {
