@@ -14,7 +14,7 @@ import (
 
 // A worker that could not renew its registration stops acting before its peers may take its nodes, and goes on when it can.
 func TestAWorkerThatIsNotSeenDoesNotAct(t *testing.T) {
-	w := startWorker(t, nil)
+	w := startWorker(t, func(c *Config) { c.HeartbeatInterval = time.Hour }) // no sign of life meanwhile
 	n := w.enroll(t, nil)
 	args := map[string]any{"node_id": n.UUID, "new_state": store.PowerOn}
 

@@ -40,7 +40,7 @@ func TestALapseCutsOffWhatHardwareIsAsked(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := startWorker(t, func(c *Config) { c.HeartbeatInterval = 50 * time.Second })
+			w := startWorker(t, func(c *Config) { c.HeartbeatInterval = time.Hour })
 			n := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.PowerState = store.Manageable, store.PowerOn })
 			asked, cut := make(chan struct{}, 1), make(chan struct{}, 1)
 			hang := func(ctx context.Context) error {
