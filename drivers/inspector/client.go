@@ -82,7 +82,7 @@ func (c *Client) Abort(ctx context.Context, node string) error {
 	if notFound(err) {
 		return nil
 	}
-	return err
+	return keystone.RefusalOf(err, "Failed to abort introspection for node "+node)
 }
 
 // Status is how a node's newest inspection stands, nil when there was none.

@@ -104,9 +104,9 @@ func TestRefusalsOfInspector(t *testing.T) {
 		"GET /v1/introspection/n":        `500 {`, "GET /v1/introspection/n/data": `[]`})
 	c := s.client(t, nil)
 	for what, got := range map[string]error{
-		"BadRequestException: 400: Client Error for url: URL/v1/introspection/n, Wrong state":                             c.Start(t.Context(), "n", false),
-		"ConflictException: 409: Client Error for url: URL/v1/introspection/n/abort, Node is locked, please, retry later": c.Abort(t.Context(), "n"),
-		"ResourceNotFound: 404: Client Error for url: URL/v1/continue, Could not find node n":                             c.Continue(t.Context(), nil),
+		"BadRequestException: 400: Client Error for url: URL/v1/introspection/n, Wrong state":                                               c.Start(t.Context(), "n", false),
+		"Failed to abort introspection for node n: Client Error for url: URL/v1/introspection/n/abort, Node is locked, please, retry later": c.Abort(t.Context(), "n"),
+		"ResourceNotFound: 404: Client Error for url: URL/v1/continue, Could not find node n":                                               c.Continue(t.Context(), nil),
 		"HttpException: 500: Server Error for url: URL/v1/introspection/n, Internal Server Error": func() error {
 			_, err := c.Status(t.Context(), "n")
 			return err

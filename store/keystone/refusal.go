@@ -34,11 +34,20 @@ func Refusal(err error, notFound string) error {
 	if !known {
 		class = "HttpException"
 	}
+	return RefusalOf(err, fmt.Sprintf("%s: %d", class, answer.Actual))
+}
+
+// RefusalOf is Refusal where the SDK says what was refused in place of class and code.
+func RefusalOf(err error, what string) error {
+	var answer gophercloud.ErrUnexpectedResponseCode
+	if !errors.As(err, &answer) {
+		return err
+	}
 	source := "Client"
 	if answer.Actual >= http.StatusInternalServerError {
 		source = "Server"
 	}
-	return refusal{err, fmt.Sprintf("%s: %d: %s Error for url: %s, %s", class, answer.Actual, source, answer.URL, Said(answer))}
+	return refusal{err, fmt.Sprintf("%s: %s Error for url: %s, %s", what, source, answer.URL, Said(answer))}
 }
 
 // Said is what a service said of a refusal, or what its code means.
