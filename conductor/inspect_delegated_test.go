@@ -175,6 +175,10 @@ func TestFindingsAreForwardedToAService(t *testing.T) {
 	waitUntil(t, "the service is told", func() bool { return len(w.script.did(told)) == 1 })
 	w.settled(t, n.UUID, store.InspectWait)
 	w.unlocked(t)
+	waitUntil(t, "the service is left alone", func() bool {
+		_, busy := w.tended.Load(n.UUID)
+		return !busy
+	})
 	w.script.use(behaviour{})
 	for range 2 {
 		if err := w.followInspections(t.Context()); err != nil {
