@@ -42,7 +42,7 @@ type Parts struct {
 	PXE, IPXE, HTTP, HTTPIPXE drivers.Boot
 
 	// GraphicalConsoles are the console interfaces fake-graphical and redfish-graphical, which ironic has since 29.0. GraphicalEverywhere
-	// tells that every machine may have the former, as after 32.0.
+	// tells that every machine may have the former, as after 32.0; before it is for fake hardware.
 	GraphicalConsoles   map[string]drivers.Console
 	GraphicalEverywhere bool
 
@@ -148,9 +148,14 @@ func addConsoles(types map[string]drivers.HardwareType, built map[string]drivers
 		machine.Supported[drivers.TypeConsole] = slices.DeleteFunc([]string{"redfish-graphical", serial, "no-console"},
 			func(name string) bool { return built[name] == nil })
 	}
-	if p.GraphicalEverywhere && built["fake-graphical"] != nil {
+	if built["fake-graphical"] == nil {
+		return
+	}
+	if p.GraphicalEverywhere {
 		for _, machine := range types {
 			machine.Supported[drivers.TypeConsole] = append(machine.Supported[drivers.TypeConsole], "fake-graphical")
 		}
+	} else if machine, ok := types["fake-hardware"]; ok {
+		machine.Supported[drivers.TypeConsole] = []string{"fake", "fake-graphical", "no-console"}
 	}
 }

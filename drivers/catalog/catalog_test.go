@@ -373,3 +373,18 @@ func TestFirmwareInterfacesFollowTheRelease(t *testing.T) {
 		t.Errorf("default firmware interface %q", got)
 	}
 }
+
+func TestWhoseConsolesAreGraphical(t *testing.T) {
+	for everywhere, want := range map[bool]map[string][]string{
+		false: {"fake-hardware": {"fake", "fake-graphical", "no-console"}, "manual-management": {"no-console"}},
+		true:  {"fake-hardware": {"fake", "no-console", "fake-graphical"}, "manual-management": {"no-console", "fake-graphical"}},
+	} {
+		p := parts()
+		p.GraphicalConsoles, p.GraphicalEverywhere = map[string]drivers.Console{"fake-graphical": fake.NewConsole()}, everywhere
+		for name, consoles := range want {
+			if got := catalog.New(p).Types[name].Supported[drivers.TypeConsole]; !slices.Equal(got, consoles) {
+				t.Errorf("%s, everywhere %v: %q, want %q", name, everywhere, got, consoles)
+			}
+		}
+	}
+}
