@@ -1,26 +1,19 @@
 package drivers
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// NetworkPort reads the number of a port from a dictionary such as driver_info; fallback stands for a key that is missing or empty. The
-// texts of its errors are those of ironic's utils.validate_network_port.
+// NetworkPort reads the number of a port from a dictionary such as driver_info; fallback stands for a key that is missing. The text of its
+// error and what it takes are those of ironic's utils.validate_network_port, 0 among it.
 func NetworkPort(info store.Dict, key string, fallback int) (int, error) {
-	text := info.String(key)
-	if text == "" {
+	value, given := info[key]
+	if !given {
 		return fallback, nil
 	}
-	port, err := strconv.Atoi(strings.TrimSpace(text))
-	switch {
-	case err != nil:
-		return 0, store.Errorf(store.InvalidParameterValue, `%s "%s" is not a valid integer.`, key, text)
-	case port < 1 || port > 65535:
-		return 0, store.Errorf(store.InvalidParameterValue,
-			`%s "%s" is out of range. Valid port numbers must be between 1 and 65535.`, key, text)
+	port, known, err := info.Int(key)
+	if err != nil || !known || port < 0 || port > 65535 {
+		return 0, store.Errorf(store.InvalidParameterValue, `%s "%s" is not a valid port.`, key, store.PythonText(value))
 	}
-	return port, nil
+	return int(port), nil
 }

@@ -30,7 +30,7 @@ func TestConsoleDriverInfo(t *testing.T) {
 		"all":         {store.Dict{}, "", ""},
 		"no port":     {store.Dict{"console_port": nil}, store.MissingParameterValue, "Missing 'console_port' parameter in node's driver_info."},
 		"no user":     {store.Dict{"ilo_username": nil}, store.MissingParameterValue, "missing from the node's driver_info: ['ilo_username']"},
-		"a bad port":  {store.Dict{"console_port": 70000}, store.InvalidParameterValue, `console_port "70000" is out of range`},
+		"a bad port":  {store.Dict{"console_port": 70000}, store.InvalidParameterValue, `console_port "70000" is not a valid port.`},
 		"old version": {store.Dict{"ipmi_protocol_version": "1.5"}, store.InvalidParameterValue, "Serial over lan only works with IPMI protocol version 2.0"},
 	} {
 		info := store.Dict{"ilo_address": "192.0.2.7:8443", "ilo_username": "u", "ilo_password": "p", "console_port": 10001}

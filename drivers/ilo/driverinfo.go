@@ -81,6 +81,9 @@ func access(n *store.Node, cfg Config) (redfish.Access, error) {
 
 // consolePort is the node's console_port; 0 stands for none.
 func consolePort(n *store.Node) (int, error) {
+	if text := n.DriverInfo.String(keyConsolePort); text == "" || text == "0" {
+		return 0, nil
+	}
 	return drivers.NetworkPort(n.DriverInfo, keyConsolePort, 0)
 }
 

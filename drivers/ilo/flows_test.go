@@ -273,16 +273,16 @@ func TestDriverInfo(t *testing.T) {
 	}{
 		{func(d store.Dict) { delete(d, "ilo_username"); delete(d, "ilo_password") },
 			"The following required iLO parameters are missing from the node's driver_info: ['ilo_username', 'ilo_password']"},
-		{func(d store.Dict) { d["client_port"] = "many" }, `client_port "many" is not a valid integer.`},
+		{func(d store.Dict) { d["client_port"] = "many" }, `client_port "many" is not a valid port.`},
 		{func(d store.Dict) { d["client_port"] = 70000 },
-			`client_port "70000" is out of range. Valid port numbers must be between 1 and 65535.`},
+			`client_port "70000" is not a valid port.`},
 		{func(d store.Dict) { d["client_timeout"] = "soon" },
 			"The following iLO parameters from the node's driver_info should be integers: ['client_timeout']"},
 		{func(d store.Dict) { d["ca_file"] = "/none" }, `ca_file "/none" is not found.`},
 		{func(d store.Dict) { d["ilo_verify_ca"] = "perhaps" }, `Invalid value type set in driver_info/ilo_verify_ca on node node-1. ` +
 			`The value should be a Boolean or the path to a file/directory, not "perhaps"`},
 		{func(d store.Dict) { d["console_port"] = -1 },
-			`console_port "-1" is out of range. Valid port numbers must be between 1 and 65535.`},
+			`console_port "-1" is not a valid port.`},
 		{func(d store.Dict) { d["snmp_auth_user"] = "u" }, "The following required SNMP parameters are missing from the node's " +
 			"driver_info: ['snmp_auth_prot_password', 'snmp_auth_priv_password']"},
 		{func(d store.Dict) { d["ilo_address"] = "user:secret@host" },
