@@ -51,6 +51,8 @@ func (c *Conductor) periodics() []periodic {
 		{"rescue callback timeouts", func(o *Live) time.Duration { return o.CheckRescueStateInterval }, c.failSilentRescues, "_check_rescuewait_timeouts"},
 		{"RAID at BMCs", func(*Live) time.Duration { return c.cfg.RAIDStatusInterval }, c.pollSteps(drivers.TypeRAID), ""},
 		{"RAID that failed", func(*Live) time.Duration { return c.cfg.RAIDFailInterval }, c.discardSteps(drivers.TypeRAID), ""},
+		{"BIOS settings at BMCs", firmware, c.pollSteps(drivers.TypeBIOS), ""},
+		{"BIOS settings that failed", firmwareFailed, c.discardSteps(drivers.TypeBIOS), ""},
 		{"firmware at BMCs", firmware, c.pollSteps(drivers.TypeManagement), ""},
 		{"firmware that failed", firmwareFailed, c.discardSteps(drivers.TypeManagement), ""},
 		{"firmware of components at BMCs", firmware, c.pollSteps(drivers.TypeFirmware), ""},

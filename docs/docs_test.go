@@ -140,7 +140,7 @@ func vendors() map[drivers.InterfaceType]map[string]drivers.Interface {
 	all, media := map[drivers.InterfaceType]map[string]drivers.Interface{}, redfish.VirtualMediaConfig{}
 	for _, own := range []map[drivers.InterfaceType]map[string]drivers.Interface{
 		redfish.Interfaces(nil, nil), idrac.Interfaces(nil, idrac.Config{}, media, nil, nil), ilo.Interfaces(nil, ilo.Config{}, nil, media, nil, nil),
-		irmc.Interfaces(nil, irmc.Config{}, media, nil, nil),
+		irmc.Interfaces(nil, irmc.Config{}, nil, media, nil, nil),
 		ipmi.Interfaces(ipmi.New(ipmi.DefaultConfig(), zerolog.Nop()))} {
 		for typ, interfaces := range own {
 			if all[typ] == nil {

@@ -62,7 +62,7 @@ func openVendors(client *redfish.Client, s *config.Settings, release messaging.R
 	all.add(idrac.Interfaces(client, dell, r.config, r.isos, r.publisher))
 	if hasRetiredTypes(release) {
 		all.add(openILO(client, s, bios, r, overIPMI))
-		all.add(openIRMC(client, s, r, overIPMI))
+		all.add(openIRMC(client, s, bios, r, overIPMI))
 	}
 	return all
 }
@@ -149,11 +149,12 @@ func vendorBoots(client *redfish.Client, s *config.Settings, over pxe.Interfaces
 	}
 }
 
-func openIRMC(client *redfish.Client, s *config.Settings, r ramdisks, overIPMI *ipmi.Client) vendorInterfaces {
+func openIRMC(client *redfish.Client, s *config.Settings, bios irmc.Settings, r ramdisks, overIPMI *ipmi.Client) vendorInterfaces {
 	media := r.config
 	media.KernelAppendParams = s.IRMC.KernelAppendParams
 	ca := s.Default.WebserverVerifyCA
 	return irmc.Interfaces(client, irmc.Config{Port: s.IRMC.Port, Timeout: s.IRMC.ClientTimeout, AuthMethod: s.IRMC.AuthMethod,
 		SensorMethod: s.IRMC.SensorMethod, VerifyCA: redfish.Verify{Off: !ca.Enabled, Path: ca.CAFile},
-		BootMode: s.Deploy.DefaultBootMode, Sensing: irmc.NewSensing(overIPMI)}, media, r.isos, r.publisher)
+		BootMode: s.Deploy.DefaultBootMode, Sensing: irmc.NewSensing(overIPMI), SNMP: irmc.SNMP{Version: s.IRMC.SNMPVersion, Port: s.IRMC.SNMPPort,
+			Community: s.IRMC.SNMPCommunity, Security: s.IRMC.SNMPSecurity}}, bios, media, r.isos, r.publisher)
 }

@@ -221,5 +221,9 @@ type IRMC struct {
 	AuthMethod         string        `opt:"auth_method" default:"basic" choices:"basic|digest"`
 	ClientTimeout      time.Duration `opt:"client_timeout" default:"60" min:"1"`
 	SensorMethod       string        `opt:"sensor_method" default:"ipmitool" choices:"ipmitool|scci"`
+	SNMPVersion        string        `opt:"snmp_version" default:"v2c" choices:"v1|v2c|v3"`
+	SNMPPort           int           `opt:"snmp_port" default:"161" min:"1" max:"65535"`
+	SNMPCommunity      string        `opt:"snmp_community" default:"public"`
+	SNMPSecurity       string        `opt:"snmp_security"`
 	KernelAppendParams string        `opt:"kernel_append_params" default29:"nofb vga=normal"`
 }

@@ -25,7 +25,7 @@ var hardwareClasses = map[string]string{
 // classes are upstream's for the interfaces of this build, below ironic.drivers.modules.
 var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypeBIOS: {"fake": "fake.FakeBIOS", "ilo": "ilo.bios.IloBIOS", "no-bios": "noop.NoBIOS", "redfish": "redfish.bios.RedfishBIOS",
-		"idrac-redfish": "drac.bios.DracRedfishBIOS"},
+		"idrac-redfish": "drac.bios.DracRedfishBIOS", "irmc": "irmc.bios.IRMCBIOS"},
 	drivers.TypeBoot: {"fake": "fake.FakeBoot", "ilo-uefi-https": "ilo.boot.IloUefiHttpsBoot",
 		"ilo-pxe": "ilo.boot.IloPXEBoot", "ilo-ipxe": "ilo.boot.IloiPXEBoot", "irmc-pxe": "irmc.boot.IRMCPXEBoot",
 		"idrac-redfish-virtual-media": "drac.boot.DracRedfishVirtualMediaBoot", "irmc-virtual-media": "irmc.boot.IRMCVirtualMediaBoot",
@@ -51,7 +51,7 @@ var classes = map[drivers.InterfaceType]map[string]string{
 	drivers.TypePower: {"agent": "agent_power.AgentPower", "fake": "fake.FakePower",
 		"idrac-redfish": "drac.power.DracRedfishPower", "irmc": "irmc.power.IRMCPower", "ilo": "ilo.power.IloPower", "ipmitool": "ipmitool.IPMIPower", "redfish": "redfish.power.RedfishPower", "snmp": "snmp.SNMPPower"},
 	drivers.TypeRAID: {"agent": "agent.AgentRAID", "fake": "fake.FakeRAID", "no-raid": "noop.NoRAID", "redfish": "redfish.raid.RedfishRAID",
-		"idrac-redfish": "drac.raid.DracRedfishRAID"},
+		"idrac-redfish": "drac.raid.DracRedfishRAID", "ilo5": "ilo.raid.Ilo5RAID"},
 	drivers.TypeRescue: {"agent": "agent.AgentRescue", "fake": "fake.FakeRescue", "no-rescue": "noop.NoRescue"},
 	drivers.TypeStorage: {"cinder": "storage.cinder.CinderStorage", "external": "storage.external.ExternalStorage",
 		"fake": "fake.FakeStorage", "noop": "storage.noop.NoopStorage"},

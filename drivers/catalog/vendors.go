@@ -16,6 +16,7 @@ func vendorTypes(built map[drivers.InterfaceType]map[string]drivers.Interface) m
 	}
 	if built[drivers.TypePower]["irmc"] != nil {
 		types["irmc"] = map[drivers.InterfaceType][]string{
+			drivers.TypeBIOS:       {"irmc", "no-bios"},
 			drivers.TypeBoot:       {"irmc-virtual-media", "ipxe", "irmc-pxe", "pxe"},
 			drivers.TypeConsole:    {"ipmitool-socat", "ipmitool-shellinabox", "no-console"},
 			drivers.TypeManagement: {"irmc"},

@@ -5,7 +5,6 @@ package irmc
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -25,15 +24,20 @@ type Config struct {
 	VerifyCA redfish.Verify
 	// BootMode is [deploy]default_boot_mode.
 	BootMode string
+	// SNMP holds what nodes are checked against.
+	SNMP SNMP
 	// Sensing reads sensors by IPMI.
 	Sensing drivers.Sensing
+	// SessionPause is the pause between two looks at a session of eLCM that is waited for; 0 is that of upstream.
+	SessionPause time.Duration
 }
 
-// Interfaces returns every interface of the hardware type by its name. media, isos and publisher are those of redfish-virtual-media, with
+// Interfaces returns every interface of the hardware type by its name. settings is where BIOS settings are kept; media, isos and publisher are those of redfish-virtual-media, with
 // the kernel parameters of [irmc].
-func Interfaces(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
+func Interfaces(c *redfish.Client, cfg Config, settings Settings, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
 	publisher redfish.Publisher) map[drivers.InterfaceType]map[string]drivers.Interface {
 	return map[drivers.InterfaceType]map[string]drivers.Interface{
+		drivers.TypeBIOS:       {"irmc": NewBIOS(cfg, settings)},
 		drivers.TypeBoot:       {"irmc-virtual-media": NewVirtualMedia(c, cfg, media, isos, publisher)},
 		drivers.TypeManagement: {"irmc": NewManagement(c, cfg)},
 		drivers.TypePower:      {"irmc": NewPower(c, cfg)},
@@ -60,7 +64,7 @@ func NewPower(c *redfish.Client, cfg Config) *Power {
 }
 
 // Properties describes how a node names its iRMC.
-func (*Power) Properties() map[string]string { return maps.Clone(properties) }
+func (*Power) Properties() map[string]string { return properties() }
 
 // Management is the management interface irmc. As upstream's it leaves the boot mode alone.
 type Management struct {
@@ -76,7 +80,7 @@ func NewManagement(c *redfish.Client, cfg Config) *Management {
 }
 
 // Properties describes how a node names its iRMC.
-func (*Management) Properties() map[string]string { return maps.Clone(properties) }
+func (*Management) Properties() map[string]string { return properties() }
 
 // BootMode refuses.
 func (*Management) BootMode(_ context.Context, t *drivers.Task) (string, error) {
@@ -116,9 +120,17 @@ func (*VirtualMedia) Capabilities() []string {
 	return []string{drivers.CanBootISCSI, "fibre_channel_volume_boot"}
 }
 
-// Properties describes the ISO that a node may bring.
+// Properties describes how a node names its iRMC, the ISO that it may bring, and what upstream boots volumes by.
 func (*VirtualMedia) Properties() map[string]string {
-	return map[string]string{"deploy_iso": "Deployment ISO image file name. Required."}
+	all := properties()
+	all["deploy_iso"] = "Deployment ISO image file name. Required."
+	all["irmc_pci_physical_ids"] = "Physical IDs of PCI cards. A dictionary of pairs of resource UUID and its physical ID like " +
+		"'<UUID>:<Physical ID>,...'. The resources are Ports and Volume connectors. The Physical ID consists of card type, slot No, and port No. " +
+		"The format is {LAN|FC|CNA}<slot-No>-<Port-No>. This parameter is necessary for booting a node from a remote volume. Optional."
+	all["irmc_storage_network_size"] = "Size of the network for iSCSI storage network. This is the size of the IPv4 subnet mask that the " +
+		"storage network is configured to utilize, in a range between 1 and 31 inclusive. This is necessary for booting a node from a remote " +
+		"iSCSI volume. Optional."
+	return all
 }
 
 var (

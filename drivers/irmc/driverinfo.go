@@ -2,6 +2,7 @@ package irmc
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -14,9 +15,8 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// properties are the driver_info keys in ironic's words (ironic/drivers/modules/irmc/common.py), without those of SNMP, which nothing here
-// reads.
-var properties = map[string]string{
+// ownProperties are the driver_info keys in ironic's words (ironic/drivers/modules/irmc/common.py), beside those of SNMP.
+var ownProperties = map[string]string{
 	"irmc_address":  "IP address or hostname of the iRMC. Required.",
 	"irmc_username": "Username for the iRMC with administrator privileges. Required.",
 	"irmc_password": "Password for irmc_username. Required.",
@@ -30,6 +30,13 @@ var properties = map[string]string{
 		"to True the driver will verify the host certificates; if False the driver will ignore verifying the SSL certificate. " +
 		"If it's a path the driver will use the specified certificate or one of the certificates in the directory. Defaults to " +
 		"True. Optional",
+}
+
+// properties are all of them.
+func properties() map[string]string {
+	all := maps.Clone(ownProperties)
+	maps.Copy(all, snmpProperties)
+	return all
 }
 
 // access reads driver_info with the checks and texts of ironic. Other than there irmc_address may name a port, which is asked by HTTPS.
@@ -57,9 +64,9 @@ func access(n *store.Node, cfg Config) (redfish.Access, error) {
 	if port != 80 && port != 443 {
 		faults = append(faults, fmt.Sprintf("Value '%d' is not supported for 'irmc_port'.", port))
 	}
-	if _, given := info["irmc_client_timeout"]; given {
+	if value, given := info["irmc_client_timeout"]; given {
 		seconds, known, err := info.Int("irmc_client_timeout")
-		if err != nil || !known || seconds < 1 {
+		if _, isText := value.(string); err != nil || !known || isText || seconds < 1 {
 			faults = append(faults, fmt.Sprintf("Value '%v' is not an integer for 'irmc_client_timeout'", info["irmc_client_timeout"]))
 		}
 		a.Timeout = time.Duration(seconds) * time.Second
@@ -73,6 +80,9 @@ func access(n *store.Node, cfg Config) (redfish.Access, error) {
 	if len(faults) > 0 {
 		return a, store.Errorf(store.InvalidParameterValue, "The following errors were encountered while parsing driver_info:\n%s",
 			strings.Join(faults, "\n"))
+	}
+	if err := checkSNMP(n, cfg.SNMP); err != nil {
+		return a, err
 	}
 	a.Address, err = address(n, port)
 	return a, err

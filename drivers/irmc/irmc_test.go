@@ -1,6 +1,7 @@
 package irmc_test
 
 import (
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,7 +23,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func config() irmc.Config {
-	return irmc.Config{Port: 443, Timeout: 5 * time.Second, AuthMethod: "basic", SensorMethod: "ipmitool", BootMode: "uefi"}
+	return irmc.Config{Port: 443, Timeout: 5 * time.Second, AuthMethod: "basic", SensorMethod: "ipmitool", BootMode: "uefi",
+		SNMP: irmc.SNMP{Version: "v2c", Port: 161}}
 }
 
 func deployment(t *testing.T, tr *redfishtest.Tree) *drivers.Task {
@@ -129,6 +131,15 @@ func TestTheFirmwareVersionIsCached(t *testing.T) {
 	}
 }
 
+// v3 is a node that speaks SNMPv3, with something else.
+func v3(with store.Dict) func(store.Dict) {
+	return func(d store.Dict) {
+		d["irmc_snmp_version"], d["irmc_snmp_user"] = "v3", "user"
+		d["irmc_snmp_auth_password"], d["irmc_snmp_priv_password"] = "12345678", "12345678"
+		maps.Copy(d, with)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
 	x.Node.DriverInfo["irmc_password"] = "wrong"
@@ -148,12 +159,27 @@ func TestRefusals(t *testing.T) {
 				"Value 'soon' is not an integer for 'irmc_client_timeout'"},
 		{func(d store.Dict) { d["irmc_sensor_method"] = "guess" },
 			"The following errors were encountered while parsing driver_info:\nValue 'guess' is not supported for 'irmc_sensor_method'."},
+		{func(d store.Dict) { d["irmc_client_timeout"] = "60" },
+			"The following errors were encountered while parsing driver_info:\nValue '60' is not an integer for 'irmc_client_timeout'"},
+		{func(d store.Dict) { d["irmc_port"] = "many" }, `irmc_port "many" is not a valid port.`},
+		{func(d store.Dict) { d["irmc_snmp_version"] = "v9" }, "Value 'v9' is not supported for 'irmc_snmp_version'."},
+		{func(d store.Dict) { d["irmc_snmp_port"] = 70000 }, `irmc_snmp_port "70000" is not a valid port.`},
+		{func(d store.Dict) { d["irmc_snmp_community"] = 7 }, "Value '7' is not a string for 'irmc_snmp_community'"},
+		{func(d store.Dict) { d["irmc_snmp_version"] = "V3" }, "The following required SNMP parameters are missing: ['irmc_snmp_user', " +
+			"'irmc_snmp_auth_password', 'irmc_snmp_priv_password']"},
+		{v3(store.Dict{"irmc_snmp_priv_password": "secret"}), "irmc_snmp_priv_password is too short. (8+ chars required)"},
+		{v3(store.Dict{"irmc_snmp_auth_password": 12345678}), "Value *** is not a string for irmc_snmp_auth_password."},
+		{v3(store.Dict{"irmc_snmp_user": 1}), "Value '1' is not a string for 'irmc_snmp_user'."},
+		{v3(store.Dict{"irmc_snmp_auth_proto": "md5"}), "Invalid value md5 given for driver info parameter irmc_snmp_auth_proto, the valid " +
+			"values are ['sha', 'sha256', 'sha384', 'sha512']."},
+		{func(d store.Dict) { d["irmc_snmp_version"], d["irmc_snmp_security"] = "v3", 7 },
+			"Value '7' is not a string for 'irmc_snmp_security."},
 		{func(d store.Dict) { d["irmc_address"] = "a b" },
 			"Invalid iRMC address set in driver_info/irmc_address on node node-1: it should be an IP address or a host name"},
 	} {
 		info := store.Dict{"irmc_address": "192.0.2.7", "irmc_username": "u", "irmc_password": "p"}
 		c.change(info)
-		err := x.Hardware.Power.Validate(t.Context(), &drivers.Task{Node: &store.Node{UUID: "node-1", DriverInfo: info}})
+		err := x.Hardware.Power.Validate(t.Context(), &drivers.Task{Node: &store.Node{UUID: "node-1", PowerInterface: "irmc", DriverInfo: info}})
 		if err == nil || err.Error() != c.want {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}

@@ -2,7 +2,6 @@ package irmc
 
 import (
 	"context"
-	"maps"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
@@ -18,7 +17,7 @@ func NewPassthru(c *redfish.Client, cfg Config) *Passthru {
 }
 
 // Properties describes how a node names its iRMC.
-func (*Passthru) Properties() map[string]string { return maps.Clone(properties) }
+func (*Passthru) Properties() map[string]string { return properties() }
 
 // Validate checks driver_info.
 func (p *Passthru) Validate(_ context.Context, t *drivers.Task) error { return p.bmcs.Validate(t.Node) }
