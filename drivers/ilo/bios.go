@@ -81,25 +81,17 @@ func (b *BIOS) Steps(kind drivers.StepKind) []drivers.Step {
 	if kind != drivers.CleanStep && kind != drivers.DeployStep {
 		return nil
 	}
-	return []drivers.Step{
-		{
-			Interface: drivers.TypeBIOS, Name: "apply_configuration", RequiresRamdisk: true,
-			Args: map[string]drivers.StepArg{"settings": {Required: true, Description: "Dictionary with current BIOS configuration."}},
-			Run: func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
-				return b.restarting(ctx, t, kind, "apply_configuration", "apply_bios", func(s *redfish.System, f *firmware) error {
-					return apply(s, f, args)
-				})
-			},
-		},
-		{
-			Interface: drivers.TypeBIOS, Name: "factory_reset", RequiresRamdisk: true,
-			Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
-				return b.restarting(ctx, t, kind, "factory_reset", "reset_bios", func(s *redfish.System, f *firmware) error {
-					return f.reset(s)
-				})
-			},
-		},
+	application := b.around("apply_configuration", keyApplied, apply)
+	reset := b.around("factory_reset", keyReset, func(s *redfish.System, f *firmware, _ store.Dict) error { return f.reset(s) })
+	steps := []drivers.Step{
+		{Name: "apply_configuration", Run: application, Resume: goOn(keyApplied, application),
+			Args: map[string]drivers.StepArg{"settings": {Required: true, Description: "Dictionary with current BIOS configuration."}}},
+		{Name: "factory_reset", Run: reset, Resume: goOn(keyReset, reset)},
 	}
+	for i := range steps {
+		steps[i].Interface, steps[i].RequiresRamdisk = drivers.TypeBIOS, true
+	}
+	return steps
 }
 
 func apply(s *redfish.System, f *firmware, args store.Dict) error {
@@ -118,42 +110,57 @@ func apply(s *redfish.System, f *firmware, args store.Dict) error {
 	return f.set(s, wanted)
 }
 
-// restarting changes settings and restarts the machine, and when its agent has booted again reads what came of it. A worker that dies
-// before it has written down that it restarted the machine does both once more, which does no harm.
-func (b *BIOS) restarting(ctx context.Context, t *drivers.Task, kind drivers.StepKind, step, mark string,
-	change func(*redfish.System, *firmware) error) (drivers.Outcome, error) {
-	info := t.Node.DriverInternalInfo
-	if info.Bool(mark, false) {
-		return drivers.Done, b.finish(ctx, t, step)
-	}
-	err := b.bmcs.Do(ctx, t, step, func(s *redfish.System) error {
-		f, err := readFirmware(s)
-		if err != nil {
-			return err
+// The keys of driver_internal_info that tell that the second half of a step is due.
+const (
+	keyApplied = "apply_bios"
+	keyReset   = "reset_bios"
+)
+
+type stepRun = func(context.Context, *drivers.Task, store.Dict) (drivers.Outcome, error)
+
+// around changes settings and restarts the machine, and when its agent has booted again reads what came of it.
+//
+// Crash windows: settings that the iLO has taken and the row does not know are set once more, which does no harm. When the row knows of
+// them and nobody of the restart, goOn restarts the machine.
+func (b *BIOS) around(step, key string, change func(*redfish.System, *firmware, store.Dict) error) stepRun {
+	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+		if t.Node.DriverInternalInfo.Bool(key, false) {
+			return drivers.Done, b.finish(ctx, t, step)
 		}
-		return change(s, f)
-	})
-	if err != nil {
-		return drivers.Done, b.failed(t, "Step "+step+" failed on the node %s with error: %w", err)
+		err := b.bmcs.Do(ctx, t, step, func(s *redfish.System) error {
+			f, err := readFirmware(s)
+			if err != nil {
+				return err
+			}
+			return change(s, f, args)
+		})
+		if err != nil {
+			return drivers.Done, b.failed(t, "Step "+step+" failed on the node %s with error: %w", err)
+		}
+		t.Node.DriverInternalInfo[key] = true
+		drivers.AsyncStep{}.Note(t.Node)
+		if err := t.Worker.Save(ctx, t); err != nil {
+			return drivers.Done, err
+		}
+		return drivers.Waiting, drivers.RebootToFinish(ctx, t)
 	}
-	if err := t.Worker.SetPower(ctx, t, store.Reboot); err != nil {
-		return drivers.Done, err
+}
+
+// goOn goes on with a step that may have begun before: after the restart as it does anyway.
+func goOn(key string, run stepRun) stepRun {
+	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
+		if t.Node.DriverInternalInfo.Bool(key, false) && drivers.RebootDue(t.Node) {
+			return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+		}
+		return run(ctx, t, args)
 	}
-	reboot, skip := "cleaning_reboot", "skip_current_clean_step"
-	if kind == drivers.DeployStep {
-		reboot, skip = "deployment_reboot", "skip_current_deploy_step"
-	}
-	info[mark], info[reboot], info[skip] = true, true, false
-	return drivers.Waiting, t.Worker.Save(ctx, t)
 }
 
 // finish looks what the BIOS said to the change.
 func (b *BIOS) finish(ctx context.Context, t *drivers.Task, step string) error {
-	delete(t.Node.DriverInternalInfo, "apply_bios")
-	delete(t.Node.DriverInternalInfo, "reset_bios")
-	if err := t.Worker.Save(ctx, t); err != nil {
-		return err
-	}
+	// The flow writes this with its next step, or with its failure: until then the step is where it is.
+	delete(t.Node.DriverInternalInfo, keyApplied)
+	delete(t.Node.DriverInternalInfo, keyReset)
 	var messages []any
 	err := b.bmcs.Do(ctx, t, step, func(s *redfish.System) error {
 		f, err := readFirmware(s)
