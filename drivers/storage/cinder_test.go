@@ -3,20 +3,16 @@ package storage
 import (
 	"context"
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/fake"
+	"github.com/ironmaster/ironmaster/drivers/storage/cindertest"
 	"github.com/ironmaster/ironmaster/store"
 	"github.com/ironmaster/ironmaster/store/keystone"
 )
@@ -27,126 +23,13 @@ const (
 	second   = "8dd7c486-8e9f-49fe-bceb-ee7aafbb1002"
 )
 
-// block is a Cinder with two volumes. It moves them between their states as Cinder's API does, and answers in the documents that Cinder's
-// API reference shows.
-type block struct {
-	t  *testing.T
-	mu sync.Mutex
-	// status and server are the state of each volume, and what it is attached to.
-	status, server map[string]string
-	asked          []string
-	bodies         map[string]string
-	// refuse says how often a request fails.
-	refuse map[string]int
-	// hangUp is a request that is done and not answered; connection is what is answered of one instead of the document.
-	hangUp, connection string
-}
+func newBlock(t *testing.T) *cindertest.Server { return cindertest.New(t, first, second) }
 
-func newBlock(t *testing.T) *block {
-	return &block{t: t, status: map[string]string{first: "available", second: "available"}, server: map[string]string{},
-		bodies: map[string]string{}, refuse: map[string]int{}}
-}
-
-// actions are possible in one state each, and lead to the next.
-var actions = map[string]struct{ from, next string }{
-	"os-reserve": {"available", "attaching"}, "os-unreserve": {"attaching", "available"},
-	"os-initialize_connection": {"attaching", "attaching"}, "os-attach": {"attaching", "in-use"},
-	"os-begin_detaching": {"in-use", "detaching"}, "os-terminate_connection": {"detaching", "detaching"},
-	"os-detach": {"detaching", "available"},
-}
-
-func (b *block) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	id, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v3/volumes/"), "/")
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Openstack-Request-Id", "req-1")
-	refuse := func(status int, kind, message string) {
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]any{kind: map[string]any{"code": status, "message": message}})
-	}
-	if b.status[id] == "" {
-		refuse(http.StatusNotFound, "itemNotFound", "Volume "+id+" could not be found.")
-		return
-	}
-	if r.Method == http.MethodGet {
-		_, _ = w.Write([]byte(b.document("volume.json", id)))
-		return
-	}
-	var body map[string]any
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		b.t.Error(err)
-	}
-	if rest == "metadata" {
-		_ = json.NewEncoder(w).Encode(body)
-		return
-	}
-	for name, args := range body {
-		encoded, _ := json.Marshal(args)
-		b.asked, b.bodies[name] = append(b.asked, strings.TrimPrefix(name, "os-")+" "+id[len(id)-1:]), string(encoded)
-		if b.refuse[name] > 0 {
-			b.refuse[name]--
-			refuse(http.StatusInternalServerError, "computeFault", "The server has either erred or is incapable of performing the requested operation.")
-			return
-		}
-		action := actions[name]
-		if b.status[id] != action.from {
-			refuse(http.StatusBadRequest, "badRequest", "Invalid volume: Volume status must be "+action.from+".")
-			return
-		}
-		b.status[id] = action.next
-		if name == b.hangUp {
-			panic(http.ErrAbortHandler)
-		}
-		switch name {
-		case "os-attach":
-			b.server[id], _ = args.(map[string]any)["instance_uuid"].(string)
-		case "os-detach":
-			delete(b.server, id)
-		case "os-initialize_connection":
-			if b.connection != "" {
-				_, _ = w.Write([]byte(b.connection))
-				return
-			}
-			_, _ = w.Write([]byte(b.document("connection.json", id)))
-			return
-		}
-		w.WriteHeader(http.StatusAccepted)
-	}
-}
-
-func (b *block) document(name, id string) string {
-	read := func(name string) string {
-		content, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			b.t.Error(err)
-		}
-		return string(content)
-	}
-	attachments := "[]"
-	if b.server[id] != "" {
-		attachments = "[" + strings.ReplaceAll(read("attachment.json"), "SERVER", b.server[id]) + "]"
-	}
-	return strings.NewReplacer("ATTACHMENTS", attachments, "STATUS", b.status[id]).Replace(strings.ReplaceAll(
-		strings.ReplaceAll(read(name), "ATTACHMENTS", attachments), "ID", id))
-}
-
-// took returns what was asked since the last call.
-func (b *block) took() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	asked := b.asked
-	b.asked = nil
-	return asked
-}
-
-// bench is a storage interface before such a Cinder, and a node with both volumes.
-func bench(t *testing.T, b *block, sdk bool) (*Cinder, *drivers.Task) {
+// bench is a storage interface before a Cinder with two volumes, and a node with both volumes.
+func bench(t *testing.T, b *cindertest.Server, sdk bool) (*Cinder, *drivers.Task) {
 	t.Helper()
-	server := httptest.NewServer(b)
-	t.Cleanup(server.Close)
 	c, err := NewCinder(CinderConfig{ServiceConfig: keystone.ServiceConfig{Config: keystone.Config{Group: "cinder", AuthType: keystone.AuthNone},
-		EndpointOverride: server.URL + "/v3/6f70656e737461636b20342065766572"}, ActionRetries: 2, SDKTexts: sdk})
+		EndpointOverride: b.URL + "/v3/6f70656e737461636b20342065766572"}, ActionRetries: 2, SDKTexts: sdk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,15 +48,15 @@ func TestVolumesAreAttachedAndDetached(t *testing.T) {
 	if err := c.AttachVolumes(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.took(), []string{"reserve 1", "initialize_connection 1", "attach 1", "reserve 2", "initialize_connection 2", "attach 2"}; !slices.Equal(got, want) {
+	if got, want := b.Took(), []string{"reserve 1", "initialize_connection 1", "attach 1", "reserve 2", "initialize_connection 2", "attach 2"}; !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)
 	}
 	for action, want := range map[string]string{
 		"os-initialize_connection": `{"connector":{"host":"` + nodeUUID + `","initiator":"iqn.2026-11.example:node","ip":"192.0.2.7","multipath":true}}`,
 		"os-attach":                `{"instance_uuid":"` + nodeUUID + `","mountpoint":"ironic_mountpoint"}`,
 	} {
-		if b.bodies[action] != want {
-			t.Errorf("%s: %s, want %s", action, b.bodies[action], want)
+		if b.Bodies[action] != want {
+			t.Errorf("%s: %s, want %s", action, b.Bodies[action], want)
 		}
 	}
 	for i, id := range []string{first, second} {
@@ -185,19 +68,19 @@ func TestVolumesAreAttachedAndDetached(t *testing.T) {
 			t.Errorf("the properties of volume target %s are %v, want %v", got.UUID, got.Properties, want)
 		}
 	}
-	if err := c.AttachVolumes(t.Context(), task); err != nil || len(b.took()) != 0 || len(task.Worker.(*worker).saved) != 2 {
+	if err := c.AttachVolumes(t.Context(), task); err != nil || len(b.Took()) != 0 || len(task.Worker.(*worker).saved) != 2 {
 		t.Errorf("attaching again: %v", err)
 	}
 	if err := c.DetachVolumes(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.took(), []string{"begin_detaching 1", "terminate_connection 1", "detach 1", "begin_detaching 2", "terminate_connection 2", "detach 2"}; !slices.Equal(got, want) {
+	if got, want := b.Took(), []string{"begin_detaching 1", "terminate_connection 1", "detach 1", "begin_detaching 2", "terminate_connection 2", "detach 2"}; !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)
 	}
-	if want := `{"attachment_id":"3b4db356-253d-4fab-bfa0-e3626c0b8405"}`; b.bodies["os-detach"] != want {
-		t.Errorf("os-detach: %s", b.bodies["os-detach"])
+	if want := `{"attachment_id":"3b4db356-253d-4fab-bfa0-e3626c0b8405"}`; b.Bodies["os-detach"] != want {
+		t.Errorf("os-detach: %s", b.Bodies["os-detach"])
 	}
-	if err := c.DetachVolumes(t.Context(), task); err != nil || len(b.took()) != 0 {
+	if err := c.DetachVolumes(t.Context(), task); err != nil || len(b.Took()) != 0 {
 		t.Errorf("detaching again: %v", err)
 	}
 	if len(task.Node.DriverInternalInfo) != 0 {
@@ -209,30 +92,30 @@ func TestVolumesAreAttachedAndDetached(t *testing.T) {
 func TestWhatWasCutShortGoesOn(t *testing.T) {
 	b := newBlock(t)
 	c, task := bench(t, b, false)
-	b.status[first] = "attaching"
+	b.Status[first] = "attaching"
 	err := c.AttachVolumes(t.Context(), task)
-	if store.KindOf(err) != store.StorageError || b.status[first] != "attaching" {
-		t.Errorf("a volume that somebody else attaches: %v, now %s", err, b.status[first])
+	if store.KindOf(err) != store.StorageError || b.Status[first] != "attaching" {
+		t.Errorf("a volume that somebody else attaches: %v, now %s", err, b.Status[first])
 	}
 	task.Node.DriverInternalInfo = store.Dict{keyUnderWay: store.Dict{first: attaching}}
-	if err := c.AttachVolumes(t.Context(), task); err != nil || b.status[first] != "in-use" || len(task.Node.DriverInternalInfo) != 0 {
-		t.Errorf("attaching: %v, now %s, %v", err, b.status[first], task.Node.DriverInternalInfo)
+	if err := c.AttachVolumes(t.Context(), task); err != nil || b.Status[first] != "in-use" || len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("attaching: %v, now %s, %v", err, b.Status[first], task.Node.DriverInternalInfo)
 	}
-	b.status[first] = "detaching"
+	b.Status[first] = "detaching"
 	task.Node.DriverInternalInfo = store.Dict{keyUnderWay: store.Dict{first: detaching}}
-	if err := c.DetachVolumes(t.Context(), task); err != nil || b.status[first] != "available" || len(task.Node.DriverInternalInfo) != 0 {
-		t.Errorf("detaching: %v, now %s, %v", err, b.status[first], task.Node.DriverInternalInfo)
+	if err := c.DetachVolumes(t.Context(), task); err != nil || b.Status[first] != "available" || len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("detaching: %v, now %s, %v", err, b.Status[first], task.Node.DriverInternalInfo)
 	}
 	if err := c.AttachVolumes(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
-	b.status[first] = "detaching"
+	b.Status[first] = "detaching"
 	task.Node.DriverInternalInfo = store.Dict{keyUnderWay: store.Dict{first: detaching}}
-	b.took()
-	if err := c.AttachVolumes(t.Context(), task); err != nil || b.status[first] != "in-use" || len(task.Node.DriverInternalInfo) != 0 {
-		t.Errorf("attaching after a detachment: %v, now %s, %v", err, b.status[first], task.Node.DriverInternalInfo)
+	b.Took()
+	if err := c.AttachVolumes(t.Context(), task); err != nil || b.Status[first] != "in-use" || len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("attaching after a detachment: %v, now %s, %v", err, b.Status[first], task.Node.DriverInternalInfo)
 	}
-	if got, want := b.took(), []string{"terminate_connection 1", "detach 1", "reserve 1", "initialize_connection 1", "attach 1"}; !slices.Equal(got, want) {
+	if got, want := b.Took(), []string{"terminate_connection 1", "detach 1", "reserve 1", "initialize_connection 1", "attach 1"}; !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)
 	}
 }
@@ -244,13 +127,13 @@ func TestADetachmentThatIsRefused(t *testing.T) {
 	if err := c.AttachVolumes(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
-	b.took()
-	b.status[first] = "detaching"
+	b.Took()
+	b.Status[first] = "detaching"
 	err := c.DetachVolumes(t.Context(), task)
 	if store.KindOf(err) != store.StorageError || !strings.HasPrefix(err.Error(), "Failed to request detach for volume "+first) {
 		t.Errorf("got %v", err)
 	}
-	if got, want := b.took(), []string{"begin_detaching 1", "begin_detaching 1", "begin_detaching 1"}; !slices.Equal(got, want) ||
+	if got, want := b.Took(), []string{"begin_detaching 1", "begin_detaching 1", "begin_detaching 1"}; !slices.Equal(got, want) ||
 		len(task.Node.DriverInternalInfo) != 0 {
 		t.Errorf("asked %q, want %q; driver_internal_info %v", got, want, task.Node.DriverInternalInfo)
 	}
@@ -260,14 +143,14 @@ func TestADetachmentThatIsRefused(t *testing.T) {
 func TestAReservationWithoutAnAnswer(t *testing.T) {
 	b := newBlock(t)
 	c, task := bench(t, b, false)
-	b.hangUp = "os-reserve"
+	b.HangUp = "os-reserve"
 	c.cfg.ActionRetries = 0
 	err := c.AttachVolumes(t.Context(), task)
 	if store.KindOf(err) != store.StorageError || !strings.HasPrefix(err.Error(), "Failed to reserve volume "+first) {
 		t.Errorf("got %v", err)
 	}
-	if b.status[first] != "available" || len(task.Node.DriverInternalInfo) != 0 {
-		t.Errorf("the volume is %s, driver_internal_info %v", b.status[first], task.Node.DriverInternalInfo)
+	if b.Status[first] != "available" || len(task.Node.DriverInternalInfo) != 0 {
+		t.Errorf("the volume is %s, driver_internal_info %v", b.Status[first], task.Node.DriverInternalInfo)
 	}
 }
 
@@ -277,13 +160,13 @@ func TestAConnectionThatIsNotTold(t *testing.T) {
 		`{"connection_info": 5}`, `{`} {
 		b := newBlock(t)
 		c, task := bench(t, b, false)
-		b.connection = answer
+		b.Connection = answer
 		err := c.AttachVolumes(t.Context(), task)
 		if store.KindOf(err) != store.StorageError || !strings.HasPrefix(err.Error(), "Failed to initialize connection for volume "+first) {
 			t.Errorf("%s: %v", answer, err)
 		}
-		if b.status[first] != "available" || len(task.Worker.(*worker).saved) != 0 {
-			t.Errorf("%s: the volume is %s", answer, b.status[first])
+		if b.Status[first] != "available" || len(task.Worker.(*worker).saved) != 0 {
+			t.Errorf("%s: the volume is %s", answer, b.Status[first])
 		}
 	}
 }
@@ -293,14 +176,14 @@ func TestAFailedAttachmentIsUndone(t *testing.T) {
 	b := newBlock(t)
 	c, task := bench(t, b, false)
 	for _, action := range []string{"os-reserve", "os-initialize_connection", "os-attach"} {
-		b.refuse[action] = 1
+		b.Refuse[action] = 1
 		err := c.AttachVolumes(t.Context(), task)
 		if store.KindOf(err) != store.StorageError || !strings.Contains(err.Error(), "The server has either erred or is incapable of performing "+
 			"the requested operation. (HTTP 500) (Request-ID: req-1)") {
 			t.Errorf("%s: %v", action, err)
 		}
-		if b.status[first] != "available" || b.status[second] != "available" || len(task.Node.DriverInternalInfo) != 0 {
-			t.Errorf("%s: %v, %v", action, b.status, task.Node.DriverInternalInfo)
+		if b.Status[first] != "available" || b.Status[second] != "available" || len(task.Node.DriverInternalInfo) != 0 {
+			t.Errorf("%s: %v, %v", action, b.Status, task.Node.DriverInternalInfo)
 		}
 	}
 }
@@ -321,7 +204,7 @@ func TestDetachmentsAreTriedAgain(t *testing.T) {
 		if err := cinder.AttachVolumes(t.Context(), task); err != nil {
 			t.Fatal(err)
 		}
-		b.refuse["os-terminate_connection"], task.Node.ProvisionState = c.failures, c.state
+		b.Refuse["os-terminate_connection"], task.Node.ProvisionState = c.failures, c.state
 		err := cinder.DetachVolumes(t.Context(), task)
 		if (store.KindOf(err) == store.StorageError) != c.fails {
 			t.Errorf("%s: %v", c.name, err)
