@@ -28,7 +28,8 @@ func (w starts) SetPower(ctx context.Context, t *drivers.Task, target string) er
 	return t.Hardware.Power.SetPowerState(ctx, t, target, 0)
 }
 
-// A machine of the room with the face of an iDRAC is inspected, has nothing to delete, and gets an array at its next start.
+// A machine of the room with the face of an iDRAC is inspected, has nothing to delete but gets into RAID mode, and an array at its next
+// start.
 func TestRoom(t *testing.T) {
 	r, err := room.Open(t.Context(), room.Config{Count: 1, Dir: t.TempDir(), DiskSize: 256 << 20, BMC: "dell", Seed: 7, Log: zerolog.Nop()})
 	if err != nil {
@@ -63,8 +64,11 @@ func TestRoom(t *testing.T) {
 		t.Fatalf("%v, ports %s", err, w.Described())
 	}
 	outcome, err := raidStep(t, raid, "delete_configuration").Run(t.Context(), x, nil)
-	if err != nil || outcome != drivers.Done {
-		t.Fatalf("%v, %v", outcome, err)
+	if err != nil || outcome != drivers.Waiting || m.Snapshot().ControllerMode != "RAID" {
+		t.Fatalf("%v, %v, mode %s", outcome, err, m.Snapshot().ControllerMode)
+	}
+	if done, err := raid.Poll(t.Context(), x); err != nil || !done {
+		t.Fatalf("%v, %v", done, err)
 	}
 	x.Node.TargetRAIDConfig = store.Dict{"logical_disks": []any{map[string]any{"size_gb": "MAX", "raid_level": "0", "physical_disks": []any{"1"}}}}
 	outcome, err = raidStep(t, raid, "create_configuration").Run(t.Context(), x, nil)

@@ -121,6 +121,8 @@ type route struct {
 	vendor string // only this vendor's BMCs have it; empty for all
 	get    func(*bmc, *http.Request) document
 	patch  func(*bmc, *http.Request, document) *redfishError
+	// later is a patch that answers by itself, because it takes effect later.
+	later  func(*bmc, http.ResponseWriter, *http.Request, document) *redfishError
 	post   func(*bmc, http.ResponseWriter, *http.Request, document) *redfishError
 	remove func(*bmc, *http.Request) *redfishError
 }
@@ -129,7 +131,7 @@ type route struct {
 func redfishMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, routes := range [][]route{serviceRoutes, systemRoutes, managerRoutes, chassisRoutes, volumeRoutes, firmwareRoutes,
-		hpeRoutes, dellRoutes} {
+		hpeRoutes, dellRoutes, dellControllerRoutes} {
 		for _, rt := range routes {
 			mux.HandleFunc(rt.path, rt.serve)
 			mux.HandleFunc(rt.path+"/{$}", rt.serve)
@@ -174,7 +176,7 @@ func (rt route) dispatch(b *bmc, w http.ResponseWriter, r *http.Request) *redfis
 	switch {
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && current != nil:
 		return sendResource(w, current)
-	case r.Method == http.MethodPatch && rt.patch != nil:
+	case r.Method == http.MethodPatch && (rt.patch != nil || rt.later != nil):
 		return rt.change(b, w, r, current)
 	case r.Method == http.MethodPost && rt.post != nil:
 		body, failure := readBody(r)
@@ -202,7 +204,7 @@ func (rt route) allowed() []string {
 	if rt.get != nil {
 		methods = append(methods, http.MethodGet, http.MethodHead)
 	}
-	if rt.patch != nil {
+	if rt.patch != nil || rt.later != nil {
 		methods = append(methods, http.MethodPatch)
 	}
 	if rt.post != nil {
@@ -229,6 +231,9 @@ func (rt route) change(b *bmc, w http.ResponseWriter, r *http.Request, current d
 	body, failure := readBody(r)
 	if failure != nil {
 		return failure
+	}
+	if rt.later != nil {
+		return rt.later(b, w, r, body)
 	}
 	if failure := rt.patch(b, r, body); failure != nil {
 		return failure

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -109,10 +110,13 @@ type dellProfile struct {
 	} `xml:"Component"`
 }
 
-// dellImport sets what the machine boots from, and answers as a job that goes on does.
+// dellImport sets what the machine boots from, and answers as a job that goes on does. A profile in JSON waits for the next start.
 func dellImport(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
 	const action = "EID_674_Manager.ImportSystemConfiguration"
 	text, _ := body["ImportBuffer"].(string)
+	if strings.HasPrefix(text, "{") {
+		return b.importSettings(w, action, text)
+	}
 	var profile dellProfile
 	if err := xml.Unmarshal([]byte(text), &profile); err != nil {
 		return errActionValue(action, "ImportBuffer", text)
@@ -142,4 +146,75 @@ func dellImport(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *
 	w.Header().Set("Location", tasksPath+"/JID_"+strconv.Itoa(100000+number))
 	w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// importSettings sets the machine up by a profile at its next start.
+func (b *bmc) importSettings(w http.ResponseWriter, action, text string) *redfishError {
+	var profile struct {
+		SystemConfiguration struct {
+			Components []struct {
+				Attributes []struct {
+					Name  string
+					Value any
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &profile); err != nil {
+		return errActionValue(action, "ImportBuffer", text)
+	}
+	return b.atStart(w, jobImport, func(s *state) {
+		s.imports++
+		for _, component := range profile.SystemConfiguration.Components {
+			for _, attribute := range component.Attributes {
+				s.bios[attribute.Name] = attribute.Value
+			}
+		}
+	})
+}
+
+// The modes of Dell's RAID controllers: one shows the drives as they are, the other makes arrays.
+const (
+	controllerHBA  = "HBA"
+	controllerRAID = "RAID"
+)
+
+const controllersPattern = systemPattern + "/Storage/1/Controllers"
+
+func (b *bmc) controllersPath() string { return b.systemPath() + "/Storage/1/Controllers" }
+
+var dellControllerRoutes = []route{
+	{path: controllersPattern, vendor: vendorDell, get: func(b *bmc, r *http.Request) document {
+		return collection(r.URL.Path, "StorageController", "Controllers", b.controllersPath()+"/RAID.Integrated.1-1")
+	}},
+	{path: controllersPattern + "/RAID.Integrated.1-1", vendor: vendorDell, later: dellMode, get: func(b *bmc, r *http.Request) document {
+		return document{"@odata.id": r.URL.Path, "@odata.type": "#StorageController.v1_6_0.StorageController", "Id": "RAID.Integrated.1-1",
+			"Name": "PERC H755 Front", "SupportedRAIDTypes": []string{"RAID0"}, "Oem": document{"Dell": document{
+				"DellStorageController": document{"ControllerMode": b.m.view().controllerMode}}}}
+	}},
+}
+
+// dellMode changes the mode of a controller at the next start.
+func dellMode(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *redfishError {
+	mode := controllerMode(body)
+	if mode != controllerHBA && mode != controllerRAID {
+		return errPropertyType("ControllerMode", mode)
+	}
+	return b.atStart(w, jobRAID, func(s *state) { s.controllerMode = mode })
+}
+
+// controllerMode is the mode in a change of a controller, "" where there is none.
+func controllerMode(body document) string {
+	text, err := json.Marshal(body)
+	var wanted struct {
+		Oem struct {
+			Dell struct {
+				DellStorageController struct{ ControllerMode string }
+			}
+		}
+	}
+	if err != nil || json.Unmarshal(text, &wanted) != nil {
+		return ""
+	}
+	return wanted.Oem.Dell.DellStorageController.ControllerMode
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
-	"strconv"
 )
 
 // The BMC reads a firmware file when it is told to, and writes it at the machine's next start, one at a time.
@@ -31,23 +29,7 @@ func simpleUpdate(b *bmc, w http.ResponseWriter, r *http.Request, body document)
 		b.m.log.Info().Err(err).Msg("a firmware file can't be read")
 		return errSystemState()
 	}
-	refused := false
-	var task changeTask
-	b.m.change(func(s *state) {
-		refused = slices.ContainsFunc(s.changeTasks, func(t changeTask) bool { return !t.ended && t.flashes != "" })
-		if refused {
-			return
-		}
-		s.changes++
-		task = changeTask{id: strconv.Itoa(s.changes), flashes: file}
-		s.changeTasks = append(s.changeTasks, task)
-	})
-	if refused {
-		return errSystemState()
-	}
-	w.Header().Set("Location", tasksPath+"/"+task.id)
-	w.WriteHeader(http.StatusAccepted)
-	return nil
+	return b.atStart(w, jobFirmware, func(s *state) { s.firmware = append(s.firmware, file) })
 }
 
 func (b *bmc) readFirmware(r *http.Request, file string) error {

@@ -72,7 +72,7 @@ func memory(b *bmc, r *http.Request) document {
 }
 
 func storage(b *bmc, r *http.Request) document {
-	return document{
+	resource := document{
 		"@odata.id":          r.URL.Path,
 		"@odata.type":        "#Storage.v1_8_0.Storage",
 		"Id":                 "1",
@@ -82,6 +82,10 @@ func storage(b *bmc, r *http.Request) document {
 		"Drives@odata.count": 1,
 		"Volumes":            link(b.volumesPath()),
 	}
+	if b.face.vendor == vendorDell {
+		resource["Controllers"] = link(b.controllersPath())
+	}
+	return resource
 }
 
 func drive(b *bmc, r *http.Request) document {

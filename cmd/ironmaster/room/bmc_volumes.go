@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// The controller of a machine makes volumes at the next start, one change at a time, as Dell's PERC controllers do.
+// The controller of a machine makes volumes at the next start, one change at a time, as Dell's PERC controllers do. Other changes that
+// wait for a start stand beside them in the BMC's list of tasks.
 
 const (
 	tasksPath      = rootPath + "/TaskService/Tasks"
@@ -20,13 +21,41 @@ type volume struct {
 	links    any
 }
 
-// changeTask is a volume that is made at the next start, or firmware that is written then; or was.
+// changeTask is something that is done at the next start, or was.
 type changeTask struct {
-	id    string
-	makes volume
-	// flashes is the URL of a firmware file.
-	flashes string
-	ended   bool
+	id string
+	// kind is what Dell calls such a job. Of each kind there is one at a time.
+	kind  string
+	does  func(*state)
+	ended bool
+}
+
+// The kinds of tasks (DellJob, JobType).
+const (
+	jobRAID     = "RAIDConfiguration"
+	jobFirmware = "FirmwareUpdate"
+	jobImport   = "ImportConfiguration"
+)
+
+// atStart keeps a change for the next start, and answers with its task.
+func (b *bmc) atStart(w http.ResponseWriter, kind string, does func(*state)) *redfishError {
+	refused := false
+	id := ""
+	b.m.change(func(s *state) {
+		refused = slices.ContainsFunc(s.changeTasks, func(t changeTask) bool { return !t.ended && t.kind == kind })
+		if refused {
+			return
+		}
+		s.changes++
+		id = strconv.Itoa(s.changes)
+		s.changeTasks = append(s.changeTasks, changeTask{id: id, kind: kind, does: does})
+	})
+	if refused {
+		return errSystemState()
+	}
+	w.Header().Set("Location", tasksPath+"/"+id)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
 }
 
 var volumeRoutes = []route{
@@ -50,15 +79,22 @@ var volumeRoutes = []route{
 func oneTask(b *bmc, r *http.Request) document {
 	id := r.PathValue("task")
 	state := "Completed"
+	var one changeTask
 	tasks := b.m.view().changeTasks
 	i := slices.IndexFunc(tasks, func(t changeTask) bool { return t.id == id })
 	switch {
-	case i >= 0 && !tasks[i].ended:
-		state = "Pending"
-	case i < 0 && b.face.vendor != vendorDell:
+	case i >= 0:
+		if one = tasks[i]; !one.ended {
+			state = "Pending"
+		}
+	case b.face.vendor != vendorDell:
 		return nil
 	}
-	return document{"@odata.id": r.URL.Path, "@odata.type": "#Task.v1_4_3.Task", "Id": id, "Name": "Task", "TaskState": state, "TaskStatus": "OK"}
+	resource := document{"@odata.id": r.URL.Path, "@odata.type": "#Task.v1_4_3.Task", "Id": id, "Name": "Task", "TaskState": state, "TaskStatus": "OK"}
+	if b.face.vendor == vendorDell {
+		resource["Oem"] = document{"Dell": document{"JobType": one.kind}}
+	}
+	return resource
 }
 
 func (b *bmc) volumesPath() string { return b.systemPath() + "/Storage/1/Volumes" }
@@ -89,38 +125,19 @@ func makeVolume(b *bmc, w http.ResponseWriter, _ *http.Request, body document) *
 	if !ok {
 		return errPropertyType("RAIDType", body["RAIDType"])
 	}
-	refused := false
-	var task changeTask
-	b.m.change(func(s *state) {
-		refused = slices.ContainsFunc(s.changeTasks, func(t changeTask) bool { return !t.ended && t.flashes == "" })
-		if refused {
-			return
-		}
-		s.changes++
-		id := strconv.Itoa(s.changes)
-		task = changeTask{id: id, makes: volume{id: id, kind: kind, bytes: body["CapacityBytes"], links: body["Links"]}}
-		s.changeTasks = append(s.changeTasks, task)
+	return b.atStart(w, jobRAID, func(s *state) {
+		s.made++
+		s.volumes = append(s.volumes, volume{id: strconv.Itoa(s.made), kind: kind, bytes: body["CapacityBytes"], links: body["Links"]})
 	})
-	if refused {
-		return errSystemState()
-	}
-	w.Header().Set("Location", tasksPath+"/"+task.id)
-	w.WriteHeader(http.StatusAccepted)
-	return nil
 }
 
 // makeChanges does what was kept for the next start.
 func (s *state) makeChanges() {
 	for i, t := range s.changeTasks {
-		switch {
-		case t.ended:
-			continue
-		case t.flashes != "":
-			s.firmware = append(s.firmware, t.flashes)
-		default:
-			s.volumes = append(s.volumes, t.makes)
+		if !t.ended {
+			t.does(s)
+			s.changeTasks[i].ended = true
 		}
-		s.changeTasks[i].ended = true
 	}
 }
 

@@ -71,8 +71,12 @@ type state struct {
 	changeTasks []changeTask
 	// firmware are the URLs of the firmware files that were written.
 	firmware []string
-	// changes counts the volumes and the firmware that were asked for.
-	changes int
+	// changes counts the tasks of changes for the next start, made the volumes.
+	changes, made int
+	// imports counts the configurations that the machine was set up by.
+	imports int
+	// controllerMode is that of Dell's RAID controllers, which are delivered such that they show their drives as they are.
+	controllerMode string
 
 	writes      int
 	configDrive string
@@ -114,8 +118,9 @@ func newState(drives []string) state {
 		indicators: map[string]string{
 			indicatorSystem: "Off", indicatorChassis: "Off", indicatorDrive: "Off",
 		},
-		bios:  map[string]any{"ProcVirtualization": "Enabled", "QuietBoot": true},
-		begun: map[string]int{}, unread: map[string]bool{},
+		bios:           map[string]any{"ProcVirtualization": "Enabled", "QuietBoot": true},
+		controllerMode: controllerHBA,
+		begun:          map[string]int{}, unread: map[string]bool{},
 	}
 }
 
@@ -140,6 +145,9 @@ type Snapshot struct {
 	Volumes []string
 	// Firmware are the URLs of the firmware files that were written.
 	Firmware []string
+	// Imports counts the configurations that the machine was set up by, ControllerMode is that of a RAID controller of Dell's.
+	Imports        int
+	ControllerMode string
 	// RescuePassword is the hash of the password that opens the rescue ramdisk which runs, empty when none does.
 	RescuePassword string
 	// Begun counts the steps that the machine's agents were told to carry out, by name. All but those of a servicing
@@ -166,6 +174,8 @@ func (m *Machine) Snapshot() Snapshot {
 		BIOS:              maps.Clone(m.state.bios),
 		Volumes:           m.state.arrays(),
 		Firmware:          slices.Clone(m.state.firmware),
+		Imports:           m.state.imports,
+		ControllerMode:    m.state.controllerMode,
 		Begun:             maps.Clone(m.state.begun),
 		Blind:             m.state.blind,
 	}
