@@ -43,7 +43,10 @@ func (t *task) setConsole(ctx context.Context, enabled bool) {
 	if enabled {
 		act, doing = t.Hardware.Console.StartConsole, "enabling"
 	}
-	if err := act(ctx, t.Task); err != nil {
+	// gofail: var consoleBeforeSet struct{}
+	err := act(ctx, t.Task)
+	// gofail: var consoleSet struct{}
+	if err != nil {
 		text := fmt.Sprintf("Error %s the console on node %s. Reason: %s", doing, t.Node.UUID, err)
 		if lost(err) || t.cutShort(ctx, text) {
 			return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,6 +84,10 @@ func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group 
 	if cell.flow.inspect != "" {
 		own["inspect_interface"] = cell.flow.inspect
 	}
+	if cell.flow.face != "" {
+		own["driver_info"] = m.Info().DriverInfo
+	}
+	maps.Copy(own, cell.flow.own)
 	r.node, err = c.api.enrol(t.Context(), m.Info(), c.ramdisk, own)
 	must(t, err)
 	if cell.flow.on {
@@ -92,6 +97,9 @@ func (c *crashWorld) enter(t *testing.T, cell crashCell, m *room.Machine, group 
 	must(t, err)
 	_, err = c.db.ExecContext(t.Context(), update+" WHERE uuid = '"+r.node+"'")
 	must(t, err)
+	if cell.flow.ready != nil {
+		must(t, cell.flow.ready(r, t.Context()))
+	}
 	return r
 }
 
@@ -338,7 +346,7 @@ func (r *crashRun) verdict(ctx context.Context) error {
 		}
 	}
 	if r.flow.check != nil {
-		if err := r.flow.check(r.crashWorld, r.machine); err != nil {
+		if err := r.flow.check(r); err != nil {
 			return err
 		}
 	}

@@ -40,10 +40,14 @@ type crashFlow struct {
 	info func(*crashWorld) map[string]any
 	// keepsStep tells that the row may keep its step, as ironic's does after an installation.
 	keepsStep bool
-	// atBMC has the node's arrays and BIOS settings changed by its BMC.
-	atBMC bool
+	// arrays tells that the node has a target configuration of its arrays.
+	arrays bool
 	// check looks at the machine afterwards.
-	check func(c *crashWorld, m *room.Machine) error
+	check func(*crashRun) error
+	// face is the vendor of the machine's BMC, own are fields of the node, ready completes it.
+	face  string
+	own   map[string]any
+	ready func(*crashRun, context.Context) error
 }
 
 // servicesHere tells that the release that is tested knows servicing, and that its ironic-api answers the lookup of an agent that
@@ -56,40 +60,53 @@ func agentInspectsHere() bool { return os.Getenv(lab.ReleaseVariable) != "" }
 // absentHere tells that the release that is tested lacks a flow, or a point of such a flow, by the beginning of its name.
 func absentHere(name string) bool {
 	return strings.HasPrefix(name, "service") && !servicesHere() ||
+		(strings.HasPrefix(name, "ilo") || name == "configure-hpe" || strings.HasPrefix(name, "dellImport")) && !vendorsHere() ||
 		(strings.HasPrefix(name, "findings") || name == "inspect-agent") && !agentInspectsHere()
 }
 
 var crashFlows = slices.DeleteFunc([]crashFlow{
 	{name: "deploy", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
-		step: "write_image", check: (*crashWorld).checkDeployed},
+		step: "write_image", check: (*crashRun).checkDeployed},
 	{name: "deploy-iscsi", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
-		step: "start_iscsi_target", deploy: "iscsi", check: (*crashWorld).checkOverISCSI},
+		step: "start_iscsi_target", deploy: "iscsi", check: (*crashRun).checkOverISCSI},
 	{name: "tear-down", from: "active", on: true, instance: true, order: map[string]any{"target": "deleted"},
-		target: "available", step: "erase_devices", check: (*crashWorld).checkOff},
+		target: "available", step: "erase_devices", check: (*crashRun).checkOff},
 	{name: "clean", from: "manageable", order: map[string]any{"target": "clean", "clean_steps": []any{
 		map[string]any{"interface": "deploy", "step": "erase_devices"}}}, target: "manageable", step: "erase_devices",
-		check: (*crashWorld).checkOff},
-	{name: "configure", from: "manageable", orderOf: configureOrder, target: "manageable", step: "erase_devices", atBMC: true,
-		check: (*crashWorld).checkConfigured},
+		check: (*crashRun).checkOff},
+	{name: "configure", from: "manageable", orderOf: configureOrder, target: "manageable", step: "erase_devices", arrays: true,
+		own: configureOwn(), check: (*crashRun).checkConfigured},
+	{name: "configure-dell", from: "manageable", orderOf: configureDell, target: "manageable", step: "erase_devices", arrays: true,
+		face: "dell", own: dellOwn, check: (*crashRun).checkDell},
+	{name: "configure-hpe", from: "manageable", order: configureHPE, target: "manageable", step: "erase_devices", face: "hpe", own: hpeOwn,
+		check: (*crashRun).checkHPE},
 	{name: "deploy-ipxe", boot: "ipxe", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
-		step: "write_image", check: (*crashWorld).checkDeployed},
+		step: "write_image", check: (*crashRun).checkDeployed},
+	{name: "deploy-network", from: "available", instance: true, order: map[string]any{"target": "active"}, target: "active",
+		step: "write_image", own: map[string]any{"network_interface": "neutron"}, ready: (*crashRun).attachVIF, check: (*crashRun).checkPlugged},
+	{name: "tear-down-network", from: "active", on: true, instance: true, order: map[string]any{"target": "deleted"}, target: "available",
+		step: "erase_devices", own: map[string]any{"network_interface": "neutron"}, ready: (*crashRun).attachVIF, check: (*crashRun).checkUnplugged},
+	{name: "deploy-volume", boot: "ipxe", from: "available", order: map[string]any{"target": "active"}, target: "active",
+		own: volumeOwn, ready: (*crashRun).offerVolume, check: (*crashRun).checkAttached},
+	{name: "tear-down-volume", boot: "ipxe", from: "active", on: true, order: map[string]any{"target": "deleted"}, target: "available",
+		step: "erase_devices", own: volumeOwn, ready: (*crashRun).offerVolume, check: (*crashRun).checkDetached},
 	{name: "deploy-ramdisk", from: "available", order: map[string]any{"target": "active"}, target: "active", deploy: "ramdisk",
-		info: ramdiskInfo, check: (*crashWorld).checkRamdisk},
+		info: ramdiskInfo, check: (*crashRun).checkRamdisk},
 	{name: "deploy-custom-agent", from: "available", order: customOrder, target: "active", step: "erase_devices_metadata",
-		deploy: "custom-agent", check: (*crashWorld).checkBlank},
+		deploy: "custom-agent", check: (*crashRun).checkBlank},
 	{name: "deploy-anaconda", boot: "ipxe", from: "available", order: map[string]any{"target": "active"}, target: "active",
-		deploy: "anaconda", info: installInfo, step: "install", keepsStep: true, check: (*crashWorld).checkDeployed},
+		deploy: "anaconda", info: installInfo, step: "install", keepsStep: true, check: (*crashRun).checkDeployed},
 	{name: "inspect", from: "inspect failed", order: map[string]any{"target": "inspect"}, target: "manageable"},
 	{name: "inspect-agent", from: "inspect failed", order: map[string]any{"target": "inspect"}, target: "manageable", inspect: "agent"},
 	{name: "manage", from: "enroll", order: map[string]any{"target": "manage"}, target: "manageable"},
 	{name: "adopt", from: "manageable", on: true, instance: true, order: map[string]any{"target": "adopt"}, target: "active"},
 	{name: "rescue", from: "active", on: true, instance: true, order: map[string]any{"target": "rescue", "rescue_password": rescuePassword},
-		target: "rescue", check: (*crashWorld).checkRescued},
+		target: "rescue", check: (*crashRun).checkRescued},
 	{name: "unrescue", from: "rescue", on: true, instance: true, order: map[string]any{"target": "unrescue"}, target: "active",
-		check: (*crashWorld).checkBlank},
+		check: (*crashRun).checkBlank},
 	{name: "service", from: "active", on: true, instance: true, order: map[string]any{"target": "service", "service_steps": []any{
 		map[string]any{"interface": "deploy", "step": "burnin_cpu"}}}, target: "active", step: "burnin_cpu",
-		check: (*crashWorld).checkBlank},
+		check: (*crashRun).checkBlank},
 }, func(f crashFlow) bool { return absentHere(f.name) })
 
 // rescuePassword is what the user of a rescued machine logs in with.
@@ -120,8 +137,8 @@ func (f crashFlow) row(c *crashWorld, group string) (string, error) {
 	}
 	row := fmt.Sprintf("UPDATE nodes SET conductor_group = '%s', provision_state = '%s', power_state = '%s', instance_info = '%s'",
 		group, f.from, power, instance)
-	if f.atBMC {
-		row += ", raid_interface = 'redfish', bios_interface = 'redfish', target_raid_config = '" + oneArray + "'"
+	if f.arrays {
+		row += ", target_raid_config = '" + oneArray + "'"
 	}
 	return row, nil
 }
@@ -136,34 +153,52 @@ const oneArray = `{"logical_disks": [{"raid_level": "0", "size_gb": "MAX", "cont
 
 // configureOrder changes a machine through its BMC, and has its agent do something that shows the end.
 func configureOrder(c *crashWorld) map[string]any {
-	return map[string]any{"target": "clean", "clean_steps": []any{
+	steps := []any{
 		map[string]any{"interface": "raid", "step": "create_configuration"},
 		map[string]any{"interface": "bios", "step": "apply_configuration", "args": map[string]any{"settings": []any{
 			map[string]any{"name": "QuietBoot", "value": false}}}},
 		map[string]any{"interface": "management", "step": "update_firmware", "args": map[string]any{"firmware_images": []any{
 			map[string]any{"url": "file://" + c.img.raw, "checksum": c.img.sha1, "source": "local"}}}},
-		map[string]any{"interface": "deploy", "step": "erase_devices"}}}
+	}
+	if firmwareHere() {
+		steps = append(steps, map[string]any{"interface": "firmware", "step": "update", "args": map[string]any{"settings": []any{
+			map[string]any{"component": "bios", "url": "file://" + c.img.raw}}}})
+	}
+	return map[string]any{"target": "clean", "clean_steps": append(steps, map[string]any{"interface": "deploy", "step": "erase_devices"})}
+}
+
+// configureOwn are the interfaces by which a BMC changes its machine.
+func configureOwn() map[string]any {
+	own := map[string]any{"raid_interface": "redfish", "bios_interface": "redfish"}
+	if firmwareHere() {
+		own["firmware_interface"] = "redfish"
+	}
+	return own
 }
 
 // checkConfigured expects what was asked for, once.
-func (c *crashWorld) checkConfigured(m *room.Machine) error {
-	got := m.Snapshot()
+func (r *crashRun) checkConfigured() error {
+	got := r.machine.Snapshot()
 	if !slices.Equal(got.Volumes, []string{"RAID0"}) || got.BIOS["QuietBoot"] != false {
 		return fmt.Errorf("the machine has the arrays %v and the settings %v", got.Volumes, got.BIOS)
 	}
-	if len(got.Firmware) != 1 {
+	updates := 1
+	if firmwareHere() {
+		updates = 2
+	}
+	if len(got.Firmware) != updates {
 		return fmt.Errorf("firmware was written from %v", got.Firmware)
 	}
-	return c.checkOff(m)
+	return r.checkOff()
 }
 
-func (c *crashWorld) checkDeployed(m *room.Machine) error {
-	got := m.Snapshot()
-	sum, err := m.DiskSHA256(c.img.size)
+func (r *crashRun) checkDeployed() error {
+	got := r.machine.Snapshot()
+	sum, err := r.machine.DiskSHA256(r.img.size)
 	switch {
 	case err != nil:
 		return err
-	case sum != c.img.sum:
+	case sum != r.img.sum:
 		return fmt.Errorf("the disk differs from the image")
 	case got.Booted != room.BootDisk || got.Media != "":
 		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
@@ -188,12 +223,12 @@ var customOrder = map[string]any{"target": "active", "deploy_steps": []any{
 
 // checkRamdisk expects a machine that runs its instance. One that looked for its ISO while nobody served it is started anew, as its
 // user would do: then the ISO must be there.
-func (c *crashWorld) checkRamdisk(m *room.Machine) error {
-	got := m.Snapshot()
+func (r *crashRun) checkRamdisk() error {
+	got := r.machine.Snapshot()
 	if got.Booted == room.BootFailed {
 		ctx, cancel := context.WithTimeout(context.Background(), crashLimit)
 		defer cancel()
-		if err := resetMachine(ctx, m.Info(), "ForceRestart"); err != nil {
+		if err := resetMachine(ctx, r.machine.Info(), "ForceRestart"); err != nil {
 			return err
 		}
 	}
@@ -204,16 +239,16 @@ func (c *crashWorld) checkRamdisk(m *room.Machine) error {
 }
 
 // checkBlank expects a machine that was started from its disk, which has nothing to boot.
-func (c *crashWorld) checkBlank(m *room.Machine) error {
-	if got := m.Snapshot(); got.Booted != room.BootFailed || got.Media != "" {
+func (r *crashRun) checkBlank() error {
+	if got := r.machine.Snapshot(); got.Booted != room.BootFailed || got.Media != "" {
 		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
 	}
 	return nil
 }
 
 // checkRescued expects a machine that runs a ramdisk which the password opens.
-func (c *crashWorld) checkRescued(m *room.Machine) error {
-	got := m.Snapshot()
+func (r *crashRun) checkRescued() error {
+	got := r.machine.Snapshot()
 	if got.Booted != room.BootAgent {
 		return fmt.Errorf("the machine runs %q (%s), with %q inserted", got.Booted, got.BootError, got.Media)
 	}
@@ -228,9 +263,9 @@ func (c *crashWorld) checkRescued(m *room.Machine) error {
 }
 
 // checkOverISCSI compares all but the partition table, which has one partition more.
-func (c *crashWorld) checkOverISCSI(m *room.Machine) error {
-	same, err := holds(m.Info().Disk, c.img.raw, tableEnd)
-	switch got := m.Snapshot(); {
+func (r *crashRun) checkOverISCSI() error {
+	same, err := holds(r.machine.Info().Disk, r.img.raw, tableEnd)
+	switch got := r.machine.Snapshot(); {
 	case err != nil:
 		return err
 	case !same:
@@ -241,8 +276,8 @@ func (c *crashWorld) checkOverISCSI(m *room.Machine) error {
 	return nil
 }
 
-func (c *crashWorld) checkOff(m *room.Machine) error {
-	if got := m.Snapshot(); got.Powered || got.Media != "" {
+func (r *crashRun) checkOff() error {
+	if got := r.machine.Snapshot(); got.Powered || got.Media != "" {
 		return fmt.Errorf("the machine has power: %v, inserted is %q", got.Powered, got.Media)
 	}
 	return nil

@@ -42,7 +42,8 @@ func crashMatrix(t *testing.T, database string) {
 	if *wholeMatrix {
 		cells = allCells(counts)
 	}
-	machines := c.openRoom(t, c.network.plug(room.Config{Seed: 2, Count: len(cells), DiskSize: crashDisk})).Machines()
+	machines := c.openRoom(t, c.network.plug(room.Config{Seed: 2, Count: len(cells), DiskSize: crashDisk,
+		BMCOf: facesOf(cells)})).Machines()
 	report := crashReport{began: time.Now()}
 	slots := make(chan struct{}, crashSlots)
 	t.Run("cell", func(t *testing.T) {
@@ -66,17 +67,23 @@ func crashMatrix(t *testing.T, database string) {
 // census counts, flow by flow, how often a worker that nobody kills comes by each point.
 func (c *crashWorld) census(t *testing.T) map[string]map[string]int {
 	t.Helper()
+	var own []crashCell
+	for _, flow := range crashFlows {
+		own = append(own, crashCell{flow: flow, way: returns})
+	}
 	// Two rooms cannot have their iSCSI targets at one address.
-	machines := c.openRoom(t, c.network.plug(room.Config{Seed: 1, Count: len(crashFlows), Host: "127.0.0.2", DiskSize: crashDisk})).Machines()
+	machines := c.openRoom(t, c.network.plug(room.Config{Seed: 1, Count: len(crashFlows), Host: "127.0.0.2", DiskSize: crashDisk,
+		BMCOf: facesOf(own)})).Machines()
 	counts := map[string]map[string]int{}
 	var mu sync.Mutex
 	t.Run("census", func(t *testing.T) {
-		for i, flow := range crashFlows {
+		for i, cell := range own {
+			flow := cell.flow
 			t.Run(flow.name, func(t *testing.T) {
 				t.Parallel()
 				ctx, cancel := context.WithTimeout(t.Context(), crashLimit)
 				defer cancel()
-				r := c.enter(t, crashCell{flow: flow, way: returns}, machines[i], "census-"+flow.name)
+				r := c.enter(t, cell, machines[i], "census-"+flow.name)
 				for _, p := range crashPoints {
 					must(t, r.victim.watch(ctx, p.name))
 				}
@@ -105,6 +112,15 @@ func (c *crashWorld) census(t *testing.T) map[string]map[string]int {
 		}
 	}
 	return counts
+}
+
+// facesOf are the vendors of the cells' BMCs, by machine.
+func facesOf(cells []crashCell) map[string]string {
+	faces := map[string]string{}
+	for i, cell := range cells {
+		faces[fmt.Sprintf("machine-%04d", i)] = cell.flow.face
+	}
+	return faces
 }
 
 // passesToTry are those of a point that comes by so often.

@@ -132,6 +132,29 @@ var crashPoints = []crashPoint{
 	{"biosChanged", "BIOS settings: noted at the BMC, which half is due in the row, the machine rebooted", beforeJournal, false},
 	{"biosNoted", "BIOS settings: noted at the BMC, which half is due in the row, the machine rebooted", beforeEffect, false},
 
+	{"dellImportAsked", "an import: asked of the iDRAC, its task in the row, the machine rebooted", beforeJournal, false},
+	{"dellImportNoted", "an import: asked of the iDRAC, its task in the row, the machine rebooted", beforeEffect, false},
+	{"dellModeAsked", "a controller's mode: asked of the iDRAC, its task in the row, the machine rebooted", beforeJournal, false},
+	{"dellModeNoted", "a controller's mode: asked of the iDRAC, its task in the row, the machine rebooted", beforeEffect, false},
+	{"iloSettingsChanged", "BIOS settings: told to the iLO, which half is due in the row, the machine rebooted", beforeJournal, false},
+	{"iloSettingsNoted", "BIOS settings: told to the iLO, which half is due in the row, the machine rebooted", beforeEffect, false},
+
+	{"neutronBeforePort", "a ramdisk's network: a port made, bound, its id in the port's row", beforeJournal, false},
+	{"neutronPortMade", "a ramdisk's network: a port made, bound, its id in the port's row", afterEffect, false},
+	{"neutronPortsBound", "a ramdisk's network: a port made, bound, its id in the port's row", afterEffect, false},
+	{"neutronPortsRemoved", "a ramdisk's network is left: its ports removed, their ids taken from the ports' rows", afterEffect, false},
+	{"vifBound", "a tenant's network: its port bound, awaited, then the port's row", afterEffect, false},
+	{"vifUnbound", "a tenant's network is left: its port unbound, its address taken, then the port's row", afterEffect, false},
+
+	{"volumeBeforeReserve", "a volume: noted in the row, reserved, connected, how it is reached in the target's row, attached", beforeEffect, false},
+	{"volumeReserved", "a volume: noted in the row, reserved, connected, how it is reached in the target's row, attached", afterEffect, false},
+	{"volumeConnected", "a volume: noted in the row, reserved, connected, how it is reached in the target's row, attached", afterEffect, false},
+	{"volumeAttached", "a volume: noted in the row, reserved, connected, how it is reached in the target's row, attached", afterEffect, false},
+	{"volumeBeforeDetaching", "a volume goes: noted in the row, its detachment begun, disconnected, detached", beforeEffect, false},
+	{"volumeDetaching", "a volume goes: noted in the row, its detachment begun, disconnected, detached", afterEffect, false},
+	{"volumeDisconnected", "a volume goes: noted in the row, its detachment begun, disconnected, detached", afterEffect, false},
+	{"volumeDetached", "a volume goes: noted in the row, its detachment begun, disconnected, detached", afterEffect, false},
+
 	{"verifyRead", "a verification: the BMC is read, then the result goes into the row", beforeJournal, false},
 	{"inspectDone", "an inspection: the BMC is read or a ramdisk booted, then the row is moved", afterEffect, false},
 	{"findingsKept", "findings come: kept in the journal, then the row is moved", beforeEffect, false},
@@ -146,7 +169,7 @@ var failpointComment = regexp.MustCompile(`(?m)^\s*// gofail: var (\w+) struct\{
 // TestCrashPointsAreThose holds the list and the code together.
 func TestCrashPointsAreThose(t *testing.T) {
 	var listed, found []string
-	for _, p := range slices.Concat(crashPoints, allocationPoints) {
+	for _, p := range slices.Concat(crashPoints, allocationPoints, requestPoints) {
 		listed = append(listed, p.name)
 	}
 	files, err := sourceFiles()

@@ -26,9 +26,12 @@ import (
 // crashWorld is what the cells of the matrix share: services, and a worker that enrols nodes and is not killed.
 type crashWorld struct {
 	*world
-	db      *sql.DB
-	img     diskImage
-	network *bootNetwork
+	db       *sql.DB
+	img      diskImage
+	network  *bootNetwork
+	services crashServices
+	// mold is the URL of a configuration for iDRACs.
+	mold string
 	// hired counts the workers, for each has an address of its own.
 	hired atomic.Int32
 }
@@ -41,21 +44,39 @@ func startCrashWorld(t *testing.T, database string) *crashWorld {
 	var network *bootNetwork
 	own := func(w *world) options {
 		network = w.bootNetwork(t)
-		return lab.Merge(network.options(filepath.Join(w.lab.Dir, "boot"), "127.0.0.1"), crashInterfaces)
+		return lab.Merge(network.options(filepath.Join(w.lab.Dir, "boot"), "127.0.0.1"), crashInterfaces())
 	}
-	w := start(t, setup{database: database, own: own, extra: lab.Merge(iscsiOptions(freePort(t)), options{
+	services := startCrashServices(t)
+	w := start(t, setup{database: database, own: own, extra: lab.Merge(iscsiOptions(freePort(t)), services.options(), options{
 		// What is asked of a dead worker is answered with an error after this time.
 		"DEFAULT":   {"rpc_response_timeout": "8"},
 		"conductor": {"heartbeat_interval": "1", "heartbeat_timeout": strconv.Itoa(int(crashTimeout.Seconds()))},
 	})})
-	return &crashWorld{world: w, db: w.openDatabase(t), img: makeImage(t, w.wares, 4, 1), network: network}
+	return &crashWorld{world: w, db: w.openDatabase(t), img: makeImage(t, w.wares, 4, 1), network: network, services: services,
+		mold: serveMold(t)}
 }
 
 // crashInterfaces are what the workers of the matrix serve.
-var crashInterfaces = options{"DEFAULT": {"enabled_boot_interfaces": "fake,redfish-virtual-media,ipxe",
-	"enabled_deploy_interfaces": "direct,iscsi,ramdisk,custom-agent,anaconda", "enabled_inspect_interfaces": inspectsHere(),
-	"enabled_raid_interfaces": "no-raid,redfish", "enabled_bios_interfaces": "no-bios,redfish"},
-	"redfish": {"raid_config_status_interval": "1", "firmware_update_status_interval": "1"}}
+func crashInterfaces() options {
+	enabled := map[string]string{"enabled_hardware_types": "fake-hardware,redfish,idrac",
+		"enabled_boot_interfaces":   "fake,redfish-virtual-media,ipxe,idrac-redfish-virtual-media",
+		"enabled_power_interfaces":  "fake,redfish,idrac-redfish",
+		"enabled_deploy_interfaces": "fake,direct,iscsi,ramdisk,custom-agent,anaconda", "enabled_inspect_interfaces": inspectsHere(),
+		"enabled_management_interfaces": "fake,noop,redfish,idrac-redfish",
+		"enabled_raid_interfaces":       "no-raid,redfish,idrac-redfish", "enabled_bios_interfaces": "no-bios,redfish",
+		"enabled_network_interfaces": "noop,neutron", "enabled_storage_interfaces": "noop,cinder"}
+	if vendorsHere() {
+		for name, further := range map[string]string{"hardware_types": "ilo5", "boot_interfaces": "ilo-virtual-media", "power_interfaces": "ilo",
+			"management_interfaces": "ilo5", "bios_interfaces": "ilo"} {
+			enabled["enabled_"+name] += "," + further
+		}
+	}
+	if firmwareHere() {
+		enabled["enabled_firmware_interfaces"] = "no-firmware,redfish"
+	}
+	return options{"DEFAULT": enabled, "redfish": {"raid_config_status_interval": "1", "firmware_update_status_interval": "1"},
+		"ilo": {"power_wait": "1"}, "molds": {"storage": "http"}}
+}
 
 // inspectsHere are the inspect interfaces that the release has.
 func inspectsHere() string {
@@ -126,7 +147,7 @@ func (c *crashWorld) crasher(ctx context.Context, host, group string) (*crasher,
 	// Firmware knows one port of TFTP servers, so they differ in their addresses.
 	number := c.hired.Add(1)
 	network := c.network.options(own, net.IPv4(127, 200, byte(number>>8), byte(number)).String())
-	err = c.lab.WriteConf(conf, host, lab.Merge(network, crashInterfaces, options{
+	err = c.lab.WriteConf(conf, host, lab.Merge(network, crashInterfaces(), options{
 		"DEFAULT":    {"state_path": filepath.Join(own, "state")},
 		"ironmaster": {"admin_listen": address(0), "state_file": filepath.Join(own, "state", "ironmaster.db")},
 		"conductor":  {"conductor_group": group},

@@ -44,12 +44,14 @@ func (c *configurations) begin(ctx context.Context, t *drivers.Task, args store.
 			return err
 		})
 	})
+	// gofail: var dellImportAsked struct{}
 	if err != nil {
 		return drivers.Done, err
 	}
 	if err := c.await(ctx, t, args, monitor); err != nil {
 		return drivers.Done, err
 	}
+	// gofail: var dellImportNoted struct{}
 	return drivers.Waiting, drivers.RebootToFinish(ctx, t)
 }
 

@@ -110,10 +110,12 @@ func note(n *store.Node, tasks []string) {
 
 // awaitMode reboots the machine for its controllers' new mode.
 func (r *RAID) awaitMode(ctx context.Context, t *drivers.Task, tasks []string) error {
+	// gofail: var dellModeAsked struct{}
 	note(t.Node, tasks)
 	if err := t.Worker.Save(ctx, t); err != nil {
 		return err
 	}
+	// gofail: var dellModeNoted struct{}
 	return drivers.RebootToFinish(ctx, t)
 }
 

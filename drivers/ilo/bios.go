@@ -137,11 +137,13 @@ func (b *BIOS) around(step, key string, change func(*redfish.System, *firmware, 
 		if err != nil {
 			return drivers.Done, b.failed(t, "Step "+step+" failed on the node %s with error: %w", err)
 		}
+		// gofail: var iloSettingsChanged struct{}
 		t.Node.DriverInternalInfo[key] = true
 		drivers.AsyncStep{}.Note(t.Node)
 		if err := t.Worker.Save(ctx, t); err != nil {
 			return drivers.Done, err
 		}
+		// gofail: var iloSettingsNoted struct{}
 		return drivers.Waiting, drivers.RebootToFinish(ctx, t)
 	}
 }

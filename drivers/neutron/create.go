@@ -108,7 +108,9 @@ func (b *base) createPort(ctx context.Context, t *drivers.Task, s *Session, p *s
 			return "", err
 		}
 	}
+	// gofail: var neutronBeforePort struct{}
 	made, err := s.CreatePort(ctx, create)
+	// gofail: var neutronPortMade struct{}
 	if err != nil {
 		return "", err
 	}

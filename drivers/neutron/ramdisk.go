@@ -20,6 +20,7 @@ func (b *base) addRamdiskNetwork(ctx context.Context, t *drivers.Task, u use, gr
 	}
 	b.rollBack(ctx, t, w, network)
 	vifs, err := b.createPorts(ctx, t, w, network, groups)
+	// gofail: var neutronPortsBound struct{}
 	if err != nil {
 		return err
 	}
@@ -46,6 +47,7 @@ func (b *base) removeRamdiskNetwork(ctx context.Context, t *drivers.Task, u use)
 	if err := b.removePorts(ctx, t, w, network); err != nil {
 		return err
 	}
+	// gofail: var neutronPortsRemoved struct{}
 	for _, p := range w.ports {
 		if _, there := p.InternalInfo[u.vifKey()]; there {
 			if err := (connector{port: p}).change(ctx, t, u.vifKey(), ""); err != nil {

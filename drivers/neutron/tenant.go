@@ -40,6 +40,7 @@ func (b *base) plug(ctx context.Context, t *drivers.Task, w wiring, c connector,
 		}
 	}
 	err := b.client.Update(ctx, t, vif, bind)
+	// gofail: var vifBound struct{}
 	if err == nil {
 		var s *Session
 		if s, err = b.client.AsRequester(ctx, t); err == nil {
@@ -79,6 +80,7 @@ func groupInformation(g *store.Portgroup) store.Dict {
 // alone that are not bound. A port that is gone is no failure.
 func (c *Client) unbind(ctx context.Context, t *drivers.Task, vif string, resetMAC bool) error {
 	err := c.Update(ctx, t, vif, Attributes{"binding:host_id": "", "binding:profile": store.Dict{}})
+	// gofail: var vifUnbound struct{}
 	if err == nil && resetMAC {
 		err = c.Update(ctx, t, vif, Attributes{"mac_address": nil})
 	}

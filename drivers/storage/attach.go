@@ -96,6 +96,7 @@ func (c *Cinder) attach(ctx context.Context, t *drivers.Task, targets []*store.V
 			if err := s.attachOne(ctx, v, target, way); err != nil {
 				return err
 			}
+			// gofail: var volumeAttached struct{}
 			s.tellOwner(ctx, id, "attached")
 		}
 		if err := s.forget(ctx, id, attaching); err != nil {
@@ -112,6 +113,7 @@ func (s *session) attachOne(ctx context.Context, v *volumes.Volume, target *stor
 	if err := s.reserve(ctx, v, id); err != nil {
 		return err
 	}
+	// gofail: var volumeReserved struct{}
 	data, err := s.connect(ctx, id, way)
 	if err != nil {
 		return store.Errorf(store.StorageError, "Failed to initialize connection for volume %s to node %s: %w", id, node.UUID, err)
@@ -124,6 +126,7 @@ func (s *session) attachOne(ctx context.Context, v *volumes.Volume, target *stor
 	if err := s.task.Worker.SaveVolumeTarget(ctx, s.task, target); err != nil {
 		return fmt.Errorf("writing how volume target %s is reached: %w", target.UUID, err)
 	}
+	// gofail: var volumeConnected struct{}
 	err = s.do(ctx, func(ctx context.Context) error {
 		return volumes.Attach(ctx, s.api, id, volumes.AttachOpts{MountPoint: "ironic_mountpoint", InstanceUUID: owner(node)}).ExtractErr()
 	})
@@ -142,6 +145,7 @@ func (s *session) reserve(ctx context.Context, v *volumes.Volume, id string) err
 	if err := s.note(ctx, id, attaching); err != nil {
 		return err
 	}
+	// gofail: var volumeBeforeReserve struct{}
 	err := s.do(ctx, func(ctx context.Context) error { return volumes.Reserve(ctx, s.api, id).ExtractErr() })
 	if err == nil {
 		return nil

@@ -69,10 +69,12 @@ func (s *session) detachOne(ctx context.Context, id string, way connector, toler
 	if err := s.request(ctx, v); err != nil && (!tolerant || store.KindOf(err) != store.StorageError) {
 		return err
 	}
+	// gofail: var volumeDetaching struct{}
 	err = s.do(ctx, func(ctx context.Context) error { return volumes.TerminateConnection(ctx, s.api, id, way).ExtractErr() })
 	if err != nil {
 		return store.Errorf(store.StorageError, "Failed to detach volume %s from node %s: %w", id, node.UUID, err)
 	}
+	// gofail: var volumeDisconnected struct{}
 	err = s.do(ctx, func(ctx context.Context) error {
 		return volumes.Detach(ctx, s.api, id, volumes.DetachOpts{AttachmentID: at.AttachmentID}).ExtractErr()
 	})
@@ -80,6 +82,7 @@ func (s *session) detachOne(ctx context.Context, id string, way connector, toler
 		return store.Errorf(store.StorageError, "Failed to inform cinder that the detachment for volume %s from node %s has been completed: %w",
 			id, node.UUID, err)
 	}
+	// gofail: var volumeDetached struct{}
 	s.tellOwner(ctx, id, "detached")
 	return s.forget(ctx, id, detaching)
 }
@@ -92,6 +95,7 @@ func (s *session) request(ctx context.Context, v *volumes.Volume) error {
 	if err := s.note(ctx, v.ID, detaching); err != nil {
 		return err
 	}
+	// gofail: var volumeBeforeDetaching struct{}
 	err := s.do(ctx, func(ctx context.Context) error { return volumes.BeginDetaching(ctx, s.api, v.ID).ExtractErr() })
 	if err == nil {
 		return nil
