@@ -84,6 +84,31 @@ func idleOn(t *testing.T, r *rig) idleWorker {
 }
 
 // A request that was accepted before a crash runs after it, once, and its caller is answered.
+// An agent asks again until it is answered. A token made for what it asked a worker that died would be known to nobody.
+func TestALookupFromBeforeARestartIsNotRun(t *testing.T) {
+	r := newRig(t, nil)
+	before := idleOn(t, r)
+	n := before.enroll(t, func(n *store.Node) { n.ProvisionState = store.DeployWait })
+	request := &oslo.Request{Method: "get_node_with_token", Version: "1.49", UniqueID: "once", Context: oslo.AdminContext(),
+		Args: map[string]json.RawMessage{"node_id": raw(t, n.UUID)}}
+	body, err := request.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.local.Accept(local.Call{ID: "once", Body: body, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	before.closeMemory()
+
+	w := r.start(t)
+	calls, err := w.local.Pending()
+	if err != nil || len(calls) > 0 {
+		t.Errorf("left in the inbox are %v, %v", calls, err)
+	}
+	w.stop()
+	equal(t, "token", w.row(t, n.UUID).DriverInternalInfo.String(keyAgentToken), "")
+}
+
 func TestAcceptedRequestsRunAfterARestart(t *testing.T) {
 	r := newRig(t, nil)
 	before := idleOn(t, r)

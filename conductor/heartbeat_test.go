@@ -345,6 +345,28 @@ func TestALookupGetsTheTokenOnce(t *testing.T) {
 	w.unlocked(t)
 }
 
+// A lookup waits until its node is free. When the machine was switched meanwhile its agent is gone, and the next one is to get the token.
+func TestALookupOfAnAgentThatIsGoneGetsNoToken(t *testing.T) {
+	w := startWorker(t, nil)
+	n := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Deploying })
+	held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+	refused := make(chan string)
+	go func() {
+		defer close(refused)
+		if reply := w.call(t, "get_node_with_token", map[string]any{"node_id": n.UUID}); reply.Failure != nil {
+			refused <- reply.Failure.Class
+		}
+	}()
+	waitUntil(t, "the lookup waits", func() bool { return len(w.local.Locks()) == 2 })
+	held.Node.DriverInternalInfo[keyPowerChanged] = "2026-11-26T05:00:00.000000"
+	if err := errors.Join(held.save(t.Context()), held.release(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "failure", <-refused, string(store.TemporaryFailure))
+	equal(t, "stored", w.row(t, n.UUID).DriverInternalInfo.String("agent_secret_token"), "")
+	w.unlocked(t)
+}
+
 // A heartbeat that comes while the node is held is not lost.
 func TestAHeartbeatWaitsForTheHolder(t *testing.T) {
 	w := startWorker(t, nil)

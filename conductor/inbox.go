@@ -144,6 +144,15 @@ func (c *Conductor) replay(ctx context.Context, calls []local.Call, begun map[st
 			}
 			continue
 		}
+		if c.methods[r.Method].repeated {
+			if err := c.local.Finish(call.ID); err != nil {
+				return err
+			}
+			c.background.Go(func() {
+				c.answer(ctx, m, r, nil, store.Errorf(store.TemporaryFailure, "Conductor %s was started anew before it had answered", c.cfg.Host))
+			})
+			continue
+		}
 		c.log.Info().Str("method", r.Method).Time("accepted", call.At).Msg("Running a request from before the restart")
 		accepted := &acceptedCall{id: call.ID, begun: begun[call.ID], again: true}
 		c.background.Go(func() { c.runAccepted(ctx, m, r, accepted) })

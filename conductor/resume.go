@@ -316,7 +316,8 @@ func (t *task) askAgent(ctx context.Context, agent drivers.Agent, kind drivers.S
 // awaitAgain looks after one of this worker's own nodes that waited while the worker was away: a heartbeat may have gone by
 // unheard, the machine was about to be switched on, or could not read what it boots from.
 func (c *Conductor) awaitAgain(ctx context.Context, n *store.Node) error {
-	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState, attempts: 1},
+	// Nobody comes back to the node: a request of its own that holds it for a moment is waited for.
+	return c.withNode(ctx, oslo.AdminContext(), n.UUID, lockMode{purpose: "resuming " + n.ProvisionState},
 		func(_ context.Context, t *task) error {
 			t.rememberStepless()
 			switch {

@@ -15,6 +15,8 @@ type rpcMethod struct {
 	required, optional []string
 	// readOnly methods change nothing: they need no inbox entry, because asking again does no harm.
 	readOnly bool
+	// repeated tells that whoever calls asks again until he is answered.
+	repeated bool
 	// since is the release that brought the method; zero is older than every release spoken.
 	since messaging.Release
 	call  func(ctx context.Context, c *Conductor, r *oslo.Request) (any, error)
@@ -49,6 +51,13 @@ func reading(m rpcMethod) rpcMethod {
 	return m
 }
 
+// repeated marks a method whose callers ask again until they are answered. What a worker had accepted when it died is not run: the caller
+// may be gone, and what is done for him done for nobody.
+func repeated(m rpcMethod) rpcMethod {
+	m.repeated = true
+	return m
+}
+
 // since marks a method as one that came with a release.
 func since(release messaging.Release, m rpcMethod) rpcMethod {
 	m.since = release
@@ -65,7 +74,7 @@ func rpcMethods() map[string]rpcMethod {
 		"remove_node_traits":         method((*Conductor).removeNodeTraits),
 		"validate_driver_interfaces": reading(method((*Conductor).validateDriverInterfaces)),
 		"get_driver_properties":      reading(method((*Conductor).getDriverProperties)),
-		"get_node_with_token":        method((*Conductor).getNodeWithToken),
+		"get_node_with_token":        repeated(method((*Conductor).getNodeWithToken)),
 		"heartbeat":                  method((*Conductor).heartbeatRPC),
 
 		"object_class_action_versions": reading(method((*Conductor).objectClassAction)),

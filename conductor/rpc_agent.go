@@ -24,7 +24,13 @@ func (c *Conductor) getNodeWithToken(ctx context.Context, rq oslo.Context, a nod
 	}
 	err := c.readNode(ctx, rq, a.NodeID, "generate_token", func(ctx context.Context, t *task) error {
 		if t.Node.DriverInternalInfo[keyAgentToken] == nil {
-			if err := t.upgrade(ctx, "generate_token", attempts); err != nil {
+			switched := t.Node.DriverInternalInfo.String(keyPowerChanged)
+			err := t.upgrade(ctx, "generate_token", attempts)
+			if err == nil && t.Node.DriverInternalInfo.String(keyPowerChanged) != switched {
+				// The agent that asked went with the machine's last start. A token made for it would keep the one that boots now from getting any.
+				err = store.Errorf(store.TemporaryFailure, "Node %s was switched while its agent waited", t.Node.UUID)
+			}
+			if err != nil {
 				t.noteResult(momentLookup, "the agent asked who it is", "", err)
 				return err
 			}
