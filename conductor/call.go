@@ -35,13 +35,24 @@ func callOf(ctx context.Context) *acceptedCall {
 	return call
 }
 
-// markRequest notes in the row which request a flow was begun by, in the UPDATE that begins it.
+// earlierKept is how many requests a node remembers beside the last one: one for each worker that died with it and is not back.
+const earlierKept = 8
+
+// markRequest notes in the row which request a flow was begun by, in the UPDATE that begins it, and which request it goes on with. The
+// former stays beside the latter: it may be in another worker's inbox still.
 //
 // Crash window: between that UPDATE and the entry's end the request is run again at the next start, and finds itself here.
 func (t *task) markRequest(ctx context.Context) {
-	if call := callOf(ctx); call != nil {
-		t.note(store.Dict{markCall: call.id, markOrigin: t.c.cfg.Host})
+	call := callOf(ctx)
+	if call == nil {
+		return
 	}
+	entries := store.Dict{markCall: call.id, markOrigin: t.c.cfg.Host}
+	earlier := slices.DeleteFunc(markedRequests(mark(t.Node)), func(r store.Dict) bool { return r.String(markCall) == call.id })
+	if len(earlier) > 0 {
+		entries[markEarlier] = anyList(earlier[:min(len(earlier), earlierKept)])
+	}
+	t.note(entries)
 }
 
 // begunCalls are the requests that had begun a flow when the worker stopped: by their ids. It is asked before anything goes on,
@@ -53,8 +64,10 @@ func (c *Conductor) begunCalls(ctx context.Context) (map[string]bool, error) {
 	}
 	begun := map[string]bool{}
 	for _, n := range nodes {
-		if call := mark(n).String(markCall); call != "" && strings.EqualFold(mark(n).String(markOrigin), c.cfg.Host) {
-			begun[call] = true
+		for _, r := range markedRequests(mark(n)) {
+			if strings.EqualFold(r.String(markOrigin), c.cfg.Host) {
+				begun[r.String(markCall)] = true
+			}
 		}
 	}
 	return begun, nil

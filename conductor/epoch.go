@@ -22,6 +22,8 @@ const (
 	// markCall and markOrigin are the inbox's id of the request that began the flow, and the worker whose inbox that is.
 	markCall   = "call"
 	markOrigin = "origin"
+	// markEarlier are such pairs of requests that the flow began or went on with before.
+	markEarlier = "earlier"
 	// markFrom is the state that a tear-down began in.
 	markFrom = "from"
 	// markEnding tells that the steps of a cleaning are over and only its end is missing; its value is disable_ramdisk.
@@ -76,9 +78,23 @@ func (t *task) markEpoch() {
 	maps.DeleteFunc(info, func(key string, _ any) bool {
 		return strings.HasPrefix(key, privateKeys) && key != keyOwed && key != keyGivenUp
 	})
-	if call, origin := m.String(markCall), m.String(markOrigin); call != "" && !strings.EqualFold(origin, t.c.cfg.Host) {
-		info[keyEpoch] = store.Dict{markCall: call, markOrigin: origin}
+	others := slices.DeleteFunc(markedRequests(m), func(r store.Dict) bool { return strings.EqualFold(r.String(markOrigin), t.c.cfg.Host) })
+	if len(others) > 0 {
+		kept := others[0].Clone()
+		if len(others) > 1 {
+			kept[markEarlier] = anyList(others[1:])
+		}
+		info[keyEpoch] = kept
 	}
+}
+
+// markedRequests are the requests that a mark tells of, the last one first.
+func markedRequests(m store.Dict) []store.Dict {
+	var all []store.Dict
+	if m.String(markCall) != "" {
+		all = append(all, store.Dict{markCall: m[markCall], markOrigin: m[markOrigin]})
+	}
+	return append(all, dictList(m.List(markEarlier))...)
 }
 
 func (t *task) underWay() bool {

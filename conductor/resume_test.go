@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -449,6 +450,32 @@ func TestAFailureThatWasCutShortIsEnded(t *testing.T) {
 }
 
 // What the row keeps of a flow goes when the node is at rest, but for the request of another worker's inbox.
+// A request that a flow goes on with, such as what a ramdisk found, leaves the one in mind that began it on another worker.
+func TestARequestIsRememberedBesideTheOneThatGoesOn(t *testing.T) {
+	w := idle(t, nil)
+	n := w.enroll(t, func(n *store.Node) {
+		n.ProvisionState, n.TargetProvisionState = store.Deploying, store.Active
+		n.DriverInternalInfo = store.Dict{keyEpoch: store.Dict{markHost: "worker-1", markNumber: 1, markCall: "req-1", markOrigin: "worker-0"}}
+	})
+	held := w.lock(t, n.UUID, lockMode{purpose: "a test"})
+	for _, id := range []string{"req-2", "req-3", "req-3"} {
+		held.markRequest(withCall(t.Context(), &acceptedCall{id: id}))
+	}
+	if err := held.save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begun, err := w.begunCalls(t.Context())
+	if err != nil || len(begun) != 2 || !begun["req-2"] || !begun["req-3"] {
+		t.Errorf("this worker's requests are %v, %v", begun, err)
+	}
+	if err := errors.Join(held.processEvent(t.Context(), eventDone, eventOptions{}), held.release(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mark(w.row(t, n.UUID)), (store.Dict{markCall: "req-1", markOrigin: "worker-0"}); !reflect.DeepEqual(got, want) {
+		t.Errorf("at rest the row keeps %v, want %v", got, want)
+	}
+}
+
 func TestWhatTheRowKeepsOfAFlow(t *testing.T) {
 	w := idle(t, nil)
 	for origin, kept := range map[string]bool{"worker-1": false, "worker-0": true} {
