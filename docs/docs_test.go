@@ -165,7 +165,7 @@ func buildOfAll() *drivers.Catalog {
 		"autodetect": &agent.Autodetect{}}, AgentPower: &agent.Power{}, AgentRAID: &agent.RAID{},
 		AgentRescue: &agent.Rescue{}, RedfishPower: &redfish.Power{}, RedfishInspect: &redfish.Inspect{}, AgentInspect: &agent.Inspect{},
 		Inspector:         &agent.Inspector{},
-		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, Firmware: true,
+		RedfishManagement: &redfish.Management{}, VirtualMedia: &redfish.VirtualMedia{}, RedfishHTTPS: &redfish.HTTPS{}, Firmware: true,
 		PXE: &pxe.Boot{}, IPXE: &pxe.Boot{}, HTTP: &pxe.Boot{}, HTTPIPXE: &pxe.Boot{},
 		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{}, Cinder: &storage.Cinder{},
 		GraphicalConsoles: map[string]drivers.Console{"fake-graphical": &graphical.Console{}, "redfish-graphical": &graphical.Console{}},

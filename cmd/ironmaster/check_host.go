@@ -110,6 +110,9 @@ func nominalParts(release messaging.Release) catalog.Parts {
 		Flat: &neutron.Flat{}, Neutron: &neutron.Separate{}, External: &storage.External{}, Cinder: &storage.Cinder{},
 	}
 	addGraphicalConsoles(&p, &config.Settings{}, nil, nil, release)
+	if bootsISOByHTTP(release) {
+		p.RedfishHTTPS = &redfish.HTTPS{}
+	}
 	if release < messaging.V22_1 {
 		p.AgentInspect = nil
 	}

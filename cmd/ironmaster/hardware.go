@@ -140,6 +140,9 @@ func (h *hardware) enable(ctx context.Context, s *config.Settings, release messa
 		External: storage.NewExternal(release < messaging.V27_0), Cinder: h.cinder,
 		Firmware: release >= messaging.V22_1, RedfishSerial: release > messaging.V2025_2,
 	}
+	if bootsISOByHTTP(release) {
+		parts.RedfishHTTPS = redfish.NewHTTPS(h.redfish, isos.config, isos.isos, isos.publisher)
+	}
 	addGraphicalConsoles(&parts, s, h.redfish, h.consoles, release)
 	if err := h.addNetworkBoot(s, release, provider, wanted.Interfaces[drivers.TypeBoot], agentCfg.APIURL, &parts); err != nil {
 		return err

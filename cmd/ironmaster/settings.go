@@ -303,7 +303,8 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	c := redfish.DefaultConfig()
 	c.ConnectionAttempts, c.RetryInterval, c.CacheSize = r.ConnectionAttempts, r.ConnectionRetryInterval, r.ConnectionCacheSize
 	c.ConnectTimeout, c.ReadTimeout, c.AuthType = r.ConnectTimeout, r.ReadTimeout, r.AuthType
-	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, release >= messaging.V25_0
+	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, bootsISOByHTTP(release)
+	c.ChoosesTLS, c.TLS = release > messaging.V2026_1, redfish.Dialect{Minimum: r.TLSMinimumVersion, Ciphers: r.TLSCiphers}
 	c.NamesVolumes, c.FullSizeByController = release >= messaging.V2025_1, release > messaging.V2026_1
 	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2,
 		ByComponent: release > messaging.V2025_2, Delay: r.FirmwareRebootDelay, VersionCheck: r.FirmwareVersionInterval,
@@ -314,6 +315,9 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	}
 	return c
 }
+
+// bootsISOByHTTP tells whether a release of ironic knows the boot device uefihttp, and redfish-https, which uses it.
+func bootsISOByHTTP(release messaging.Release) bool { return release >= messaging.V2024_1 }
 
 func ipmiConfig(s *config.Settings, release messaging.Release) ipmi.Config {
 	i, cfg := s.IPMI, s.Console

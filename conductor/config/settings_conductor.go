@@ -159,7 +159,9 @@ type Redfish struct {
 	ConnectTimeout          time.Duration `opt:"connect_timeout" default:"30" min:"1"`
 	ReadTimeout             time.Duration `opt:"read_timeout" default:"60" min:"1"`
 	AuthType                string        `opt:"auth_type" default:"auto" choices:"basic|session|auto"`
-	VerifyCA                *Verification `opt:"verify_ca"` // for nodes that say nothing; nil verifies
+	VerifyCA                *Verification `opt:"verify_ca"`                                 // for nodes that say nothing; nil verifies
+	TLSMinimumVersion       string        `opt:"tls_minimum_version" choices:"1.1|1.2|1.3"` // for nodes that say nothing, as tls_ciphers
+	TLSCiphers              string        `opt:"tls_ciphers"`
 	KernelAppendParams      string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
 	RAIDStatusInterval      time.Duration `opt:"raid_config_status_interval" default:"60" min:"0"`
 	RAIDFailInterval        time.Duration `opt:"raid_config_fail_interval" default:"60" min:"0"`

@@ -32,8 +32,9 @@ type Parts struct {
 	// AgentInspect is the inspect interface agent, which ironic has since 22.1.
 	AgentInspect drivers.Inspect
 	// Inspector is the inspect interface inspector, which ironic has up to 32.0.
-	Inspector    drivers.Inspect
-	VirtualMedia drivers.Boot
+	Inspector drivers.Inspect
+	// VirtualMedia and RedfishHTTPS are the boot interfaces redfish-virtual-media and redfish-https; ironic has the latter since 2024.1.
+	VirtualMedia, RedfishHTTPS drivers.Boot
 
 	// Vendors are the interfaces of vendors' hardware types. Such a type is in the catalog when its power interface is.
 	Vendors map[drivers.InterfaceType]map[string]drivers.Interface
@@ -106,9 +107,6 @@ func New(p Parts) *drivers.Catalog {
 	if p.Inspector != nil {
 		impl[drivers.TypeInspect]["inspector"] = p.Inspector
 	}
-	if p.VirtualMedia != nil {
-		impl[drivers.TypeBoot]["redfish-virtual-media"] = p.VirtualMedia
-	}
 	for name, network := range map[string]drivers.Network{"flat": p.Flat, "neutron": p.Neutron} {
 		if network != nil {
 			impl[drivers.TypeNetwork][name] = network
@@ -128,7 +126,8 @@ func New(p Parts) *drivers.Catalog {
 			maps.Copy(impl[typ], interfaces)
 		}
 	}
-	for name, boot := range map[string]drivers.Boot{"pxe": p.PXE, "ipxe": p.IPXE, "http": p.HTTP, "http-ipxe": p.HTTPIPXE} {
+	for name, boot := range map[string]drivers.Boot{"pxe": p.PXE, "ipxe": p.IPXE, "http": p.HTTP, "http-ipxe": p.HTTPIPXE,
+		"redfish-virtual-media": p.VirtualMedia, "redfish-https": p.RedfishHTTPS} {
 		if boot != nil {
 			impl[drivers.TypeBoot][name] = boot
 		}

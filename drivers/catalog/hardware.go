@@ -68,7 +68,7 @@ func hardwareTypes(built map[drivers.InterfaceType]map[string]drivers.Interface)
 			drivers.TypeVendor:     {"ipmitool", "no-vendor"},
 		},
 		"redfish": {
-			drivers.TypeBoot:       append(slices.Clone(networkBoot), "redfish-virtual-media"),
+			drivers.TypeBoot:       append(slices.Clone(networkBoot), "redfish-virtual-media", "redfish-https"),
 			drivers.TypeInspect:    {"redfish", "inspector", "agent", "no-inspect"},
 			drivers.TypeManagement: {"redfish", "noop"},
 			drivers.TypePower:      {"redfish"},

@@ -35,7 +35,7 @@ func openREST(n *store.Node, cfg Config) (r *rest, closeREST func(), err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	security, err := redfish.TLSConfig(a.Verify)
+	security, err := redfish.TLSConfig(a.Verify, redfish.Dialect{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -52,13 +52,11 @@ func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device 
 		if !known || device == store.BootDeviceUEFIHTTP && !m.bmcs.client.cfg.BootsHTTP {
 			return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
 		}
-		if _, kept := t.Node.DriverInternalInfo[keyBootDevice]; kept {
-			delete(t.Node.DriverInternalInfo, keyBootDevice)
-			if err := t.Worker.Save(ctx, t); err != nil {
-				return err
-			}
+		url := t.Node.DriverInternalInfo.String(keyBootURL)
+		if err := forgetBootDevice(ctx, t); err != nil {
+			return err
 		}
-		if err := s.setBootDevice(source, device, persistent); err != nil {
+		if err := s.setBootDevice(source, device, url, persistent); err != nil {
 			return s.told(err, fmt.Sprintf("Redfish set boot device failed for node %s. Error: ", t.Node.UUID))
 		}
 		// Setting the boot device makes these BMCs forget the boot mode.
@@ -67,6 +65,18 @@ func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device 
 		}
 		return nil
 	})
+}
+
+// forgetBootDevice takes out of the node what stood there for the boot device before, and for this one.
+func forgetBootDevice(ctx context.Context, t *drivers.Task) error {
+	info := t.Node.DriverInternalInfo
+	_, kept := info[keyBootDevice]
+	if _, addressed := info[keyBootURL]; !kept && !addressed {
+		return nil
+	}
+	delete(info, keyBootDevice)
+	delete(info, keyBootURL)
+	return t.Worker.Save(ctx, t)
 }
 
 func bootSource(device string) (schemas.BootSource, bool) {
@@ -93,8 +103,9 @@ func (s *system) wantsWholeBoot() bool {
 }
 
 // setBootDevice sends what differs. Most BMCs refuse a BootSourceOverrideEnabled that is set already, Supermicro's want it
-// every time. Continuous has been taken out of the schema; where it is refused, Once is used and renewed at every start.
-func (s *system) setBootDevice(source schemas.BootSource, device string, persistent bool) error {
+// every time. Continuous has been taken out of the schema; where it is refused, Once is used and renewed at every start. url is where
+// UefiHttp boots from, "" for what DHCP says.
+func (s *system) setBootDevice(source schemas.BootSource, device, url string, persistent bool) error {
 	// Supermicro's boards show virtual media as a USB drive, and boot nothing from their Cd.
 	if strings.EqualFold(s.Manufacturer, "supermicro") && source == schemas.CdBootSource && slices.Contains(s.Boot.AllowableBootSourceOverrideTargetValues, "UsbCd") {
 		source = "UsbCd"
@@ -113,6 +124,12 @@ func (s *system) setBootDevice(source schemas.BootSource, device string, persist
 		enabled = schemas.ContinuousBootSourceOverrideEnabled
 	}
 	boot := schemas.Boot{BootSourceOverrideTarget: source}
+	if source == schemas.UefiHTTPBootSource {
+		boot.HTTPBootURI = url
+	}
+	if s.Boot.HTTPBootURI != "" && boot.HTTPBootURI == "" {
+		s.forgetBootURL()
+	}
 	if s.supermicro() || s.wantsWholeBoot() || s.Boot.BootSourceOverrideEnabled != enabled {
 		boot.BootSourceOverrideEnabled = enabled
 	}
@@ -139,6 +156,13 @@ func (s *system) setBootDevice(source schemas.BootSource, device string, persist
 	return s.task.Worker.Save(s.ctx, s.task)
 }
 
+// forgetBootURL has the BMC forget where its machine was to boot from by HTTP. With any other boot device nobody asks for it.
+func (s *system) forgetBootURL() {
+	if err := patch(s, map[string]any{"Boot": map[string]any{"HttpBootUri": nil}}); err != nil {
+		s.task.Log.Warn().Str("reason", s.session.explain(err)).Msg("the BMC does not forget the URL that its machine booted from")
+	}
+}
+
 // restoreBootDevice sets the device that the BMC could not keep. When that fails the machine's own boot order has to do.
 func (s *system) restoreBootDevice() {
 	device := strings.ToLower(s.task.Node.DriverInternalInfo.String(keyBootDevice))
@@ -162,7 +186,7 @@ func (s *system) restoreBootDevice() {
 		s.task.Log.Error().Str("device", device).Msg("driver_internal_info names an unknown redfish_boot_device")
 		return
 	}
-	if err := s.setBootDevice(source, device, false); err != nil {
+	if err := s.setBootDevice(source, device, s.Boot.HTTPBootURI, false); err != nil {
 		s.task.Log.Warn().Str("device", device).Str("reason", s.session.explain(err)).
 			Msg("the boot device could not be set again; the machine's own boot order decides")
 	}

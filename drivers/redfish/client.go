@@ -22,6 +22,7 @@ import (
 type sessionKey struct {
 	address, prefix, username, auth string
 	verify                          Verify
+	dialect                         Dialect
 	timeout                         time.Duration
 	password                        [sha256.Size]byte
 }
@@ -95,7 +96,7 @@ func (c *Client) key(t target) sessionKey {
 	mac := hmac.New(sha256.New, c.seed[:])
 	mac.Write([]byte(t.password))
 	key := sessionKey{address: t.address, prefix: t.prefix, username: t.username, auth: t.auth, verify: t.verify,
-		timeout: t.timeout}
+		dialect: t.dialect, timeout: t.timeout}
 	mac.Sum(key.password[:0])
 	return key
 }
@@ -165,6 +166,9 @@ func (c *Client) surplus() []*session {
 // type redfish.
 func (c *Client) visit(ctx context.Context, t *drivers.Task, where target, failed func(reason string) error,
 	do func(*system) error) error {
+	if !spoken(where.address) {
+		return unspoken(t.Node.UUID, where.address, failed)
+	}
 	ctx = bmc.WithAsking(ctx, bmc.Asking{Routine: t.Routine})
 	sys, err := c.open(ctx, where)
 	if untrusted(err) {

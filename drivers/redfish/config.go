@@ -10,7 +10,7 @@ import (
 
 // Config says how BMCs are spoken to. DefaultConfig gives what ironic takes when ironic.conf is silent.
 type Config struct {
-	// BootsHTTP offers the boot device uefihttp, as ironic does since 25.0.
+	// BootsHTTP offers the boot device uefihttp, as ironic does since 2024.1.
 	BootsHTTP bool
 	// NamesVolumes gives volumes the names that users chose, as ironic does since 29.0, and FullSizeByController leaves it to the RAID
 	// controller how large a volume of all the space is, as ironic 39.0 does.
@@ -34,6 +34,9 @@ type Config struct {
 	AuthType string
 	// VerifyCA counts for nodes that say nothing about redfish_verify_ca.
 	VerifyCA Verify
+	// ChoosesTLS lets nodes say which TLS their BMCs speak, as ironic 39.0 does; TLS counts for those that say nothing.
+	ChoosesTLS bool
+	TLS        Dialect
 
 	// PowerTimeout is how long a power change may take ([conductor]power_state_change_timeout). The state is read after
 	// PowerPoll for the first time and then less and less often.

@@ -2,7 +2,6 @@ package redfish
 
 import (
 	"context"
-	"maps"
 	"strings"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -19,7 +18,7 @@ func NewConsoleApp(c *Client) *ConsoleApp { return &ConsoleApp{c.Plain()} }
 func (*ConsoleApp) Name() string { return "redfish-graphical" }
 
 // Properties describes how a node names its BMC.
-func (*ConsoleApp) Properties() map[string]string { return maps.Clone(properties) }
+func (a *ConsoleApp) Properties() map[string]string { return a.bmcs.client.properties() }
 
 // Validate checks driver_info.
 func (a *ConsoleApp) Validate(_ context.Context, t *drivers.Task) error {

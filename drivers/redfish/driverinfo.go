@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/store"
@@ -37,6 +34,17 @@ var properties = map[string]string{
 		"the default value is taken from Ironic configuration as ``[redfish]auth_type`` option.",
 }
 
+// laterProperties came with the choice of TLS.
+var laterProperties = map[string]string{
+	"firmware_update_unresponsive_bmc_wait": "Number of seconds to wait to avoid the BMC becoming unresponsive during firmware " +
+		"updates. If not set, the default value is taken from the Ironic configuration " +
+		"``firmware_update_wait_unresponsive_bmc`` in the ``[redfish]`` section.",
+	"redfish_tls_minimum_version": "Minimum TLS protocol version for connections to the Redfish BMC. Can be \"1.1\", \"1.2\", or " +
+		"\"1.3\". If not set, the default value is taken from Ironic configuration as ``[redfish]tls_minimum_version`` option.",
+	"redfish_tls_ciphers": "OpenSSL cipher list to use for connections to the Redfish BMC. If not set, the default value is taken " +
+		"from Ironic configuration as ``[redfish]tls_ciphers`` option.",
+}
+
 // target is where and how a node's BMC is reached, from driver_info.
 type target struct {
 	// address is scheme and authority of the service, without a slash at the end.
@@ -47,6 +55,7 @@ type target struct {
 	systemID           string
 	username, password string
 	verify             Verify
+	dialect            Dialect
 	auth               string
 	// timeout bounds reaching the BMC and each of its answers; 0 stands for the configured ones.
 	timeout time.Duration
@@ -68,7 +77,7 @@ func parseDriverInfo(n *store.Node, cfg Config) (target, error) {
 	if t.systemID, err = parseSystemID(n); err != nil {
 		return target{}, err
 	}
-	if t.verify, err = ParseVerify(n, "redfish_verify_ca", cfg.VerifyCA); err != nil {
+	if t.verify, err = parseVerify(n, cfg.VerifyCA); err != nil {
 		return target{}, err
 	}
 	t.auth = cfg.AuthType
@@ -81,41 +90,19 @@ func parseDriverInfo(n *store.Node, cfg Config) (target, error) {
 		}
 		t.auth = text
 	}
-	return t, nil
+	if cfg.ChoosesTLS {
+		t.dialect, err = parseDialect(n, cfg.TLS)
+	}
+	return t, err
 }
 
-func parseAddress(n *store.Node) (address, prefix string, err error) {
-	value, ok := n.DriverInfo["redfish_address"].(string)
-	if !ok {
-		return "", "", invalidAddress(n, store.PythonText(n.DriverInfo["redfish_address"]))
+// parseVerify reads how a BMC's certificate is checked. What is configured counts for nodes that merely want it checked, too.
+func parseVerify(n *store.Node, configured Verify) (Verify, error) {
+	value, given := n.DriverInfo["redfish_verify_ca"]
+	if given && (value == true || value == nil && configured != Verify{}) {
+		return configured, nil
 	}
-	if ip, err := netip.ParseAddr(value); err == nil && ip.Is6() {
-		value = "[" + value + "]"
-	}
-	if scheme, authority, found := strings.Cut(value, "://"); !found || scheme == "" || authority == "" {
-		value = "https://" + value
-	}
-	u, err := url.Parse(value)
-	foreign := strings.ContainsFunc(value, func(r rune) bool { return r > unicode.MaxASCII })
-	if err != nil || u.Hostname() == "" || foreign || strings.ContainsAny(value, " <>\"{}|\\^`") ||
-		(u.Scheme != "http" && u.Scheme != "https") {
-		return "", "", invalidAddress(n, value)
-	}
-	prefix = strings.TrimRight(u.EscapedPath(), "/")
-	if prefix != "" {
-		prefix += "/"
-	}
-	return u.Scheme + "://" + u.Host, prefix, nil
-}
-
-// invalidAddress shows an address without credentials that somebody wrote into it.
-func invalidAddress(n *store.Node, address string) error {
-	if at := strings.LastIndexByte(address, '@'); at >= 0 {
-		scheme, _, _ := strings.Cut(address, "://")
-		address = scheme + "://...@" + address[at+1:]
-	}
-	return store.Errorf(store.InvalidParameterValue,
-		"Invalid Redfish address %s set in driver_info/redfish_address on node %s", address, n.UUID)
+	return ParseVerify(n, "redfish_verify_ca", configured)
 }
 
 func parseSystemID(n *store.Node) (string, error) {
@@ -179,7 +166,16 @@ func (b base) on(ctx context.Context, t *drivers.Task, operation string, do func
 }
 
 // Properties describes how a node names its BMC.
-func (base) Properties() map[string]string { return maps.Clone(properties) }
+func (b base) Properties() map[string]string { return b.bmcs.client.properties() }
+
+// properties are those of the release in use.
+func (c *Client) properties() map[string]string {
+	all := maps.Clone(properties)
+	if c.cfg.ChoosesTLS {
+		maps.Copy(all, laterProperties)
+	}
+	return all
+}
 
 // Steps offers none.
 func (base) Steps(drivers.StepKind) []drivers.Step { return nil }

@@ -41,7 +41,8 @@ func TestValidateDriverInfo(t *testing.T) {
 		{`{"redfish_address": 42}`, store.InvalidParameterValue, badAddress("42")},
 		{`{"redfish_address": "/no/host"}`, store.InvalidParameterValue, badAddress("https:///no/host")},
 		{`{"redfish_address": "http://bmc example"}`, store.InvalidParameterValue, badAddress("http://bmc example")},
-		{`{"redfish_address": "ftp://me:hush@bmc"}`, store.InvalidParameterValue, badAddress("ftp://...@bmc")},
+		{`{"redfish_address": "ftp://me:hush@bmc"}`, "", ""},
+		{`{"redfish_address": "http://me:hush@bmc:x"}`, store.InvalidParameterValue, badAddress("http://...@bmc:x")},
 		{`{"redfish_address": "b", "redfish_system_id": "/redfish/v1/Systems/1"}`, "", ""},
 		{`{"redfish_address": "b", "redfish_system_id": null}`, "", ""},
 		{`{"redfish_address": "b", "redfish_system_id": 7}`, store.InvalidParameterValue, `Invalid value "7" set in ` +
@@ -74,27 +75,70 @@ func TestValidateDriverInfo(t *testing.T) {
 	}
 }
 
-// The texts are those of wire/21.4/get_driver_properties--redfish.json.
+// The texts are those of wire/21.4/get_driver_properties--redfish.json, and what Debian's 39.0 says.
 func TestProperties(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "properties.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want map[string]string
-	if err := json.Unmarshal(text, &want); err != nil {
-		t.Fatal(err)
-	}
-	client := redfish.New(redfish.DefaultConfig(), zerolog.Nop())
-	seen := 0
-	for _, i := range []drivers.Interface{redfish.NewPower(client), redfish.NewManagement(client, "uefi")} {
-		for name, description := range i.Properties() {
-			seen++
-			if want[name] != description {
-				t.Errorf("%s: %q, want %q", name, description, want[name])
+	for _, c := range []struct {
+		file  string
+		newer bool
+		count int
+	}{{"properties.json", false, 6}, {"properties-39.0.json", true, 9}} {
+		text, err := os.ReadFile(filepath.Join("testdata", c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want map[string]string
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Fatal(err)
+		}
+		cfg := redfish.DefaultConfig()
+		cfg.ChoosesTLS = c.newer
+		client := redfish.New(cfg, zerolog.Nop())
+		for _, i := range []drivers.Interface{redfish.NewPower(client), redfish.NewManagement(client, "uefi"),
+			redfish.NewBIOS(client, nil), redfish.NewRAID(client)} {
+			all := i.Properties()
+			for name, description := range all {
+				if want[name] != description {
+					t.Errorf("%s: %s: %q, want %q", c.file, name, description, want[name])
+				}
+			}
+			if len(all) != c.count {
+				t.Errorf("%s: %d properties, want %d", c.file, len(all), c.count)
 			}
 		}
 	}
-	if seen != 12 {
-		t.Errorf("%d properties", seen)
+}
+
+// What nodes say of TLS counts on releases that have it, and goes before the configuration.
+func TestDialect(t *testing.T) {
+	bad := func(shown string) string {
+		return `Invalid value "` + shown + `" set in driver_info/redfish_tls_minimum_version on node node-1. The value should be one of ` +
+			`"1.1", "1.2", or "1.3".`
+	}
+	for _, c := range []struct {
+		info, text string
+		newer      bool
+	}{
+		{`{"redfish_tls_minimum_version": "1.3"}`, "", true},
+		{`{"redfish_tls_minimum_version": null}`, "", true},
+		{`{"redfish_tls_minimum_version": ""}`, "", true},
+		{`{"redfish_tls_minimum_version": "1.0"}`, bad("1.0"), true},
+		{`{"redfish_tls_minimum_version": 1.2}`, bad("1.2"), true},
+		{`{"redfish_tls_minimum_version": ["1.2"]}`, bad("['1.2']"), true},
+		{`{"redfish_tls_minimum_version": "1.0"}`, "", false},
+		{`{"redfish_tls_ciphers": "nonsense"}`, "", true},
+		{`{"redfish_verify_ca": true, "redfish_tls_ciphers": null}`, "", true},
+	} {
+		info, err := store.ParseDict([]byte(c.info))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info["redfish_address"] = "bmc"
+		cfg := redfish.DefaultConfig()
+		cfg.ChoosesTLS, cfg.TLS = c.newer, redfish.Dialect{Minimum: "1.2"}
+		err = redfish.NewPower(redfish.New(cfg, zerolog.Nop())).Validate(t.Context(), &drivers.Task{Node: &store.Node{UUID: "node-1",
+			DriverInfo: info}})
+		if c.text == "" && err != nil || c.text != "" && (store.KindOf(err) != store.InvalidParameterValue || err.Error() != c.text) {
+			t.Errorf("%s: %v, want %q", c.info, err, c.text)
+		}
 	}
 }

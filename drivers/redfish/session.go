@@ -60,7 +60,7 @@ type root struct {
 
 // newSession prepares a session that has no line yet.
 func newSession(t target, cfg Config) (*session, error) {
-	security, err := TLSConfig(t.verify)
+	security, err := TLSConfig(t.verify, t.dialect)
 	if err != nil {
 		return nil, err
 	}

@@ -305,6 +305,34 @@ func TestCertificates(t *testing.T) {
 	redfishtest.WantError(t, err, store.InvalidParameterValue, empty)
 }
 
+// A BMC that speaks less than its node demands is not spoken to.
+func TestTLSVersionsAndCiphers(t *testing.T) {
+	b := newBMC(t)
+	server := httptest.NewUnstartedServer(b)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	cfg := quick()
+	cfg.ChoosesTLS = true
+	for _, c := range []struct {
+		minimum, ciphers any
+		refused          store.Kind
+	}{
+		{"1.2", nil, ""}, {"1.1", "AES128-SHA:ECDHE+SHA1", ""}, {"1.2", "ECDHE-RSA-AES128-GCM-SHA256", ""},
+		{"1.3", nil, store.RedfishConnectionError}, {"1.2", "AES256", store.RedfishConnectionError},
+		{nil, "DHE-RSA-AES256-SHA", store.InvalidParameterValue},
+	} {
+		x, _ := task(open(t, cfg), server.URL)
+		x.Node.DriverInfo["redfish_verify_ca"] = false
+		x.Node.DriverInfo["redfish_tls_minimum_version"], x.Node.DriverInfo["redfish_tls_ciphers"] = c.minimum, c.ciphers
+		if _, err := x.Hardware.Power.PowerState(t.Context(), x); store.KindOf(err) != c.refused || (err == nil) != (c.refused == "") {
+			t.Errorf("%v, %v: %v", c.minimum, c.ciphers, err)
+		}
+	}
+}
+
 // renewed serves b at an address that was another server's, with a new certificate.
 func renewed(t *testing.T, b *bmc, address string) *httptest.Server {
 	t.Helper()
