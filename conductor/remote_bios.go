@@ -28,7 +28,7 @@ var (
 
 // biosSettingsOf reads all settings of a node, by name.
 func biosSettingsOf(ctx context.Context, c *Conductor, n *store.Node) ([]*store.BIOSSetting, error) {
-	return sql.SelectBy[store.BIOSSetting](ctx, c.db, "bios_settings", "name", sql.Equals("node_id", n.ID))
+	return c.db.BIOSSettings(ctx, n.ID)
 }
 
 // named are the settings with some names, in the order of the names.

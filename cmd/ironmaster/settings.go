@@ -306,6 +306,7 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, bootsISOByHTTP(release)
 	c.ChoosesTLS, c.TLS = release > messaging.V2026_1, redfish.Dialect{Minimum: r.TLSMinimumVersion, Ciphers: r.TLSCiphers}
 	c.NamesVolumes, c.FullSizeByController = release >= messaging.V2025_1, release > messaging.V2026_1
+	c.BIOS = redfish.BIOSConfig{OneMark: release >= messaging.V2025_1, WithoutRamdisk: release > messaging.V2026_1}
 	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2,
 		ByComponent: release > messaging.V2025_2, Delay: r.FirmwareRebootDelay, VersionCheck: r.FirmwareVersionInterval,
 		NICWait: r.FirmwareNICWait, Successes: r.FirmwareSuccesses, ValidationInterval: r.FirmwareValidationInterval,

@@ -29,6 +29,13 @@ func (k *kept) ReplaceRegisteredBIOSSettings(_ context.Context, _ int64, setting
 	return nil
 }
 
+func (k *kept) BIOSSettings(context.Context, int64) (all []*store.BIOSSetting, err error) {
+	for _, one := range k.all {
+		all = append(all, &one)
+	}
+	return all, nil
+}
+
 // biosBMC is a BMC whose firmware takes settings at the next start, which a test does itself.
 func biosBMC(t *testing.T) *redfishtest.Tree {
 	t.Helper()

@@ -15,6 +15,8 @@ type Config struct {
 	// NamesVolumes gives volumes the names that users chose, as ironic does since 29.0, and FullSizeByController leaves it to the RAID
 	// controller how large a volume of all the space is, as ironic 39.0 does.
 	NamesVolumes, FullSizeByController bool
+	// BIOS says how BIOS settings are changed.
+	BIOS BIOSConfig
 	// Updates says how firmware is updated; without its Files it is not.
 	Updates UpdateConfig
 	// ConnectionAttempts is how often a BMC that cannot be reached is tried, RetryInterval the pause in between

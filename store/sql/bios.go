@@ -55,6 +55,11 @@ func (db *DB) ReplaceRegisteredBIOSSettings(ctx context.Context, nodeID int64, s
 	})
 }
 
+// BIOSSettings reads all settings of a node, by name.
+func (db *DB) BIOSSettings(ctx context.Context, nodeID int64) ([]*store.BIOSSetting, error) {
+	return SelectBy[store.BIOSSetting](ctx, db, "bios_settings", "name", Equals("node_id", nodeID))
+}
+
 // CreateBIOSSettings notes further settings of a node, all or none.
 func (db *DB) CreateBIOSSettings(ctx context.Context, node int64, settings []store.BIOSSetting) error {
 	lost := false
