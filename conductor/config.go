@@ -126,6 +126,7 @@ type Live struct {
 	// HistoryMinimumAge is how long every entry is kept.
 	HistoryMinimumAge time.Duration
 	RecordStepFlows   bool
+	HealthMonitoring  bool
 	// DisallowedSteps are those that nothing may run, as interface.step.
 	DisallowedSteps            map[drivers.StepKind][]string
 	PowerOffAfterDeployFailure bool

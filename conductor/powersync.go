@@ -160,6 +160,7 @@ func (t *task) syncPower(ctx context.Context, failures int, p *place) (int, erro
 		if err == nil && actual != store.PowerError {
 			t.cacheVendor(ctx)
 			t.cacheBootMode(ctx)
+			t.cacheHealth(ctx)
 		}
 	})
 	if err == nil && actual == store.PowerError {

@@ -29,6 +29,7 @@ type behaviour struct {
 	// setPower is told of on, off, soft ones and reboots.
 	setPower func(ctx context.Context, state string) error
 	noSync   bool
+	health   func() (string, error)
 
 	// steps are those of the deploy interface; without a list of a kind it offers those of the fake one.
 	steps map[drivers.StepKind][]drivers.Step
@@ -290,6 +291,13 @@ func (m *scriptManagement) SetSecureBoot(ctx context.Context, t *drivers.Task, o
 		return f(on)
 	}
 	return m.Management.SetSecureBoot(ctx, t, on)
+}
+
+func (m *scriptManagement) Health(context.Context, *drivers.Task) (string, error) {
+	if health := m.s.called("").health; health != nil {
+		return health()
+	}
+	return "", nil
 }
 
 func (m *scriptManagement) DetectVendor(ctx context.Context, t *drivers.Task) (string, error) {

@@ -69,6 +69,9 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 			execAt(t, url, "ALTER TABLE nodes ADD COLUMN "+column)
 		}
 	}
+	if r.cfg.Release >= messaging.V2026_1 {
+		execAt(t, url, "ALTER TABLE nodes ADD COLUMN health VARCHAR(20)")
+	}
 	if r.cfg.Release >= messaging.V2024_2 {
 		for _, statement := range runbookTables {
 			execAt(t, url, statement)

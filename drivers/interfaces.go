@@ -99,6 +99,12 @@ type Sensing interface {
 	Sensors(ctx context.Context, t *Task) (SensorData, error)
 }
 
+// Examining is a management interface that knows how a machine is as a whole.
+type Examining interface {
+	// Health is OK, Warning or Critical; "" when the hardware does not tell.
+	Health(ctx context.Context, t *Task) (string, error)
+}
+
 // SensorData is what sensors tell: by type, then by name, the attributes of each.
 type SensorData map[string]map[string]store.Dict
 

@@ -124,7 +124,7 @@ func liveOptions(s *config.Settings) conductor.Live {
 		LesseeSource: c.LesseeSource, DisallowedBootModes: c.DisallowedBootModes, MaxConcurrentPerGroup: c.MaxConcurrentPerGroup,
 		DisallowedSteps: map[drivers.StepKind][]string{drivers.DeployStep: s.API.DisallowDeploySteps,
 			drivers.ServiceStep: s.API.DisallowServiceSteps, drivers.CleanStep: s.API.DisallowCleanSteps},
-		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, HistoryMaxEntries: c.HistoryMaxEntries,
+		NodeHistory: c.NodeHistory, RecordStepFlows: c.RecordStepFlows, HealthMonitoring: c.HealthMonitoring, HistoryMaxEntries: c.HistoryMaxEntries,
 		StaleTimeout: c.StaleCleanUpTimeout, StaleBatch: c.StaleCleanUpBatch,
 		HistoryMinimumAge:          time.Duration(c.HistoryMinimumDays) * 24 * time.Hour,
 		PowerOffAfterDeployFailure: s.Deploy.PowerOffAfterDeployFailure, PowerOffInCleanFail: c.PoweroffInCleanFail,
@@ -306,6 +306,17 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	c.PowerTimeout, c.BootsHTTP = s.Conductor.PowerStateChangeTimeout, bootsISOByHTTP(release)
 	c.ChoosesTLS, c.TLS = release > messaging.V2026_1, redfish.Dialect{Minimum: r.TLSMinimumVersion, Ciphers: r.TLSCiphers}
 	c.NamesVolumes, c.FullSizeByController = release >= messaging.V2025_1, release > messaging.V2026_1
+	c.VendorOfRoot = release > messaging.V2026_1
+	if release >= messaging.V34_0 {
+		c.POSTAttempts, c.POSTDelay = r.POSTRetryAttempts, r.POSTRetryDelay
+	}
+	if release > messaging.V2026_1 {
+		c.ConflictRetries, c.ConflictInterval = r.ConflictRetryAttempts, r.ConflictRetryInterval
+	}
+	if release >= messaging.V2025_1 {
+		c.RestartPause = restartPause
+	}
+	c.Clock = redfish.ClockConfig{Steps: release >= messaging.V2025_2, Verified: r.VerifyBMCClock}
 	c.BIOS = redfish.BIOSConfig{OneMark: release >= messaging.V2025_1, WithoutRamdisk: release > messaging.V2026_1}
 	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2,
 		ByComponent: release > messaging.V2025_2, Delay: r.FirmwareRebootDelay, VersionCheck: r.FirmwareVersionInterval,
@@ -316,6 +327,9 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	}
 	return c
 }
+
+// restartPause is how long ironic gives a Redfish machine to go off.
+const restartPause = 15 * time.Second
 
 // bootsISOByHTTP tells whether a release of ironic knows the boot device uefihttp, and redfish-https, which uses it.
 func bootsISOByHTTP(release messaging.Release) bool { return release >= messaging.V2024_1 }

@@ -50,6 +50,7 @@ type Conductor struct {
 	HistoryMinimumDays             int               `opt:"node_history_minimum_days" default:"0" min:"0" reload:"true"`
 	HistoryCleanUpInterval         time.Duration     `opt:"node_history_cleanup_interval" default:"86400" min:"0"`
 	HistoryCleanUpBatch            int               `opt:"node_history_cleanup_batch_count" default:"1000" min:"0"`
+	HealthMonitoring               bool              `opt:"enable_health_monitoring" default:"true" reload:"true"`
 	RecordStepFlows                bool              `opt:"record_step_flows_in_history" default:"false" defaultNew:"true" reload:"true"`
 	CacheCleanUpInterval           time.Duration     `opt:"cache_clean_up_interval" default:"3600" min:"0" reload:"true"`
 	AutomatedClean                 bool              `opt:"automated_clean" default:"true" reload:"true"`
@@ -162,6 +163,11 @@ type Redfish struct {
 	VerifyCA                *Verification `opt:"verify_ca"`                                 // for nodes that say nothing; nil verifies
 	TLSMinimumVersion       string        `opt:"tls_minimum_version" choices:"1.1|1.2|1.3"` // for nodes that say nothing, as tls_ciphers
 	TLSCiphers              string        `opt:"tls_ciphers"`
+	POSTRetryAttempts       int           `opt:"post_boot_retry_attempts" default:"6" min:"1"`
+	POSTRetryDelay          time.Duration `opt:"post_boot_retry_delay" default:"5" min:"1"`
+	ConflictRetryAttempts   int           `opt:"power_on_conflict_retry_attempts" default:"6" min:"0"`
+	ConflictRetryInterval   time.Duration `opt:"power_on_conflict_retry_interval" default:"10" min:"1"`
+	VerifyBMCClock          bool          `opt:"enable_verify_bmc_clock" default:"false"`
 	KernelAppendParams      string        `opt:"kernel_append_params" default:"nofb nomodeset vga=normal" default29:"nofb vga=normal"`
 	RAIDStatusInterval      time.Duration `opt:"raid_config_status_interval" default:"60" min:"0"`
 	RAIDFailInterval        time.Duration `opt:"raid_config_fail_interval" default:"60" min:"0"`

@@ -3,8 +3,10 @@ package redfish
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
 
@@ -139,7 +141,7 @@ func (s *system) setBootDevice(source schemas.BootSource, device, url string, pe
 			boot.BootSourceOverrideMode = schemas.UEFIBootSourceOverrideMode
 		}
 	}
-	err := s.setBoot(&boot)
+	err := s.setBootAfterPOST(&boot)
 	if err == nil || boot.BootSourceOverrideEnabled != schemas.ContinuousBootSourceOverrideEnabled || statusOf(err) == 0 {
 		return err
 	}
@@ -154,6 +156,22 @@ func (s *system) setBootDevice(source schemas.BootSource, device, url string, pe
 	}
 	s.task.Node.DriverInternalInfo[keyBootDevice] = device
 	return s.task.Worker.Save(s.ctx, s.task)
+}
+
+// setBootAfterPOST is setBoot for machines that may be in their power-on self-test, when some BMCs take no boot device.
+func (s *system) setBootAfterPOST(boot *schemas.Boot) error {
+	const growth, most = 2, 6
+	delay := s.session.cfg.POSTDelay
+	for attempt, pause := 1, time.Second; ; attempt, pause = attempt+1, pause*growth {
+		err := s.setBoot(boot)
+		if attempt >= s.session.cfg.POSTAttempts || statusOf(err) != http.StatusBadRequest || !says(err, "UnableToModifyDuringSystemPOST") {
+			return err
+		}
+		s.task.Log.Warn().Int("attempt", attempt).Msg("the BMC takes no boot device during the machine's self-test; it is set again later")
+		if err := drivers.Pause(s.ctx, min(max(pause, delay), most*delay)); err != nil {
+			return err
+		}
+	}
 }
 
 // forgetBootURL has the BMC forget where its machine was to boot from by HTTP. With any other boot device nobody asks for it.

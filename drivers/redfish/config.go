@@ -15,6 +15,21 @@ type Config struct {
 	// NamesVolumes gives volumes the names that users chose, as ironic does since 29.0, and FullSizeByController leaves it to the RAID
 	// controller how large a volume of all the space is, as ironic 39.0 does.
 	NamesVolumes, FullSizeByController bool
+	// VendorOfRoot has who made the service be the machine's vendor, where it tells, as ironic 39.0 does.
+	VendorOfRoot bool
+	// POSTAttempts is how often a boot device is set that the BMC refuses while its machine is in its power-on self-test, POSTDelay the
+	// shortest pause in between ([redfish]post_boot_retry_attempts, post_boot_retry_delay). Up to 1 sets it once.
+	POSTAttempts int
+	POSTDelay    time.Duration
+	// ConflictRetries is how often a machine is switched on again whose BMC says that this is in conflict with something else, as some do for
+	// a while after a power off, ConflictInterval the pause in between ([redfish]power_on_conflict_retry_attempts,
+	// power_on_conflict_retry_interval).
+	ConflictRetries  int
+	ConflictInterval time.Duration
+	// RestartPause is how long a machine that was told to restart is given to go off before its state is looked at.
+	RestartPause time.Duration
+	// Clock says which steps set the clocks of BMCs.
+	Clock ClockConfig
 	// BIOS says how BIOS settings are changed.
 	BIOS BIOSConfig
 	// Updates says how firmware is updated; without its Files it is not.

@@ -93,6 +93,18 @@ func statusOf(err error) int {
 	return 0
 }
 
+// says tells whether a BMC's refusal has a word in it, such as the name of a message.
+func says(err error, word string) bool {
+	var e *schemas.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return strings.Contains(e.Code, word) || strings.Contains(e.Message, word) ||
+		slices.ContainsFunc(e.ExtendedInfos, func(i schemas.ErrExtendedInfo) bool {
+			return strings.Contains(i.MessageID, word) || strings.Contains(i.Message, word)
+		})
+}
+
 // explain says in one line what went wrong between this worker and a BMC, without the password.
 func (s *session) explain(err error) string {
 	return withoutSecret(s.words(err), s.password)

@@ -33,12 +33,13 @@ func (m *Management) Validate(_ context.Context, t *drivers.Task) error {
 	return m.bmcs.Validate(t.Node)
 }
 
-// Steps change secure boot's keys, and firmware.
+// Steps change secure boot's keys, firmware and the BMC's clock.
 func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 	var steps []drivers.Step
 	if kind == drivers.CleanStep || kind == drivers.DeployStep {
 		steps = m.keySteps()
 	}
+	steps = append(steps, m.clockSteps(kind)...)
 	if m.images != nil && (kind == drivers.CleanStep || kind == drivers.ServiceStep && m.images.cfg.Services) {
 		steps = append(steps, m.images.step())
 	}
@@ -55,13 +56,31 @@ func (m *Management) InjectNMI(ctx context.Context, t *drivers.Task) error {
 	})
 }
 
-// DetectVendor returns the system's Manufacturer.
+// DetectVendor returns the system's Manufacturer, or before it who made the service where the release goes by that.
 func (m *Management) DetectVendor(ctx context.Context, t *drivers.Task) (vendor string, err error) {
 	err = m.on(ctx, t, "", func(s *system) error {
 		vendor = s.Manufacturer
+		if m.bmcs.client.cfg.VendorOfRoot && s.session.root.Vendor != "" {
+			vendor = s.session.root.Vendor
+		}
 		return nil
 	})
 	return vendor, err
 }
 
-var _ drivers.Management = (*Management)(nil)
+// Health is what the BMC says of the machine as a whole.
+func (m *Management) Health(ctx context.Context, t *drivers.Task) (health string, err error) {
+	err = m.on(ctx, t, "", func(s *system) error {
+		switch s.Status.Health {
+		case schemas.OKHealth, schemas.WarningHealth, schemas.CriticalHealth:
+			health = string(s.Status.Health)
+		}
+		return nil
+	})
+	return health, err
+}
+
+var (
+	_ drivers.Management = (*Management)(nil)
+	_ drivers.Examining  = (*Management)(nil)
+)

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
+	"github.com/ironmaster/ironmaster/drivers/redfish"
 	"github.com/ironmaster/ironmaster/drivers/redfish/redfishtest"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -227,6 +229,46 @@ func TestIndicatorsOfDrivesThatShareAnID(t *testing.T) {
 	for range 10 {
 		if state, err := x.Hardware.Management.IndicatorState(t.Context(), x, "disk", "0"); err != nil || state != "on" {
 			t.Fatalf("%s, %v", state, err)
+		}
+	}
+}
+
+// During a machine's self-test some BMCs take no boot device.
+func TestBootDeviceDuringTheSelfTest(t *testing.T) {
+	b := newBMC(t)
+	refusals := 2
+	b.refuse = func(string, object) (int, string) {
+		if refusals == 0 {
+			return 0, ""
+		}
+		refusals--
+		return 400, "iLO.2.14.UnableToModifyDuringSystemPOST"
+	}
+	cfg := quick()
+	cfg.POSTAttempts, cfg.POSTDelay = 3, time.Millisecond
+	x, _ := task(open(t, cfg), b.url)
+	if err := x.Hardware.Management.SetBootDevice(t.Context(), x, store.BootDevicePXE, false); err != nil || refusals != 0 {
+		t.Errorf("refused twice: %v", err)
+	}
+	b.set(func() { refusals = 3 })
+	err := x.Hardware.Management.SetBootDevice(t.Context(), x, store.BootDeviceDisk, false)
+	redfishtest.WantError(t, err, store.RedfishError, "UnableToModifyDuringSystemPOST")
+}
+
+func TestHealthAndTheVendorOfTheService(t *testing.T) {
+	resources := serviceTree(object{"Manufacturer": "Acme", "Status": object{"Health": "Warning"}})
+	resources["/redfish/v1"]["Vendor"] = "Hpe"
+	tr := redfishtest.Serve(t, resources, nil)
+	for newer, vendor := range map[bool]string{false: "Acme", true: "Hpe"} {
+		cfg := redfish.DefaultConfig()
+		cfg.VendorOfRoot = newer
+		x, _ := task(redfishtest.ClientWith(t, cfg), tr.URL)
+		x.Node.DriverInfo["redfish_username"], x.Node.DriverInfo["redfish_verify_ca"] = redfishtest.User, false
+		if got, err := x.Hardware.Management.DetectVendor(t.Context(), x); err != nil || got != vendor {
+			t.Errorf("vendor %q, %v, want %q", got, err, vendor)
+		}
+		if got, err := x.Hardware.Management.(drivers.Examining).Health(t.Context(), x); err != nil || got != "Warning" {
+			t.Errorf("health %q, %v", got, err)
 		}
 	}
 }

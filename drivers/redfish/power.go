@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/stmcginnis/gofish/schemas"
@@ -77,7 +78,7 @@ func (p *Power) SetPowerState(ctx context.Context, t *drivers.Task, state string
 		if s.settled(state) {
 			return nil
 		}
-		if err := s.change(state, p.timeout(timeout)); err != nil {
+		if err := s.change(state, p.timeout(timeout)); err != nil && !s.arrived(err, changes[state].end) {
 			return s.told(err, fmt.Sprintf("Setting power state to %s failed for node %s. Error: ", state, t.Node.UUID))
 		}
 		return nil
@@ -95,11 +96,24 @@ func (s *system) settled(state string) bool {
 	return false
 }
 
-// Reboot switches off, when the machine is on, and on again.
+// arrived tells that a BMC has refused to bring its machine where it is already.
+func (s *system) arrived(err error, end string) bool {
+	if status := statusOf(err); status != http.StatusBadRequest && status != http.StatusConflict || s.refresh() != nil {
+		return false
+	}
+	now, hint := s.power(), map[string]string{store.PowerOn: "powered on", store.PowerOff: "powered off"}[end]
+	return now == end || now == "" && (says(err, "already "+hint) || says(err, "host is "+hint))
+}
+
+// Reboot switches off, when the machine is on, and on again. One that must not be switched off is restarted.
 func (p *Power) Reboot(ctx context.Context, t *drivers.Task, timeout time.Duration) error {
 	return p.on(ctx, t, "set_power_state", func(s *system) error {
 		steps := []string{store.PowerOn}
-		if s.power() == store.PowerOn {
+		switch stays := t.Node.DisablePowerOff; {
+		case s.power() != store.PowerOn:
+		case stays != nil && *stays:
+			steps = []string{store.Reboot}
+		default:
 			steps = []string{store.PowerOff, store.PowerOn}
 		}
 		for _, state := range steps {
@@ -146,11 +160,31 @@ func (s *system) change(state string, timeout time.Duration) error {
 	if state != store.PowerOff && state != store.SoftPowerOff {
 		s.restoreBootDevice()
 	}
-	if err := s.reset(plan.types...); err != nil {
+	if err := s.resetDespiteConflicts(state, plan.types); err != nil {
 		return err
 	}
 	// gofail: var powerAsked struct{}
+	if state == store.Reboot {
+		if err := drivers.Pause(s.ctx, s.session.cfg.RestartPause); err != nil {
+			return err
+		}
+	}
 	return s.await(plan.end, timeout)
+}
+
+// resetDespiteConflicts is reset for BMCs that refuse for a while after a power off to switch on again.
+func (s *system) resetDespiteConflicts(state string, types []schemas.ResetType) error {
+	for retries := 0; ; retries++ {
+		err := s.reset(types...)
+		if state != store.PowerOn || statusOf(err) != http.StatusConflict || !says(err, "ActionParameterValueConflict") ||
+			retries >= s.session.cfg.ConflictRetries {
+			return err
+		}
+		s.task.Log.Warn().Int("retry", retries+1).Msg("the BMC does not switch its machine on yet; it is told again later")
+		if err := drivers.Pause(s.ctx, s.session.cfg.ConflictInterval); err != nil {
+			return err
+		}
+	}
 }
 
 // await polls the power state until it is the one wanted.

@@ -2,6 +2,7 @@ package redfish_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,5 +95,54 @@ func TestPowerThatDoesNotChange(t *testing.T) {
 	redfishtest.WantError(t, err, store.PowerStateFailure)
 	if want := "Failed to set node power state to power on."; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
+	}
+}
+
+// A BMC may refuse for a while to switch on again, and refuse to do what is done.
+func TestPowerDespiteRefusals(t *testing.T) {
+	b := newBMC(t)
+	refusals := 2
+	message := "Base.1.8.ActionParameterValueConflict"
+	b.refuse = func(path string, body object) (int, string) {
+		if refusals == 0 || body["ResetType"] == "ForceOff" && message != "off already" {
+			return 0, ""
+		}
+		refusals--
+		return 409, message
+	}
+	cfg := quick()
+	cfg.ConflictRetries, cfg.ConflictInterval = 2, time.Millisecond
+	x, _ := task(open(t, cfg), b.url)
+	if err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOn, 0); err != nil || len(b.changes()) != 3 {
+		t.Errorf("refused twice: %v", err)
+	}
+	b.set(func() { b.system["PowerState"], refusals = "Off", 3 })
+	redfishtest.WantError(t, x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOn, 0), store.RedfishError, "ActionParameterValueConflict")
+
+	b.set(func() {
+		b.system["PowerState"], refusals, message = "PoweringOff", 9, "off already"
+	})
+	if err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOff, 0); err != nil {
+		t.Errorf("off already: %v", err)
+	}
+	b.set(func() { b.system["PowerState"], message = nil, "The host is powered on." })
+	if err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOn, 0); err != nil {
+		t.Errorf("on, as the refusal says: %v", err)
+	}
+}
+
+// A machine that must not be switched off is restarted.
+func TestRebootWithoutPowerOff(t *testing.T) {
+	b := newBMC(t)
+	b.system["PowerState"] = "On"
+	cfg := quick()
+	cfg.RestartPause = time.Millisecond
+	x, _ := task(open(t, cfg), b.url)
+	x.Node.DisablePowerOff = new(true)
+	if err := x.Hardware.Power.Reboot(t.Context(), x, 0); err != nil {
+		t.Fatal(err)
+	}
+	if sent := b.changes(); len(sent) != 1 || !strings.Contains(sent[0], `"ForceRestart"`) {
+		t.Errorf("sent %q", sent)
 	}
 }

@@ -53,6 +53,7 @@ type session struct {
 // root is the part of the service root that a session needs.
 type root struct {
 	RedfishVersion string
+	Vendor         string
 	Links          struct{ Sessions schemas.Link }
 	SessionService schemas.Link
 	Systems        schemas.Link
