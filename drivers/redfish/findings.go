@@ -25,6 +25,9 @@ type findings struct {
 	mhz            *int
 	cards          []card
 	disks          []disk
+	// described are the disks as they are told of since 34.0.
+	described []any
+	details   details
 	// diskBytes is the size of the disk that counts as the root disk, 0 without one.
 	diskBytes int64
 	bootMode  string
@@ -159,6 +162,11 @@ func (s *system) findDisks(f *findings) error {
 			return err
 		}
 		slices.SortFunc(inStore, func(a, b *schemas.Drive) int { return cmp.Compare(a.ODataID, b.ODataID) })
+		parts := describeDrives(inStore)
+		for _, d := range parts {
+			f.described = append(f.described, d.disk())
+		}
+		f.details.controllers = append(f.details.controllers, describeStorage(one, parts))
 		for _, d := range inStore {
 			one := disk{name: d.Name}
 			if d.CapacityBytes != nil {
@@ -258,7 +266,10 @@ func (f findings) fullInventory(model bool) store.Dict {
 		cpu["count"], cpu["architecture"] = f.threads, instructionSets[f.instructionSet]
 		out["cpu"] = cpu
 	}
-	if f.disks != nil {
+	switch {
+	case model && len(f.described) > 0:
+		out["disks"] = f.described
+	case f.disks != nil:
 		out["disks"] = f.diskList()
 	}
 	cards := []any{}

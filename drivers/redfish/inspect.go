@@ -33,7 +33,8 @@ type InspectConfig struct {
 	Rules Rules
 	// SplitFailure has a failure show its text and what belongs into it apart, as before 26.1.
 	SplitFailure bool
-	// Serial includes model and UUID in what the inventory says of the system, as since 34.0.
+	// Serial includes model and UUID in what the inventory says of the system, and tells of storage controllers, PCI devices and what network
+	// cards have heard of switches, as since 34.0.
 	Serial bool
 }
 
@@ -98,6 +99,9 @@ func (i *Inspect) InspectHardware(ctx context.Context, t *drivers.Task) (drivers
 // runHooks lets the hooks work on the inventory. What they make of the node's properties goes with what the BMC said.
 func (i *Inspect) runHooks(ctx context.Context, t *drivers.Task, f findings, properties store.Dict) error {
 	inventory, pluginData := f.fullInventory(i.cfg.Serial), store.Dict{}
+	if i.cfg.Serial {
+		f.details.tell(inventory, pluginData)
+	}
 	f.more.tell(inventory, pluginData)
 	t.Node.Properties = properties
 	if err := i.cfg.Hooks.Run(ctx, t, inventory, pluginData); err != nil {

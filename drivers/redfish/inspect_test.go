@@ -144,10 +144,14 @@ func TestInspectHardware(t *testing.T) {
 			hooks: "validate-interfaces,ports,architecture", ports: []string{"52:54:00:aa:00:01", "52:54:00:aa:00:02", "52:54:00:aa:00:03"},
 			properties: `{"capabilities":"rack:7,boot_mode:uefi","cpu_arch":"x86_64","local_gb":239,"memory_mb":98304}`,
 			inventory: `{"boot":{"current_boot_mode":"uefi"},"cpu":{"architecture":"x86_64","count":32,"frequency":3000,"model_name":"C1"},` +
-				`"disks":[{"name":"Drive d0","size":515396075520},{"name":"Drive d1","size":257698037760},{"name":"Drive d2","size":1073741824}],` +
+				`"disks":[{"model":null,"name":"Drive d0","serial":null,"size":515396075520,"vendor":null},` +
+				`{"model":null,"name":"Drive d1","serial":null,"size":257698037760,"vendor":null},{"model":null,"name":"Drive d2","serial":null,"size":1073741824,"vendor":null}],` +
 				`"interfaces":[{"mac_address":"52:54:00:aa:00:01","name":"NIC1","speed_mbps":10000},{"mac_address":"52:54:00:aa:00:02","name":"NIC2"},` +
-				`{"mac_address":"52:54:00:aa:00:03","name":"NIC3"}],"memory":{"physical_mb":98304},"system_vendor":{"manufacturer":"Acme",` +
-				`"product_name":"M1","serial_number":"S1","system_uuid":"5f0e7cf5-9c0c-4ef7-8d0e-0c2f3b4f6a11"}}`},
+				`{"mac_address":"52:54:00:aa:00:03","name":"NIC3"}],"memory":{"physical_mb":98304},"storage_controllers":[{"drives":[` +
+				`{"id":"d0","manufacturer":null,"media_type":null,"model":null,"name":"Drive d0","revision":null,"serial_number":null,"size":515396075520},` +
+				`{"id":"d1","manufacturer":null,"media_type":null,"model":null,"name":"Drive d1","revision":null,"serial_number":null,"size":257698037760},` +
+				`{"id":"d2","manufacturer":null,"media_type":null,"model":null,"name":"Drive d2","revision":null,"serial_number":null,"size":1073741824}],` +
+				`"id":"A","name":null,"storage_controllers":[]}],"system_vendor":{"manufacturer":"Acme","product_name":"M1","serial_number":"S1","system_uuid":"5f0e7cf5-9c0c-4ef7-8d0e-0c2f3b4f6a11"}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBMC(t)

@@ -55,6 +55,16 @@ func (i *Inspect) findMore(ctx context.Context, s *system, f *findings) (err err
 	if i.vendor.Neighbours != nil && i.cfg.Hooks != nil {
 		f.more.neighbours = i.vendor.Neighbours(s)
 	}
+	if i.cfg.Serial && i.cfg.Hooks != nil {
+		if err := s.findFunctions(&f.details); err != nil {
+			return err
+		}
+		if i.vendor.Neighbours == nil {
+			if err := s.findNeighbours(&f.details); err != nil {
+				return err
+			}
+		}
+	}
 	if i.vendor.SKUIsSerial && s.SKU != "" {
 		f.serial = s.SKU
 	}
