@@ -8,9 +8,10 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
-// disallows tells that the operator lets nothing run a step ([api]disallow_clean_steps and its kin, since 37.0).
+// disallows tells that the operator lets nothing run a step ([api]disallow_clean_steps and its kin). Ironic has them since 37.0, and
+// since the security updates of the releases from 29.0 on (CVE-2026-54423).
 func (c *Conductor) disallows(kind drivers.StepKind, step store.Dict) bool {
-	return c.cfg.Release > messaging.V36_0 && slices.Contains(c.live().DisallowedSteps[kind], stepID(step))
+	return c.cfg.Release >= messaging.V2025_1 && slices.Contains(c.live().DisallowedSteps[kind], stepID(step))
 }
 
 // refuseDisallowed refuses a request for steps of which one is not allowed. ironic-api does so, too, but is not asked by everybody.

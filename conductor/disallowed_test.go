@@ -40,13 +40,14 @@ func drained(ran chan string) (names []string) {
 	return names
 }
 
-// Steps of the drivers that the operator does not allow are left out, since 37.0.
+// Steps of the drivers that the operator does not allow are left out, since 29.0.
 func TestDisallowedStepsAreLeftOut(t *testing.T) {
 	for _, c := range []struct {
 		release messaging.Release
 		ran     []string
 	}{
-		{messaging.V36_0, []string{"clean erase", "clean tune", "deploy erase", "deploy tune"}},
+		{messaging.V28_0, []string{"clean erase", "clean tune", "deploy erase", "deploy tune"}},
+		{messaging.V2025_1, []string{"clean tune", "deploy tune"}},
 		{messaging.Newest, []string{"clean tune", "deploy tune"}},
 	} {
 		w, ran := withoutErase(t, c.release)
@@ -63,7 +64,7 @@ func TestDisallowedStepsAreLeftOut(t *testing.T) {
 
 // A request for a step that is not allowed is refused, and its node stays as it is.
 func TestDisallowedStepsAreRefused(t *testing.T) {
-	w, ran := withoutErase(t, messaging.Newest)
+	w, ran := withoutErase(t, messaging.V2025_1)
 	steps := []any{store.Dict{"interface": "deploy", "step": "tune", "args": store.Dict{}, "priority": 1},
 		store.Dict{"interface": "deploy", "step": "erase", "args": store.Dict{}, "priority": 1}}
 	for _, c := range []struct{ method, kind, state string }{

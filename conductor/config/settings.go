@@ -165,10 +165,10 @@ type API struct {
 	PublicEndpoint   string `opt:"public_endpoint"`                          // where agents call back, unless the catalog tells
 	MaxJSONBodyDepth int    `opt:"max_json_body_depth" default:"25" min:"8"` // of requests of JSON-RPC too, in the newest release
 
-	// Steps that nothing may run, as interface.step. Ironic has them since 37.0.
-	DisallowDeploySteps  []string `opt:"disallow_deploy_steps" default:"" defaultNew:"vendor.send_raw" reload:"true"`
-	DisallowServiceSteps []string `opt:"disallow_service_steps" default:"" defaultNew:"vendor.send_raw" reload:"true"`
-	DisallowCleanSteps   []string `opt:"disallow_clean_steps" default:"" defaultNew:"vendor.send_raw" reload:"true"`
+	// Steps that nothing may run, as interface.step. Ironic has them since 37.0, and since the security updates of 29.0 and later.
+	DisallowDeploySteps  []string `opt:"disallow_deploy_steps" default:"" default29:"vendor.send_raw" reload:"true"`
+	DisallowServiceSteps []string `opt:"disallow_service_steps" default:"" default29:"vendor.send_raw" reload:"true"`
+	DisallowCleanSteps   []string `opt:"disallow_clean_steps" default:"" default29:"vendor.send_raw" reload:"true"`
 }
 
 // Ironmaster is Ironmaster's own group. An unknown option in it is an error.

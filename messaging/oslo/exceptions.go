@@ -95,7 +95,7 @@ var laterClasses = map[store.Kind]class{
 	"FirmwareComponentNotFound":      {code: 404, since: messaging.V22_1},
 	"FirmwareComponentAlreadyExists": {code: 409, since: messaging.V22_1},
 	"NodeServicingFailure":           {code: 500, since: messaging.V26_0},
-	"StepNotAllowed":                 {code: 400, since: 3700},
+	"StepNotAllowed":                 {code: 400, since: messaging.V2025_1}, // of 37.0, and in security updates from 29.0 on
 
 	store.TBNAttributeRetrievalException:      {code: 500, since: messaging.V34_0},
 	store.TBNComparatorCollectionTypeMismatch: {code: 500, since: messaging.V34_0},
