@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ironmaster/ironmaster/conductor"
 	"github.com/ironmaster/ironmaster/conductor/config"
@@ -26,15 +29,48 @@ func operators(t *testing.T, status int, body string) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// nobody is an address at which nothing listens.
+// nobody is an address at which nothing listens, until somebody does who was told of it. A socket that is bound and never listens
+// keeps the system from giving the port to anybody else before the test ends; with SO_REUSEADDR, which Go's listeners have too, it is
+// not in the way of one.
 func nobody(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Cleanup(func() { _ = unix.Close(socket) })
+	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(socket, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port)
+}
+
+// A port that a test was given is nobody else's, and whoever is to listen there may do so again and again.
+func TestAddressesAreKept(t *testing.T) {
+	address := nobody(t)
+	for range 2 {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			t.Fatal("somebody listens at", address)
+		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		listener.Close()
+	}
 }
 
 // stateFile is what a conductor that died with two locks leaves.
