@@ -157,6 +157,16 @@ const silent = 5 * time.Minute
 
 // agentRules are about a node that waits for its agent.
 var agentRules = []rule{
+	{"service inspects", func(s *situation) bool {
+		return s.node.ProvisionState == store.InspectWait && s.node.InspectInterface == "inspector" && !s.held()
+	}, func(s *situation) Reason {
+		because := "that service inspects the machine"
+		if every := s.cfg.InspectionCheckInterval; every > 0 {
+			because += ", and is asked every " + Span(every) + " how far it is"
+		}
+		return Reason{"", "ironic-inspector to end its inspection", because, "ask it: openstack baremetal introspection status " + s.node.UUID +
+			"; look at its log and at the machine's console; openstack baremetal node abort " + s.node.UUID + " ends the inspection" + s.deadline()}
+	}},
 	{"ramdisk inspects", func(s *situation) bool { return s.node.ProvisionState == store.InspectWait && !s.held() },
 		func(s *situation) Reason {
 			return Reason{"", "its ramdisk to tell what it found", fmt.Sprintf("the machine was told to boot its ramdisk, and nothing was "+

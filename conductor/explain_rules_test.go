@@ -117,6 +117,13 @@ func TestReasons(t *testing.T) {
 			s.node.ProvisionState, s.node.InspectionStartedAt = store.InspectWait, before(9*time.Minute)
 			s.cfg.InspectWaitTimeout = 30 * time.Minute
 		}), "ends the inspection; the node is failed in 21 min 00 s if nothing is heard"},
+		{"service inspects", waiting(func(s *situation) {
+			s.node.ProvisionState, s.node.InspectInterface, s.node.InspectionStartedAt = store.InspectWait, "inspector", before(9*time.Minute)
+			s.cfg.InspectWaitTimeout, s.cfg.InspectionCheckInterval = 30*time.Minute, time.Minute
+		}), "ironic-inspector to end its inspection; that service inspects the machine, and is asked every 1 min 00 s how far it is; ask it"},
+		{"service inspects", waiting(func(s *situation) {
+			s.node.ProvisionState, s.node.InspectInterface = store.InspectWait, "inspector"
+		}), "that service inspects the machine; ask it: openstack baremetal introspection status"},
 		{"agent never heard", waiting(nil), "nothing was heard of it for 8 min 00 s; look at the machine's console"},
 		// A heartbeat from before the machine was switched on is that of an agent of long ago.
 		{"agent never heard", waiting(heartbeat(11 * time.Minute)), "its agent to boot"},
