@@ -18,8 +18,6 @@ func (c *Conductor) doNodeRescue(ctx context.Context, rq oslo.Context, a rescueA
 		func(ctx context.Context, t *task) error { return t.startRescue(ctx, a.RescuePassword) })
 }
 
-// startRescue checks that the node can be rescued and moves it to "rescuing"; the work goes on after the reply. The password
-// goes into the row, for the agent is told of it when it has booted.
 // noPassword is how Python fails to hash what is no text.
 func noPassword(value any) error {
 	kind := store.PythonType(value)
@@ -29,6 +27,8 @@ func noPassword(value any) error {
 	return oslo.Builtin("TypeError", "crypt() argument 1 must be str, not %s", kind)
 }
 
+// startRescue checks that the node can be rescued and moves it to "rescuing"; the work goes on after the reply. The password
+// goes into the row, for the agent is told of it when it has booted.
 func (t *task) startRescue(ctx context.Context, asked any) error {
 	node := t.Node
 	if node.Maintenance {
