@@ -38,7 +38,7 @@ func (t *task) startDeploy(ctx context.Context, r deployRequest) error {
 	if mode := strings.ToLower(node.Properties.String("boot_mode")); slices.Contains(t.c.live().DisallowedBootModes, strings.TrimSpace(mode)) {
 		return store.Errorf(store.BootModeNotAllowed, "'%s' boot mode is not allowed for provisioning operation.", mode)
 	}
-	if err := t.c.refuseDisallowed(drivers.DeployStep, r.steps); err != nil {
+	if err := t.c.refuseDisallowed(drivers.DeployStep, r.steps, r.fault); err != nil {
 		return err
 	}
 	if err := t.prepareInstanceInfo(ctx, r.event); err != nil {

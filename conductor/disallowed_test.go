@@ -82,3 +82,38 @@ func TestDisallowedStepsAreRefused(t *testing.T) {
 	}
 	equal(t, "ran", len(drained(ran)), 0)
 }
+
+// Where steps are not allowed, what are no steps at all is refused at once, in Python's words.
+func TestOddStepsAreRefusedWhereAnyIsDisallowed(t *testing.T) {
+	for _, release := range []messaging.Release{messaging.V28_0, messaging.V2025_1} {
+		w, _ := withoutErase(t, release)
+		for _, c := range []struct {
+			steps       any
+			class, text string
+		}{
+			{"ab", "TypeError", "string indices must be integers, not 'str'"},
+			{5, "TypeError", "'int' object is not iterable"},
+			{[]any{nil}, "TypeError", "'NoneType' object is not subscriptable"},
+			{[]any{store.Dict{"step": "tune"}}, "KeyError", "'interface'"},
+			{[]any{store.Dict{"interface": "deploy"}}, "KeyError", "'step'"},
+		} {
+			n := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
+			f := w.call(t, "do_node_clean", map[string]any{"node_id": n.UUID, "clean_steps": c.steps}).Failure
+			if release < messaging.V2025_1 {
+				if f != nil {
+					t.Errorf("%v on %s: %v", c.steps, release, f)
+				}
+				w.settled(t, n.UUID, store.CleanFail)
+				continue
+			}
+			if f == nil || f.Class != c.class || f.Message != c.text {
+				t.Errorf("%v on %s: %+v, want %s: %s", c.steps, release, f, c.class, c.text)
+			}
+			equal(t, "state", w.row(t, n.UUID).ProvisionState, store.Manageable)
+		}
+		// null is no list, and looked at by nobody before the work begins.
+		n := w.enroll(t, func(n *store.Node) { n.ProvisionState = store.Manageable })
+		w.must(t, "do_node_clean", map[string]any{"node_id": n.UUID, "clean_steps": nil})
+		w.settled(t, n.UUID, store.CleanFail)
+	}
+}

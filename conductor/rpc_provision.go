@@ -142,7 +142,7 @@ func (c *Conductor) doNodeClean(ctx context.Context, rq oslo.Context, a cleanArg
 				}
 				return err
 			}
-			if err := c.refuseDisallowed(drivers.CleanStep, a.CleanSteps.list); err != nil {
+			if err := c.refuseDisallowed(drivers.CleanStep, a.CleanSteps.list, a.CleanSteps.faultOfSome()); err != nil {
 				return err
 			}
 			t.wording = a.CleanSteps.wording

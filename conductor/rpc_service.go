@@ -30,7 +30,7 @@ func (c *Conductor) doNodeService(ctx context.Context, rq oslo.Context, a servic
 				}
 				return err
 			}
-			if err := c.refuseDisallowed(drivers.ServiceStep, a.ServiceSteps.list); err != nil {
+			if err := c.refuseDisallowed(drivers.ServiceStep, a.ServiceSteps.list, nil); err != nil {
 				return err
 			}
 			t.wording = a.ServiceSteps.wording

@@ -81,6 +81,14 @@ func (r requestedSteps) faultOfDeploy() error {
 	return r.fault
 }
 
+// faultOfSome is the fault, unless null was sent.
+func (r requestedSteps) faultOfSome() error {
+	if r.odd == nil {
+		return nil
+	}
+	return r.fault
+}
+
 // checkSteps reads a value as Python reads a list of steps, and returns how that fails.
 func checkSteps(value any) error {
 	steps, err := iterated(value)
