@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
+	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -48,8 +48,7 @@ func (c *Conductor) changeNodePowerState(ctx context.Context, rq oslo.Context, a
 func (c *Conductor) powerTimeout(a powerArgs) time.Duration {
 	if number, ok := a.Timeout.(json.Number); ok {
 		if seconds, err := number.Float64(); err == nil && seconds > 0 {
-			// ironic-api takes any number; more seconds than fit would be a time in the past.
-			return time.Duration(min(seconds, math.MaxInt32) * float64(time.Second))
+			return drivers.Seconds(seconds)
 		}
 	}
 	if a.NewState == store.SoftPowerOff || a.NewState == store.SoftReboot {

@@ -2,6 +2,7 @@ package ilo
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -113,7 +114,7 @@ func timeout(n *store.Node, cfg Config) (time.Duration, error) {
 		return 0, store.Errorf(store.InvalidParameterValue,
 			"The following iLO parameters from the node's driver_info should be integers: ['client_timeout']")
 	}
-	return time.Duration(seconds) * time.Second, nil
+	return drivers.Seconds(math.Trunc(seconds)), nil
 }
 
 func verify(n *store.Node, cfg Config) (redfish.Verify, error) {

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ironmaster/ironmaster/drivers"
 	"github.com/ironmaster/ironmaster/drivers/redfish"
@@ -69,7 +68,7 @@ func access(n *store.Node, cfg Config) (redfish.Access, error) {
 		if _, isText := value.(string); err != nil || !known || isText || seconds < 1 {
 			faults = append(faults, fmt.Sprintf("Value '%v' is not an integer for 'irmc_client_timeout'", info["irmc_client_timeout"]))
 		}
-		a.Timeout = time.Duration(seconds) * time.Second
+		a.Timeout = drivers.Seconds(seconds)
 	}
 	if method := choice(info, "irmc_sensor_method", cfg.SensorMethod); method != "ipmitool" && method != "scci" {
 		faults = append(faults, fmt.Sprintf("Value '%s' is not supported for 'irmc_sensor_method'.", info["irmc_sensor_method"]))

@@ -1,6 +1,7 @@
 package irmc_test
 
 import (
+	"encoding/json"
 	"maps"
 	"net/url"
 	"os"
@@ -128,6 +129,15 @@ func TestTheFirmwareVersionIsCached(t *testing.T) {
 	delete(x.Node.DriverInfo, "irmc_password")
 	if err := p.ValidateMethod(t.Context(), x, "cache_irmc_firmware_version", nil); store.KindOf(err) != store.MissingParameterValue {
 		t.Errorf("got %v", err)
+	}
+}
+
+// More seconds than fit are not a time in the past.
+func TestATimeoutOfAnyLength(t *testing.T) {
+	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
+	x.Node.DriverInfo["irmc_client_timeout"] = json.Number("9223372037")
+	if state, err := x.Hardware.Power.PowerState(t.Context(), x); err != nil || state == "" {
+		t.Errorf("got %q, %v", state, err)
 	}
 }
 

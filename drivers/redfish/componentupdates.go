@@ -285,7 +285,7 @@ func (u *stagedUpdates) compareBMC(ctx context.Context, t *drivers.Task, list []
 	known := err == nil && now != "" && before != ""
 	limit := u.firmware.cfg.Delay
 	if told, given, _ := update.Int(keyWait); given {
-		limit = time.Duration(told) * time.Second
+		limit = drivers.Seconds(told)
 	}
 	switch {
 	case known && now != before:

@@ -195,6 +195,20 @@ func TestBMCsAreComparedBeforeAndAfter(t *testing.T) {
 	}
 }
 
+// More seconds than fit are not a time in the past.
+func TestAWaitOfAnyLength(t *testing.T) {
+	c := newComponent(t, byComponent)
+	if _, err := c.update(t, "bmc"); err != nil {
+		t.Fatal(err)
+	}
+	c.bmc.end(1, "Completed", "OK")
+	const seconds = json.Number("9223372037")
+	c.current()["wait"] = seconds
+	if done, err := c.polls(t, "a long wait", 0); done || err != nil || c.current()["wait"] != seconds {
+		t.Errorf("%v, %v, %v", done, err, c.current())
+	}
+}
+
 func TestComponentUpdatesFail(t *testing.T) {
 	for _, x := range []struct {
 		name   string

@@ -277,7 +277,7 @@ func (u *updater) waited(update store.Dict) (over, waiting bool) {
 		return false, false
 	}
 	seconds, _, _ := update.Int(keyWait)
-	return u.now().Sub(since) >= time.Duration(seconds)*time.Second, true
+	return u.now().Sub(since) >= drivers.Seconds(seconds), true
 }
 
 // failed is how a step ends whose update did.

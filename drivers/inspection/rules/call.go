@@ -49,11 +49,15 @@ func callAPI(ctx context.Context, r *run, args store.Dict) error {
 		if !retriable || attempt >= c.retries || ctx.Err() != nil {
 			return r.unlessLost(ctx, err, actionFailed("Request to %s failed: %w", shownURL(c.url), err))
 		}
-		pause := min(longestPause, c.backoff<<min(attempt, 16))
-		if err := drivers.Pause(ctx, pause); err != nil {
+		if err := drivers.Pause(ctx, c.pause(attempt)); err != nil {
 			return err
 		}
 	}
+}
+
+// pause is how long the attempt after one that failed is put off. The first one has number 0.
+func (c call) pause(attempt int64) time.Duration {
+	return min(longestPause, min(longestPause, c.backoff)<<min(attempt, 16))
 }
 
 func readCall(args store.Dict) (call, error) {
@@ -61,13 +65,13 @@ func readCall(args store.Dict) (call, error) {
 	seconds := func(name string, usual float64) (time.Duration, error) {
 		given, there := args[name]
 		if !there {
-			return time.Duration(usual * float64(time.Second)), nil
+			return drivers.Seconds(usual), nil
 		}
 		f, err := strconv.ParseFloat(str(given), 64)
 		if err != nil {
 			return 0, fmt.Errorf("could not convert string to float: %s", store.PythonRepr(str(given)))
 		}
-		return time.Duration(f * float64(time.Second)), nil
+		return drivers.Seconds(f), nil
 	}
 	var err error
 	if c.timeout, err = seconds("timeout", 5); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -123,6 +124,7 @@ func TestCallAPI(t *testing.T) {
 		{`"url": "URL/busy", "retries": "1", "backoff_factor": 0`, failed + "Request to URL/busy failed: 429 Client Error: Too Many Requests for url: URL/busy", 2},
 		{`"url": "file:///etc/passwd"`, failed + "Invalid parameter: 'file:///etc/passwd' is no URL of http or https", 0},
 		{`"url": "URL/well", "timeout": "soon"`, failed + "Invalid parameter: could not convert string to float: 'soon'", 0},
+		{`"url": "URL/well", "headers": {"X-Token": 7}, "timeout": 1e300`, "", 1},
 		{`"url": "URL/well", "retries": "x"`, failed + "Invalid parameter: invalid literal for int() with base 10: 'x'", 0},
 		{`"url": "http://u:secret@NOBODY/", "retries": 0`, failed + "Request to http://u:xxxxx@NOBODY/ failed: dial tcp NOBODY: connect: connection refused", 0},
 		{`"url": "http://nowhere.invalid/well", "headers": {"X-Token": "7"}, "proxies": {"http": "URL"}`, "", 1},
@@ -137,6 +139,23 @@ func TestCallAPI(t *testing.T) {
 		}
 		if got != c.want || asked.Load() != c.times {
 			t.Errorf("%s: %q after %d requests, want %q after %d", c.args, got, asked.Load(), c.want, c.times)
+		}
+	}
+}
+
+func TestPausesBetweenCallsGrowUpToABound(t *testing.T) {
+	for _, c := range []struct {
+		backoff string
+		attempt int64
+		want    time.Duration
+	}{{"0.5", 0, 500 * time.Millisecond}, {"0.5", 2, 2 * time.Second}, {"0.5", 99, longestPause}, {"1e300", 0, longestPause},
+		{"1e300", 7, longestPause}, {"0", 7, 0}} {
+		read, err := readCall(store.Dict{"url": "http://192.0.2.1/", "backoff_factor": c.backoff})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read.pause(c.attempt); got != c.want {
+			t.Errorf("%s after attempt %d: %v, want %v", c.backoff, c.attempt, got, c.want)
 		}
 	}
 }

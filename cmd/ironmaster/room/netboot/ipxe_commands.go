@@ -196,7 +196,7 @@ func (s *runningScript) sleep(ctx context.Context, _ map[string]string, words []
 	if err != nil {
 		return fatal("%q is no number", words[0])
 	}
-	return drivers.Pause(ctx, time.Duration(seconds)*time.Second)
+	return drivers.Pause(ctx, drivers.Seconds(seconds))
 }
 
 // prompt waits for a key that nobody presses.
