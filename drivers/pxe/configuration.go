@@ -49,6 +49,7 @@ func (b *Boot) writeConfiguration(ctx context.Context, t *drivers.Task, c config
 	if c.section != wholeDiskSection || !strings.HasPrefix(disk, "0x") {
 		disk = "" // A UUID of a partition; chain.c32 wants the disk's own number.
 	}
+	disk = oneLine(disk)
 	values := map[string]any{"pxe_options": b.options(t, c), "local_disk": disk,
 		"ROOT": "{{ ROOT }}", "DISK_IDENTIFIER": "{{ DISK_IDENTIFIER }}"}
 	if grub {
@@ -83,7 +84,7 @@ func (b *Boot) options(t *drivers.Task, c configuration) map[string]any {
 		"deployment_aki_path": "no_kernel", "deployment_ari_path": "no_ramdisk",
 	}
 	if given, ok := t.Node.InstanceInfo["ramdisk_kernel_arguments"].(string); ok {
-		values["ramdisk_opts"] = given
+		values["ramdisk_opts"] = oneLine(given)
 	}
 	maps.Copy(values, c.instance)
 	if c.kernel == "" {

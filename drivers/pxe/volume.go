@@ -112,7 +112,7 @@ func volumeProperty(properties store.Dict, name string) string {
 	return ""
 }
 
-// oneLine takes out what would end a line of iPXE's script: the rest would be commands.
+// oneLine takes out what would end a line of a boot loader's configuration: the rest would be commands.
 func oneLine(text string) string {
 	return strings.NewReplacer("\n", "", "\r", "", "\x00", "").Replace(text)
 }
