@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -100,14 +101,23 @@ func (d Dnsmasq) Addresses(ctx context.Context, t *drivers.Task) ([]string, erro
 		return nil, fmt.Errorf("[dnsmasq]dhcp_leasefile: %w", err)
 	}
 	defer file.Close()
-	var addresses []string
-	for lines := bufio.NewScanner(file); lines.Scan(); {
+	addresses, err := leased(file, macs)
+	if err != nil {
+		return nil, fmt.Errorf("[dnsmasq]dhcp_leasefile: %w", err)
+	}
+	return addresses, nil
+}
+
+// leased are the IP addresses that a file of leases has for MAC addresses. Lines that are no lease, such as a DUID, are passed over.
+func leased(file io.Reader, macs []string) (addresses []string, err error) {
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
 		// expiry, MAC, IP, host name, client id
 		if lease := strings.Fields(lines.Text()); len(lease) > 2 && slices.Contains(macs, lease[1]) {
 			addresses = append(addresses, lease[2])
 		}
 	}
-	return addresses, nil
+	return addresses, lines.Err()
 }
 
 // TagsIPXE is true: dnsmasq.conf is to have dhcp-match=set:ipxe,175.

@@ -1,10 +1,12 @@
 package dhcp
 
 import (
+	"bufio"
 	"context"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -106,6 +108,38 @@ func TestDnsmasqsLeasesTellAddresses(t *testing.T) {
 	}
 	if got, err := d.Addresses(t.Context(), task); err != nil || !slices.Equal(got, []string{"10.0.0.7", "fd00::7"}) {
 		t.Errorf("addresses %q, %v", got, err)
+	}
+}
+
+// FuzzLeases feeds what may stand in a file of leases, which dnsmasq appends to while it is read.
+func FuzzLeases(f *testing.F) {
+	const mac = "52:54:00:00:00:01"
+	for _, seed := range []string{"", "1767225600 " + mac + " 10.0.0.7 * 01:" + mac + "\n", "duid 00:01\n1767225600 " + mac + " fd00::7 * *",
+		"torn\n\n1767225600 " + mac, mac + " " + mac + " " + mac, "1767225600 " + mac + " ../../etc/passwd * *\n",
+		strings.Repeat("x", bufio.MaxScanTokenSize+1)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		addresses, err := leased(strings.NewReader(text), []string{mac})
+		if err == nil && len(addresses) > strings.Count(text, mac) {
+			t.Errorf("%d addresses of %q", len(addresses), text)
+		}
+		for _, address := range addresses {
+			if len(strings.Fields(address)) != 1 || !strings.Contains(text, address) {
+				t.Errorf("%q of %q", address, text)
+			}
+		}
+	})
+}
+
+func TestLeasesThatCannotBeReadAreNamed(t *testing.T) {
+	d := newDnsmasq(t)
+	task, _ := newTask(&store.Port{Address: "52:54:00:00:00:01"})
+	if err := os.WriteFile(d.LeaseFile, make([]byte, bufio.MaxScanTokenSize+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Addresses(t.Context(), task); err == nil || !strings.HasPrefix(err.Error(), "[dnsmasq]dhcp_leasefile: ") {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 
