@@ -87,3 +87,45 @@ func TestHintsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// What is no number is none of the numbers, in Python too.
+func TestNoNumberIsLikeAnother(t *testing.T) {
+	for expression, want := range map[string]bool{"== nan": false, "= nan": false, "<= nan": false, "!= nan": true, "== 5": true, "= 6": false} {
+		found, err := Find([]store.Dict{{"serial": "5"}}, store.Dict{"serial": expression})
+		if err != nil || (len(found) == 1) != want {
+			t.Errorf("%s: %v, %v", expression, found, err)
+		}
+	}
+}
+
+// FuzzFind feeds what users may write into hints, and what agents may tell of disks.
+func FuzzFind(f *testing.F) {
+	for _, hints := range []string{`{}`, `null`, `{"size": ">= 20", "rotational": "0"}`, `{"model": "<or> fast disk <or> big disk 1"}`,
+		`{"serial": "s!= S1"}`, `{"model": "<in> <in>"}`, `{"size": "<or> -1"}`, `{"model": ">= 5"}`, `{"wwn": {"a": []}}`, `{"size": 1e400}`} {
+		f.Add(hints, disks)
+	}
+	f.Add(`{"size": 5, "name": "none"}`, `{"disks": [{"size": null}, {"size": "5"}, {"size": 1e400, "name": 7, "rotational": []}]}`)
+	f.Fuzz(func(t *testing.T, hints, disks string) {
+		asked, err := store.ParseDict([]byte(hints))
+		if err != nil {
+			return
+		}
+		told, err := store.ParseDict([]byte(disks))
+		if err != nil {
+			return
+		}
+		var all []store.Dict
+		for _, d := range told.List("disks") {
+			if disk, ok := d.(map[string]any); ok {
+				all = append(all, disk)
+			}
+		}
+		found, err := Find(all, asked)
+		if err != nil && store.KindOf(err) != store.InvalidParameterValue || len(found) > len(all) {
+			t.Errorf("%s with %s: %d disks, %v", hints, disks, len(found), err)
+		}
+		if len(asked) == 0 && (err != nil || len(found) != len(all)) {
+			t.Errorf("no hints found %d of %d disks, %v", len(found), len(all), err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package rootdevice
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -110,38 +111,29 @@ func compare(name, has string, c condition, equality string) (bool, error) {
 		return false, wrong("Root device hint \"%s\" has an operator that disks are not compared by: %s", name, c.operator)
 	}
 	if op, texts := strings.CutPrefix(c.operator, "s"); texts {
-		return ordered(op, strings.Compare(quoted, url.PathEscape(first))), nil
+		return ordered(op, quoted, url.PathEscape(first)), nil
 	}
 	a, errA := strconv.ParseFloat(has, 64)
 	b, errB := strconv.ParseFloat(first, 64)
 	if errA != nil || errB != nil {
 		return false, wrong("Root device hint \"%s\" compares numbers, and %q or %q is none", name, has, first)
 	}
-	order := 0
-	if a < b {
-		order = -1
-	} else if a > b {
-		order = 1
-	}
-	if c.operator == "=" {
-		// It stands for at least, since ever.
-		return order >= 0, nil
-	}
-	return ordered(c.operator, order), nil
+	// "=" stands for at least, since ever.
+	return ordered(c.operator, a, b), nil
 }
 
-func ordered(op string, order int) bool {
+func ordered[T cmp.Ordered](op string, a, b T) bool {
 	switch op {
 	case "==":
-		return order == 0
+		return a == b
 	case "!=":
-		return order != 0
+		return a != b
 	case "<":
-		return order < 0
+		return a < b
 	case "<=":
-		return order <= 0
+		return a <= b
 	case ">":
-		return order > 0
+		return a > b
 	}
-	return order >= 0
+	return a >= b
 }
