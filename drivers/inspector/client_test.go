@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -166,4 +167,49 @@ func TestCallbackOfRamdisks(t *testing.T) {
 	if got, err := client.Callback(t.Context()); store.KindOf(err) != keystone.KindCatalogNotFound {
 		t.Errorf("got %q, %v", got, err)
 	}
+}
+
+// answering is a service that gives one answer to everything.
+type answering struct {
+	code int
+	text []byte
+}
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: a.code, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+		Body: io.NopCloser(bytes.NewReader(a.text))}, nil
+}
+
+// Whatever is answered, either it is something or an error, which does not have the password.
+func FuzzAnswers(f *testing.F) {
+	for _, seed := range []string{`{"finished": false, "state": "waiting", "error": null}`, `{"finished": "yes"}`, `null`, `[]`, `{`,
+		`{"inventory": {"memory": 17179869184000001}}`, `{"error": {"message": "Wrong state"}}`, `{"error": {"message": 7}, "x": null}`} {
+		for _, code := range []int{200, 202, 204, 400, 404, 500} {
+			f.Add(code, []byte(seed))
+		}
+	}
+	c, err := New(Config{ServiceConfig: keystone.ServiceConfig{Config: keystone.Config{Group: "inspector",
+		AuthType: keystone.AuthHTTPBasic, Username: "u", Password: "s3cret-pass"}, EndpointOverride: "http://192.0.2.1:5050"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, code int, text []byte) {
+		if code < 200 || code > 599 || bytes.Contains(text, []byte("s3cret-pass")) {
+			return
+		}
+		c.http.Transport = answering{code, text}
+		status, err := c.Status(t.Context(), "n")
+		if err == nil && (status == nil) != (code == http.StatusNotFound) {
+			t.Errorf("%d %s: the status is %v", code, text, status)
+		}
+		data, failure := c.Data(t.Context(), "n")
+		if failure == nil && (data == nil || code >= 300) {
+			t.Errorf("%d %s: what was found is %v", code, text, data)
+		}
+		for _, err := range []error{err, failure, c.Start(t.Context(), "n", true), c.Abort(t.Context(), "n")} {
+			if err != nil && strings.Contains(err.Error(), "s3cret-pass") {
+				t.Error(err)
+			}
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package mold_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -166,4 +167,34 @@ func TestATokenStaysWithSwift(t *testing.T) {
 	if h := <-got; h.Get("X-Auth-Token") != "" {
 		t.Errorf("elsewhere got %v", h)
 	}
+}
+
+// Whatever Swift or a web server answers, it is a JSON document, none, or an error without what is secret in the URL.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{"", "{}", `{"bios": {"apply_configuration": true}}`, "<html>", `{"a":1`, "[1e999]", "\xff"} {
+		for _, code := range []int{200, 201, 204, 301, 404, 503} {
+			f.Add(code, []byte(seed))
+		}
+	}
+	var code int
+	var text []byte
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(code)
+		_, _ = w.Write(text)
+	}))
+	f.Cleanup(web.Close)
+	s, err := mold.New(mold.Config{Attempts: 1, Timeout: 5 * time.Second})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, status int, answer []byte) {
+		if status < 200 || status > 599 {
+			return
+		}
+		code, text = status, answer
+		got, err := s.Get(t.Context(), task(), web.URL+"/m.json?signature=s3cret")
+		if err != nil && strings.Contains(err.Error(), "s3cret") || err == nil && got != nil && !json.Valid(got) {
+			t.Errorf("%d %q: %q, %v", status, answer, got, err)
+		}
+	})
 }
