@@ -198,7 +198,8 @@ func (*BIOS) UnderWay(n *store.Node) bool { return n.DriverInternalInfo.String(k
 
 // Poll looks how the session stands, and boots the agent again when it is over.
 //
-// Crash window: that the session is over is saved before it is removed from the iRMC's list, where it is not looked for again.
+// Crash windows: that the session is over is saved before it is removed from the iRMC's list, where it is not looked for again. Until the
+// row knows of the restart it is made once more, as it is when the machine was not to be restarted.
 func (b *BIOS) Poll(ctx context.Context, t *drivers.Task) (bool, error) {
 	info := t.Node.DriverInternalInfo
 	id := info.String(keySession)
@@ -226,16 +227,17 @@ func (b *BIOS) Poll(ctx context.Context, t *drivers.Task) (bool, error) {
 	if err := b.CacheSettings(ctx, t); err != nil {
 		t.Log.Warn().Err(err).Msg("BIOS settings could not be read after a change")
 	}
-	b.clear(t.Node)
 	if drivers.WithoutRamdisk(t.Node) {
+		b.clear(t.Node)
 		return true, nil
 	}
-	// The agent that boots goes on with the flow.
-	delete(info, "cleaning_polling")
-	if err := t.Worker.Save(ctx, t); err != nil {
+	if err := drivers.RebootToFinish(ctx, t); err != nil {
 		return false, err
 	}
-	return false, drivers.RebootToFinish(ctx, t)
+	// The agent that boots goes on with the flow.
+	b.clear(t.Node)
+	delete(info, "cleaning_polling")
+	return false, t.Worker.Save(ctx, t)
 }
 
 func (*BIOS) clear(n *store.Node) {

@@ -3,6 +3,7 @@ package irmc_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,6 +131,11 @@ func TestBIOSSettingsAreApplied(t *testing.T) {
 		t.Fatalf("%v, %v", done, err)
 	}
 	w := x.Worker.(*redfishtest.Worker)
+	x.Worker = stuck{w}
+	if done, err := b.Poll(t.Context(), x); done || err == nil || !b.UnderWay(x.Node) {
+		t.Fatalf("the machine was not restarted: %v, %v", done, err)
+	}
+	x.Worker = w
 	if done, err := b.Poll(t.Context(), x); done || err != nil || b.UnderWay(x.Node) || !slices.Equal(w.Power, []string{store.Reboot}) {
 		t.Fatalf("%v, %v, power %q", done, err, w.Power)
 	}
@@ -140,6 +146,13 @@ func TestBIOSSettingsAreApplied(t *testing.T) {
 	if !slices.Contains(e.asked, "DELETE /sessionInformation/17/remove") {
 		t.Errorf("asked\n%s", strings.Join(e.asked, "\n"))
 	}
+}
+
+// stuck is the worker of a machine that does not restart.
+type stuck struct{ *redfishtest.Worker }
+
+func (stuck) SetPower(context.Context, *drivers.Task, string) error {
+	return errors.New("the machine is stuck")
 }
 
 func TestBIOSSettingsThatAreRefused(t *testing.T) {
