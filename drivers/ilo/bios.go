@@ -144,7 +144,7 @@ func (b *BIOS) around(step, key string, change func(*redfish.System, *firmware, 
 			return drivers.Done, err
 		}
 		// gofail: var iloSettingsNoted struct{}
-		return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+		return restart(ctx, t, key)
 	}
 }
 
@@ -152,7 +152,7 @@ func (b *BIOS) around(step, key string, change func(*redfish.System, *firmware, 
 func goOn(key string, run stepRun) stepRun {
 	return func(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 		if t.Node.DriverInternalInfo.Bool(key, false) && drivers.RebootDue(t.Node) {
-			return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+			return restart(ctx, t, key)
 		}
 		return run(ctx, t, args)
 	}

@@ -54,13 +54,13 @@ func (m *Management5) clearCAs(ctx context.Context, t *drivers.Task, args store.
 	if err := t.Worker.Save(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+	return restart(ctx, t, markClearCAs)
 }
 
 // resumeClearCAs restarts a machine whose worker died about the restart: another one does no harm.
 func (m *Management5) resumeClearCAs(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 	if t.Node.DriverInternalInfo.Bool(markClearCAs, false) && drivers.RebootDue(t.Node) {
-		return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+		return restart(ctx, t, markClearCAs)
 	}
 	return m.clearCAs(ctx, t, args)
 }

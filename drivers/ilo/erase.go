@@ -104,7 +104,7 @@ func (m *Management5) erase(ctx context.Context, t *drivers.Task, args store.Dic
 		if err := t.Worker.Save(ctx, t); err != nil {
 			return drivers.Done, err
 		}
-		return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+		return restart(ctx, t, eraseMarks()...)
 	}
 	if !erases {
 		t.Log.Info().Msg("No drive was found that the iLO could erase")
@@ -132,7 +132,7 @@ func (m *Management5) resumeErase(ctx context.Context, t *drivers.Task, args sto
 	if err != nil || starts {
 		return drivers.Waiting, err
 	}
-	return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+	return restart(ctx, t, eraseMarks()...)
 }
 
 func (m *Management5) onStorage(ctx context.Context, t *drivers.Task, do func(*smartStorage) error) error {
@@ -154,11 +154,18 @@ func (*Management5) eraseFailed(t *drivers.Task, err error) error {
 	return &drivers.StepFailure{Text: err.Error()}
 }
 
-func forgetErasing(n *store.Node) {
+func eraseMarks() []string {
+	var marks []string
 	for _, one := range media {
-		delete(n.DriverInternalInfo, one.mark)
+		marks = append(marks, one.mark)
 	}
-	delete(n.DriverInternalInfo, keyErasing)
+	return marks
+}
+
+func forgetErasing(n *store.Node) {
+	for _, key := range append(eraseMarks(), keyErasing) {
+		delete(n.DriverInternalInfo, key)
+	}
 }
 
 func (*Management5) erasing(n *store.Node) bool { return n.DriverInternalInfo.Bool(keyErasing, false) }

@@ -161,7 +161,7 @@ func (r *RAID) begin(ctx context.Context, t *drivers.Task, mark, failed string, 
 	if err := t.Worker.Save(ctx, t); err != nil {
 		return drivers.Done, err
 	}
-	return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+	return restart(ctx, t, mark)
 }
 
 // end reads what came of a change, and takes its mark away.
@@ -193,7 +193,7 @@ func (r *RAID) resume(mark string, run func(context.Context, *drivers.Task, stor
 		if err != nil || !due {
 			return drivers.Waiting, err
 		}
-		return drivers.Waiting, drivers.RebootToFinish(ctx, t)
+		return restart(ctx, t, mark)
 	}
 }
 

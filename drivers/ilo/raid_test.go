@@ -1,6 +1,8 @@
 package ilo_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -139,6 +141,55 @@ func TestRestartForArraysIsMadeUpFor(t *testing.T) {
 			wantChanges(t, tr)
 		})
 	}
+}
+
+// stuck is the worker of a machine that does not restart.
+type stuck struct{ *redfishtest.Worker }
+
+func (stuck) SetPower(context.Context, *drivers.Task, string) error {
+	return errors.New("the machine is stuck")
+}
+
+// What the next flow finds would make its step pass for half done.
+func TestAStepLeavesNoMarkWhenTheMachineDoesNotRestart(t *testing.T) {
+	tr, r, x, w := raidTask(t)
+	start(tr, redfishtest.Object{"VolumeUniqueIdentifier": smartUID})
+	x.Worker = stuck{w}
+	for _, c := range []struct {
+		of         drivers.Interface
+		step, mark string
+	}{
+		{r, "delete_configuration", "ilo_raid_delete_in_progress"},
+		{x.Hardware.Management, "erase_devices", "ilo_disk_erase_ssd_check"},
+	} {
+		outcome, err := run(t, c.of, x, drivers.CleanStep, c.step, nil)
+		if err == nil || err.Error() != "the machine is stuck" {
+			t.Errorf("%s: %v, %v", c.step, outcome, err)
+		}
+		if _, left := x.Node.DriverInternalInfo[c.mark]; left {
+			t.Errorf("%s left %v", c.step, x.Node.DriverInternalInfo)
+		}
+	}
+	// A flow that goes on in another worker finds the mark.
+	ctx, cancel := context.WithCancel(t.Context())
+	x.Worker = stopping{w, cancel}
+	if _, err := step(t, r, drivers.CleanStep, "delete_configuration").Run(ctx, x, nil); err == nil {
+		t.Error("the worker has stopped, and restarted the machine")
+	}
+	if !x.Node.DriverInternalInfo.Bool("ilo_raid_delete_in_progress", false) {
+		t.Errorf("driver_internal_info is %v", x.Node.DriverInternalInfo)
+	}
+}
+
+// stopping is a worker that stops when it is about to restart a machine.
+type stopping struct {
+	*redfishtest.Worker
+	stop func()
+}
+
+func (s stopping) SetPower(ctx context.Context, _ *drivers.Task, _ string) error {
+	s.stop()
+	return ctx.Err()
 }
 
 func TestArraysAreRefused(t *testing.T) {
