@@ -58,11 +58,21 @@ func (p *Passthru) ValidateMethod(ctx context.Context, t *drivers.Task, method s
 	case "create_subscription":
 		return p.validateSubscription(ctx, t, args)
 	case "delete_subscription":
-		if args.String("id") == "" {
+		id := args.String("id")
+		if id == "" {
 			return store.Errorf(store.InvalidParameterValue, "id can't be None")
+		}
+		if !fitsSubscription(id) {
+			return store.Errorf(store.InvalidParameterValue, "Invalid BMC subscription ID value: '%s'", id)
 		}
 	}
 	return nil
+}
+
+// fitsSubscription tells whether a user's text may be the name of a subscription: one that leaves the collection would read, or delete,
+// anything else of the BMC's (CVE-2026-90458).
+func fitsSubscription(id string) bool {
+	return !strings.ContainsAny(id, "!*'(),{}|\\^~[]`<>#%\"") && !strings.Contains(id, "..") && id != "."
 }
 
 // mediaTypes are Redfish's words for what users call boot devices.
@@ -258,6 +268,9 @@ func (p *Passthru) subscription(ctx context.Context, t *drivers.Task, args store
 	id := args.String("id")
 	if id == "" {
 		return nil, store.Errorf(store.InvalidParameterValue, "id can't be None")
+	}
+	if !fitsSubscription(id) {
+		return nil, store.Errorf(store.InvalidParameterValue, "Invalid BMC ID value: '%s'", id)
 	}
 	err = p.on(ctx, t, "", func(s *system) error {
 		service, err := s.eventService()

@@ -136,6 +136,22 @@ func TestSubscriptionsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestSubscriptionIDsStayInTheirCollection(t *testing.T) {
+	tr := passthruBMC(t)
+	p, x := passthru(t, tr)
+	for _, id := range []string{"..", ".", "../../Systems/1", "1/../2", "%2e%2e", "a%2F..", "1#x", "<1>", "it's", "~", "\\", `"`} {
+		redfishtest.WantError(t, p.ValidateMethod(t.Context(), x, "delete_subscription", store.Dict{"id": id}), store.InvalidParameterValue,
+			"Invalid BMC subscription ID value: '"+id+"'")
+		_, err := p.NodeMethods()["get_subscription"].Run(t.Context(), x, store.Dict{"id": id})
+		redfishtest.WantError(t, err, store.InvalidParameterValue, "Invalid BMC ID value: '"+id+"'")
+	}
+	for _, id := range []string{"1", "a.b-c_d", "urn:uuid:1", "1?x=y", "a b"} {
+		if err := p.ValidateMethod(t.Context(), x, "delete_subscription", store.Dict{"id": id}); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
 func TestVirtualMediaAreEjectedOnRequest(t *testing.T) {
 	for device, want := range map[string]int{"": 2, "cd": 1, "floppy": 1, "usb": 1} {
 		tr := passthruBMC(t)
