@@ -136,7 +136,7 @@ func (m *Management) fetchCertificate(ctx context.Context, t *drivers.Task, href
 	_, err = files.Stage(ctx, t.Node.UUID, t.Node.UUID+".crt", href, func(file string) error {
 		blocks, err := readCertificates(file)
 		if err == nil && len(blocks) == 0 {
-			err = stepFailed(t, "add_https_certificate", operationFailed("add_https_certificate", "No valid certificate in "+href+"."))
+			err = stepFailed(t, "add_https_certificate", operationFailed("add_https_certificate", "No valid certificate in "+shownURL(href)+"."))
 		}
 		if err == nil {
 			certificate = strings.ReplaceAll(strings.TrimSpace(string(pem.EncodeToMemory(blocks[0]))), "\n", "\r\n")

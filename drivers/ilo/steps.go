@@ -205,6 +205,7 @@ func (m *Management) resetCredential(ctx context.Context, t *drivers.Task, args 
 		return drivers.Done, nil
 	}
 	err := m.carryOut(ctx, t, "reset_ilo_credential", func(s *redfish.System) error {
+		s.Hide(password)
 		account, err := findAccount(s, t.Node.DriverInfo.String("ilo_username"))
 		if err != nil {
 			return err
@@ -266,10 +267,11 @@ func findAccount(s *redfish.System, user string) (string, error) {
 func (m *Management) activateLicense(ctx context.Context, t *drivers.Task, args store.Dict) (drivers.Outcome, error) {
 	key, isText := args["ilo_license_key"].(string)
 	if !isText {
-		return drivers.Done, store.Errorf(store.InvalidParameterValue, "Value of 'ilo_license_key' must be a string instead of '%v'. "+
-			"Step 'activate_license' is not executed for %s.", args["ilo_license_key"], t.Node.UUID)
+		return drivers.Done, store.Errorf(store.InvalidParameterValue, "Value of 'ilo_license_key' must be a string instead of '%s'. "+
+			"Step 'activate_license' is not executed for %s.", store.PythonText(args["ilo_license_key"]), t.Node.UUID)
 	}
 	return drivers.Done, m.carryOut(ctx, t, "activate_license", func(s *redfish.System) error {
+		s.Hide(key)
 		_, err := s.Act("/redfish/v1/Managers/1/LicenseService/", map[string]string{"LicenseKey": key})
 		if redfish.Refused(err) == http.StatusNotFound {
 			return &lacking{"the iLO has no LicenseService"}

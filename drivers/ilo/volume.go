@@ -95,6 +95,9 @@ func (b *base) setAttempts(ctx context.Context, t *drivers.Task, operation strin
 		return err
 	}
 	return b.bmcs.Do(ctx, t, operation, func(s *redfish.System) error {
+		if secret, chap := one["iSCSIChapSecret"].(string); chap {
+			s.Hide(secret)
+		}
 		f, err := readFirmware(s)
 		switch {
 		case err != nil:

@@ -2,6 +2,7 @@ package ilo_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,9 @@ const (
 	iscsiBoot  = `PATCH /redfish/v1/Systems/1/ {"Boot":{"BootSourceOverrideEnabled":"Continuous","BootSourceOverrideTarget":"UefiTarget"}}`
 )
 
+// refusedSecret is a CHAP secret that the machine does not take.
+const refusedSecret = "too-short"
+
 // rows are the node's ports and volumes.
 type rows struct {
 	*redfishtest.Worker
@@ -35,7 +39,12 @@ func (r *rows) VolumeTargets(context.Context, *drivers.Task) ([]*store.VolumeTar
 // withVolume is a deployment onto a machine whose instance is on a volume.
 func withVolume(t *testing.T, overPXE bool) (*redfishtest.Tree, *drivers.Task, *rows) {
 	t.Helper()
-	tr := redfishtest.Open(t, trees["iLO 5"], machine)
+	tr := redfishtest.Open(t, trees["iLO 5"], func(tr *redfishtest.Tree, method, path string, body redfishtest.Object) (int, redfishtest.Object, bool) {
+		if strings.Contains(fmt.Sprint(body), refusedSecret) {
+			return quoting(tr, method, path, body)
+		}
+		return machine(tr, method, path, body)
+	})
 	tr.Set("/redfish/v1/Systems/1/EthernetInterfaces", redfishtest.Object{"Members": []any{redfishtest.Object{
 		"@odata.id": "/redfish/v1/Systems/1/EthernetInterfaces/5"}}})
 	tr.Set("/redfish/v1/Systems/1/EthernetInterfaces/5", redfishtest.Object{"MACAddress": cardMAC, "UefiDevicePath": cardPath})
@@ -95,6 +104,16 @@ func TestBootFromVolume(t *testing.T) {
 		if got := strings.Join(tr.Changes(), "\n"); !strings.Contains(got, `"NicBoot1"`) || !strings.Contains(got, `"iSCSIAttemptInstance":2`) {
 			t.Errorf("sent\n%s", got)
 		}
+	}
+}
+
+func TestTheSecretOfAVolumeDoesNotShow(t *testing.T) {
+	_, x, w := withVolume(t, false)
+	w.volumes[0].Properties["auth_password"] = refusedSecret
+	err := x.Hardware.Boot.PrepareInstance(t.Context(), x)
+	redfishtest.WantError(t, err, store.IloOperationError, "Setting of target IQN iqn.2024-01.org.example:disk for node node-1 failed", "Secret:***")
+	if strings.Contains(err.Error(), refusedSecret) {
+		t.Errorf("the secret is in %v", err)
 	}
 }
 

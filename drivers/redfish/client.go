@@ -185,7 +185,7 @@ func (c *Client) visit(ctx context.Context, t *drivers.Task, where target, faile
 	sys.task, sys.failed = t, failed
 	err = do(sys)
 	c.release(sys.session, spoils(err))
-	return sys.session.failure(ctx, t.Node.UUID, err, failed)
+	return sys.session.failure(ctx, t.Node.UUID, err, failed, sys.secrets...)
 }
 
 // notOpened is a BMC that does not show its ComputerSystem.

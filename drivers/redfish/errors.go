@@ -114,11 +114,13 @@ func (s *session) explain(err error) string {
 // it is by what is missing.
 const shortestSecret = 4
 
-func withoutSecret(text, secret string) string {
-	if len(secret) < shortestSecret {
-		return text
+func withoutSecret(text string, secrets ...string) string {
+	for _, secret := range secrets {
+		if len(secret) >= shortestSecret {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
 	}
-	return strings.ReplaceAll(text, secret, "***")
+	return text
 }
 
 func (s *session) words(err error) string {
@@ -193,8 +195,8 @@ func shorten(text string) string {
 }
 
 // failure turns an error into what users of ironic see: RedfishConnectionError when the BMC could not be reached,
-// RedfishError when it did not do what was asked. A vendor's failed words both.
-func (s *session) failure(ctx context.Context, node string, err error, failed func(reason string) error) error {
+// RedfishError when it did not do what was asked. A vendor's failed words both. secrets do not show, even when the BMC quotes them.
+func (s *session) failure(ctx context.Context, node string, err error, failed func(reason string) error, secrets ...string) error {
 	var known *store.Error
 	switch {
 	case err == nil:
@@ -204,11 +206,12 @@ func (s *session) failure(ctx context.Context, node string, err error, failed fu
 	case ctx.Err() != nil:
 		return fmt.Errorf("speaking to the BMC %s: %w", s.address, context.Cause(ctx))
 	case failed != nil:
-		return failed(s.explain(err))
+		return failed(withoutSecret(s.explain(err), secrets...))
 	case unreachable(err):
-		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", node, s.explain(err))
+		return store.Errorf(store.RedfishConnectionError, "Redfish connection failed for node %s: %s", node,
+			withoutSecret(s.explain(err), secrets...))
 	}
-	return redfishError("%s", s.explain(err))
+	return redfishError("%s", withoutSecret(s.explain(err), secrets...))
 }
 
 // redfishError is ironic's RedfishError.

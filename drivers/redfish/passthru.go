@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -202,12 +203,35 @@ func (p *Passthru) createSubscription(ctx context.Context, t *drivers.Task, args
 	err = p.on(ctx, t, "", func(s *system) error {
 		created, err := s.subscribe(payload)
 		if err != nil {
-			return s.told(err, fmt.Sprintf("Failed to create subscription on node %s. Subscription payload: %s. Error: ", t.Node.UUID, said))
+			return s.told(err, fmt.Sprintf("Failed to create subscription on node %s. Subscription payload: %s. Error: ", t.Node.UUID, said),
+				headerSecrets(args.List("HttpHeaders"))...)
 		}
 		answer = created
 		return nil
 	})
 	return answer, err
+}
+
+// headerSecrets are the values of a subscription's headers, which are texts ("name: value") or objects of them. The longest come first: one
+// may be part of another.
+func headerSecrets(headers []any) []string {
+	var all []string
+	for _, header := range headers {
+		switch h := header.(type) {
+		case string:
+			_, value, named := strings.Cut(h, ":")
+			if named {
+				h = strings.TrimSpace(value)
+			}
+			all = append(all, h)
+		case map[string]any:
+			for _, value := range h {
+				all = append(all, store.PythonText(value))
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return all
 }
 
 func (s *system) subscribe(payload map[string]any) (map[string]any, error) {

@@ -136,6 +136,17 @@ func TestSubscriptionsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestHeadersOfSubscriptionsStaySecret(t *testing.T) {
+	tr := redfishtest.Serve(t, serviceTree(object{}), func(*redfishtest.Tree, string, string, object) (int, object, bool) {
+		return 400, object{"error": object{"code": "Bad", "message": "not Basic c2VjcmV0, c2VjcmV0cw== or plain-secret"}}, true
+	})
+	tr.Set("/redfish/v1/EventService", object{"Subscriptions": link(subscriptionsAt)})
+	p, x := passthru(t, tr)
+	_, err := p.NodeMethods()["create_subscription"].Run(t.Context(), x, store.Dict{"Destination": "https://me/", "HttpHeaders": []any{
+		map[string]any{"Authorization": "c2VjcmV0", "X-Key": "c2VjcmV0cw=="}, "X-Auth-Token: plain-secret", 7}})
+	redfishtest.WantError(t, err, store.RedfishError, "not Basic ***, *** or ***")
+}
+
 func TestSubscriptionIDsStayInTheirCollection(t *testing.T) {
 	tr := passthruBMC(t)
 	p, x := passthru(t, tr)

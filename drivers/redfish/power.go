@@ -140,10 +140,7 @@ func (s *system) told(err error, preface string, secrets ...string) error {
 	if errors.As(err, &known) || s.ctx.Err() != nil || statusOf(err) == 401 {
 		return err
 	}
-	reason := s.session.explain(err)
-	for _, secret := range secrets {
-		reason = withoutSecret(reason, secret)
-	}
+	reason := withoutSecret(s.session.explain(err), secrets...)
 	text := preface + reason
 	switch {
 	case s.failed != nil:

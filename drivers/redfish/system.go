@@ -21,6 +21,8 @@ type system struct {
 	task    *drivers.Task
 	// failed words failures for a vendor's hardware type; nil for redfish itself.
 	failed func(reason string) error
+	// secrets are what errors do not show beside the BMC's password.
+	secrets []string
 }
 
 func openSystem(ctx context.Context, s *session, path string) (*system, error) {

@@ -174,6 +174,9 @@ func Refused(err error) int { return statusOf(err) }
 // GivenUp tells that the caller waits no more.
 func (s *system) GivenUp() bool { return s.ctx.Err() != nil }
 
+// Hide keeps a secret that the BMC is told out of errors, where a BMC quotes what it refuses.
+func (s *system) Hide(secret string) { s.secrets = append(s.secrets, secret) }
+
 // Explain says in one line what went wrong, without the password.
 func (s *system) Explain(err error) string { return s.session.explain(err) }
 
