@@ -30,7 +30,7 @@ func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
 // the volume that it is.
 func FuzzCinder(f *testing.F) {
 	seed := func(name string) []byte {
-		text, err := os.ReadFile(filepath.Join("testdata", name))
+		text, err := os.ReadFile(filepath.Join("cindertest", name))
 		if err != nil {
 			f.Fatal(err)
 		}
