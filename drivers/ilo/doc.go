@@ -69,6 +69,4 @@ func notSupported(operation, reason string) error {
 }
 
 // reason is why something cannot be done, in the words of proliantutils.
-type reason string
-
-func (r reason) Error() string { return string(r) }
+type reason = redfish.Reason

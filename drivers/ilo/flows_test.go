@@ -15,14 +15,17 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
+// media makes a boot interface.
+type media func(*redfish.Client, ilo.Config, redfish.VirtualMediaConfig, *bootiso.Builder, redfish.Publisher) drivers.Boot
+
 // deployment returns a task of a deployment, with a boot interface.
-func deployment(t *testing.T, tr *redfishtest.Tree, make func(*redfish.Client, ilo.Config, redfish.VirtualMediaConfig, *bootiso.Builder,
-	redfish.Publisher) drivers.Boot, base string) (*drivers.Task, *redfishtest.Worker) {
+func deployment(t *testing.T, tr *redfishtest.Tree, make media, base string) (*drivers.Task, *redfishtest.Worker) {
 	t.Helper()
 	x, w := task(t, tr, config())
 	x.Node.ProvisionState = store.Deploying
 	x.Node.DriverInfo["deploy_kernel"], x.Node.DriverInfo["deploy_ramdisk"] = "kernel", "ramdisk"
 	x.Node.DriverInfo["bootloader"] = "esp"
+	x.Node.InstanceInfo["image_source"] = "https://images/disk"
 	x.Hardware.Boot = make(redfishtest.Client(t), config(), redfish.VirtualMediaConfig{DefaultBootMode: "uefi"},
 		redfishtest.ISOs(t), redfishtest.Publisher(base))
 	return x, w

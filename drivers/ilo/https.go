@@ -58,15 +58,22 @@ func (h *HTTPS) Validate(ctx context.Context, t *drivers.Task) error {
 		return store.Errorf(store.InvalidParameterValue, "Validation for 'ilo-uefi-https' boot interface failed. The node is required "+
 			"to be in 'UEFI' boot mode.")
 	}
-	if err := h.VirtualMedia.Validate(ctx, t); err != nil {
+	if bootsOwnISO(t.Node) {
+		return h.ValidateInstance(ctx, t)
+	}
+	if err := h.ValidateRamdisk(t.Node); err != nil {
 		return err
 	}
-	for _, info := range []store.Dict{t.Node.DriverInfo, t.Node.InstanceInfo} {
-		if err := refuseInsecure(info); err != nil {
-			return err
-		}
+	if err := refuseInsecure(t.Node.DriverInfo); err != nil {
+		return err
 	}
-	return nil
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return err
+	}
+	if err := refuseInsecure(t.Node.InstanceInfo); err != nil {
+		return err
+	}
+	return h.ValidateInstance(ctx, t)
 }
 
 // imageKeys are the keys whose images have to come encrypted.

@@ -72,7 +72,7 @@ func task(t *testing.T, tr *redfishtest.Tree, cfg ilo.Config) (*drivers.Task, *r
 	node := &store.Node{UUID: "node-1", Driver: "ilo5", DriverInfo: store.Dict{"ilo_address": at.Hostname(), "client_port": at.Port(),
 		"ilo_username": redfishtest.User, "ilo_password": redfishtest.Password, "ilo_verify_ca": false},
 		Properties: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}
-	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(),
+	return &drivers.Task{Node: node, Worker: w, Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(), Storage: noop.NewStorage(),
 		Power: ilo.NewPower(client, cfg), Management: ilo.NewManagement5(client, cfg)}}, w
 }
 
@@ -258,14 +258,14 @@ func TestInterruptAndVendor(t *testing.T) {
 		m := x.Hardware.Management
 		tr.Set("/redfish/v1/Systems/1", redfishtest.Object{"PowerState": "Off"})
 		redfishtest.WantError(t, m.InjectNMI(t.Context(), x), store.IloOperationError,
-			"Injecting NMI for node node-1 failed, error: ", "Server is not in powered on state.")
+			"Injecting NMI for node node-1 failed, error: Server is not in powered on state.")
 		tr.Set("/redfish/v1/Systems/1", redfishtest.Object{"PowerState": "On"})
 		if err := m.InjectNMI(t.Context(), x); err != nil {
 			t.Fatal(err)
 		}
 		wantChanges(t, tr, reset(generation)+` {"ResetType":"Nmi"}`)
-		if vendor, err := m.DetectVendor(t.Context(), x); vendor != "HPE" || err != nil {
-			t.Errorf("vendor %q, %v", vendor, err)
+		if _, err := m.DetectVendor(t.Context(), x); store.KindOf(err) != store.UnsupportedDriverExtension {
+			t.Errorf("asked for the vendor: %v", err)
 		}
 	})
 }

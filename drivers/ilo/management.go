@@ -217,15 +217,6 @@ func (m *Management) Sensors(ctx context.Context, t *drivers.Task) (drivers.Sens
 	return m.cfg.Sensing.Sensors(ctx, t)
 }
 
-// DetectVendor is the system's Manufacturer. Upstream's class lacks this and refuses.
-func (m *Management) DetectVendor(ctx context.Context, t *drivers.Task) (vendor string, err error) {
-	err = m.bmcs.Do(ctx, t, "Detecting the vendor", func(s *redfish.System) error {
-		vendor = s.Manufacturer
-		return nil
-	})
-	return vendor, err
-}
-
 var (
 	_ drivers.Management = (*Management5)(nil)
 	_ drivers.Polled     = (*Management5)(nil)

@@ -18,6 +18,9 @@ import (
 type oneImage string
 
 func (i oneImage) Show(_ context.Context, ref image.Ref) (image.Metadata, error) {
+	if err := image.ValidateSource(ref.Href); err != nil {
+		return image.Metadata{}, store.Errorf(store.ImageRefValidationFailed, "%s", err.Error())
+	}
 	if ref.Href != string(i) {
 		return image.Metadata{}, store.Errorf(store.ImageNotFound, "Image %s could not be found.", ref.Href)
 	}
@@ -80,6 +83,8 @@ func TestVendorMethodsThatAreRefused(t *testing.T) {
 	refuse("boot_into_iso", nil, store.MissingParameterValue, "Error validating input for boot_into_iso vendor passthru. Some parameters were "+
 		"not provided: . Missing are: ['boot_iso_href']")
 	refuse("boot_into_iso", store.Dict{"boot_iso_href": "http://images/none"}, store.InvalidParameterValue, "Image http://images/none can not be found.")
+	refuse("boot_into_iso", store.Dict{"boot_iso_href": "frob://x"}, store.InvalidParameterValue,
+		"Validation of image href frob://x failed, reason: Image download protocol frob is not supported.")
 	refuse("eject_vmedia", nil, store.IloOperationNotSupported, "eject_vmedia not supported. error: eject_vmedia can not be performed as the driver "+
 		"does not support eject_vmedia through ilo vendor interface")
 	refuse("delete_subscription", nil, store.InvalidParameterValue, "id can't be None")

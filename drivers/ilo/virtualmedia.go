@@ -1,6 +1,7 @@
 package ilo
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/ironmaster/ironmaster/drivers"
@@ -22,6 +23,28 @@ func NewVirtualMedia(c *redfish.Client, cfg Config, media redfish.VirtualMediaCo
 	b := newBase(c, cfg)
 	m := &machine{base: b, Standard: redfish.NewStandard(b.bmcs, media.DefaultBootMode)}
 	return &VirtualMedia{redfish.NewMedia(m, named(media), isos, publisher), b}
+}
+
+// Validate checks how the node names its iLO, then its ramdisk, and then its image. An instance that is an ISO needs neither of the first two.
+func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
+	if bootsOwnISO(t.Node) {
+		return v.ValidateInstance(ctx, t)
+	}
+	if err := v.bmcs.Validate(t.Node); err != nil {
+		return err
+	}
+	if err := v.ValidateRamdisk(t.Node); err != nil {
+		return err
+	}
+	if writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t); err != nil || !writes {
+		return err
+	}
+	return v.ValidateInstance(ctx, t)
+}
+
+// bootsOwnISO tells whether the instance is an ISO that its user has made.
+func bootsOwnISO(n *store.Node) bool {
+	return drivers.InstanceBoot(n) == drivers.BootRamdisk && cmp.Or(n.InstanceInfo.String("boot_iso"), n.InstanceInfo.String("ilo_boot_iso")) != ""
 }
 
 // PrepareInstance makes the machine boot its instance, from an iSCSI volume when it has one: that takes UEFI mode.
@@ -59,7 +82,7 @@ func (v *VirtualMedia) CleanUpInstance(ctx context.Context, t *drivers.Task) err
 
 // named gives the options what ironic calls iLO's ways of booting.
 func named(media redfish.VirtualMediaConfig) redfish.VirtualMediaConfig {
-	media.Vendor, media.Name = "ilo", "iLO boot for %s"
+	media.Vendor, media.Name, media.NeedsBootloader = "ilo", "iLO boot for %s", true
 	return media
 }
 
@@ -70,7 +93,8 @@ func (*VirtualMedia) Capabilities() []string {
 
 // Properties describes the ISO that a node may bring.
 func (*VirtualMedia) Properties() map[string]string {
-	return map[string]string{"deploy_iso": "UUID (from Glance) of the deployment ISO. Required."}
+	return map[string]string{"deploy_iso": "UUID (from Glance) of the deployment ISO. Required.",
+		drivers.KeyBootPersistency: drivers.DescribeBootPersistency}
 }
 
 // machine is redfish.Machine for HPE's.

@@ -25,9 +25,11 @@ func NewSources(s *Service, ramdiskFromImage bool) Sources {
 	return Sources{AtOnce: s, Patiently: Patient{s}, RamdiskFromImage: ramdiskFromImage}
 }
 
-// BootWish is an instance that boots something else than its disk.
+// BootWish is an instance, and what it boots.
 type BootWish struct {
 	Node *store.Node
+	// Local tells that it boots its disk, which an image is written to. Such a wish can be validated only.
+	Local bool
 	// Installer tells that it boots an installer, which needs a second stage, and not a ramdisk.
 	Installer bool
 	// Whole has all of instance_info looked at, also what other ways to boot would read. Ironic's virtual media do so.
@@ -53,7 +55,7 @@ func (s Sources) ValidateBoot(ctx context.Context, w BootWish) error {
 	if href == "" {
 		href = iso
 	}
-	if iso != "" || path || w.Node.DriverInternalInfo.Bool(keyIsWholeDisk, false) {
+	if iso != "" || path || w.Local || w.Node.DriverInternalInfo.Bool(keyIsWholeDisk, false) {
 		if err := ValidateSource(href); err != nil || !path {
 			return err
 		}
@@ -94,6 +96,8 @@ func (w BootWish) named(fromImage bool) (store.Dict, error) {
 		return nil, twoSources(".")
 	case given.String("boot_iso") != "":
 		keys = []string{"boot_iso"}
+	case w.Local:
+		keys = []string{keyImageSource}
 	case !w.Installer && fromImage && source != "" && given.String("kernel") == "" && given.String("ramdisk") == "":
 		keys = []string{keyImageSource}
 	case !w.Installer:
@@ -142,6 +146,8 @@ func (s Sources) properties(ctx context.Context, href string, who Requester) (st
 	case store.GlanceConnectionFailed, store.ImageNotAuthorized, store.InvalidImageRef, store.ImageUnacceptable:
 		return nil, store.Errorf(store.InvalidParameterValue, "Failed to connect to Glance to get the properties of the image %s",
 			href)
+	case store.ImageRefValidationFailed:
+		return nil, store.Errorf(store.InvalidParameterValue, "%s", err.Error())
 	}
 	return meta.Properties, err
 }

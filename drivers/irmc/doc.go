@@ -66,7 +66,7 @@ func NewPower(c *redfish.Client, cfg Config) *Power {
 // Properties describes how a node names its iRMC.
 func (*Power) Properties() map[string]string { return properties() }
 
-// Management is the management interface irmc. As upstream's it leaves the boot mode alone.
+// Management is the management interface irmc. As upstream's it leaves the boot mode and LEDs alone.
 type Management struct {
 	*redfish.Management
 	bmcs *redfish.BMCs
@@ -92,6 +92,21 @@ func (*Management) SetBootMode(_ context.Context, t *drivers.Task, _ string) err
 	return drivers.Unsupported(t, "set_boot_mode")
 }
 
+// SupportedIndicators refuses.
+func (*Management) SupportedIndicators(_ context.Context, t *drivers.Task, _ string) (map[string]map[string]drivers.Indicator, error) {
+	return nil, drivers.Unsupported(t, "get_supported_indicators")
+}
+
+// IndicatorState refuses.
+func (*Management) IndicatorState(_ context.Context, t *drivers.Task, _, _ string) (string, error) {
+	return "", drivers.Unsupported(t, "get_indicator_state")
+}
+
+// SetIndicatorState refuses.
+func (*Management) SetIndicatorState(_ context.Context, t *drivers.Task, _, _, _ string) error {
+	return drivers.Unsupported(t, "set_indicator_state")
+}
+
 // Steps offers, in verification, the look at the iRMC that upstream begins with.
 func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 	if kind != drivers.VerifyStep {
@@ -99,20 +114,42 @@ func (m *Management) Steps(kind drivers.StepKind) []drivers.Step {
 	}
 	return []drivers.Step{{Interface: drivers.TypeManagement, Name: "verify_http_https_connection_and_fw_version", Priority: 10,
 		Run: func(ctx context.Context, t *drivers.Task, _ store.Dict) (drivers.Outcome, error) {
+			if err := m.bmcs.Validate(t.Node); err != nil {
+				return drivers.Done, operationFailed("configuration validation", err.Error())
+			}
 			return drivers.Done, noteFirmware(ctx, t, m.bmcs, "establishing connection to REST API")
 		}}}
 }
 
 // VirtualMedia is the boot interface irmc-virtual-media: the iRMC takes the ISO over HTTP from the worker, and not from a share in the
 // network.
-type VirtualMedia struct{ *redfish.VirtualMedia }
+type VirtualMedia struct {
+	*redfish.VirtualMedia
+	bmcs *redfish.BMCs
+}
 
 // NewVirtualMedia returns the boot interface irmc-virtual-media.
 func NewVirtualMedia(c *redfish.Client, cfg Config, media redfish.VirtualMediaConfig, isos *bootiso.Builder,
 	publisher redfish.Publisher) *VirtualMedia {
-	media.Vendor, media.Name = "irmc", "iRMC virtual media boot for %s"
+	media.Vendor, media.Name = "irmc", "iRMC virtual media for %s"
+	media.AsksForISO = true
 	b := bmcs(c, cfg, operationFailed)
-	return &VirtualMedia{redfish.NewMedia(redfish.NewStandard(b, media.DefaultBootMode), media, isos, publisher)}
+	return &VirtualMedia{redfish.NewMedia(redfish.NewStandard(b, media.DefaultBootMode), media, isos, publisher), b}
+}
+
+// Validate checks the image that is written, and then the ramdisk. A node that writes none boots a volume, with the help of its iRMC.
+func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
+	writes, err := t.Hardware.Storage.ShouldWriteImage(ctx, t)
+	if err != nil {
+		return err
+	}
+	if !writes {
+		return v.bmcs.Validate(t.Node)
+	}
+	if err := v.ValidateInstance(ctx, t); err != nil {
+		return err
+	}
+	return v.ValidateRamdisk(t.Node)
 }
 
 // Capabilities are ironic's: no instance runs from an ISO.
@@ -123,6 +160,8 @@ func (*VirtualMedia) Capabilities() []string {
 // Properties describes how a node names its iRMC, the ISO that it may bring, and what upstream boots volumes by.
 func (*VirtualMedia) Properties() map[string]string {
 	all := properties()
+	all[drivers.KeyBootPersistency] = drivers.DescribeBootPersistency
+	all[drivers.KeyKernelParams] = drivers.DescribeKernelParams("irmc")
 	all["deploy_iso"] = "Deployment ISO image file name. Required."
 	all["irmc_pci_physical_ids"] = "Physical IDs of PCI cards. A dictionary of pairs of resource UUID and its physical ID like " +
 		"'<UUID>:<Physical ID>,...'. The resources are Ports and Volume connectors. The Physical ID consists of card type, slot No, and port No. " +

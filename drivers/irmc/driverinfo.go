@@ -65,7 +65,8 @@ func access(n *store.Node, cfg Config) (redfish.Access, error) {
 	}
 	if value, given := info["irmc_client_timeout"]; given {
 		seconds, known, err := info.Int("irmc_client_timeout")
-		if _, isText := value.(string); err != nil || !known || isText || seconds < 1 {
+		_, isText := value.(string)
+		if whole := !strings.ContainsAny(fmt.Sprint(value), ".eE"); err != nil || !known || isText || !whole || seconds < 1 {
 			faults = append(faults, fmt.Sprintf("Value '%v' is not an integer for 'irmc_client_timeout'", info["irmc_client_timeout"]))
 		}
 		a.Timeout = drivers.Seconds(seconds)

@@ -1,6 +1,7 @@
 package irmc_test
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -38,9 +39,10 @@ func deployment(t *testing.T, tr *redfishtest.Tree) *drivers.Task {
 	node := &store.Node{UUID: "node-1", Driver: "irmc", ProvisionState: store.Deploying,
 		DriverInfo: store.Dict{"irmc_address": at.Host, "irmc_username": redfishtest.User, "irmc_password": redfishtest.Password,
 			"irmc_verify_ca": false, "deploy_kernel": "kernel", "deploy_ramdisk": "ramdisk", "bootloader": "esp"},
-		Properties: store.Dict{}, InstanceInfo: store.Dict{}, DriverInternalInfo: store.Dict{}}
+		Properties: store.Dict{}, InstanceInfo: store.Dict{"image_source": "http://images/disk"}, DriverInternalInfo: store.Dict{}}
 	return &drivers.Task{Node: node, Worker: redfishtest.NewWorker(), Log: zerolog.Nop(), Hardware: &drivers.Hardware{Network: noop.NewNetwork(),
-		Power: irmc.NewPower(client, config()), Management: irmc.NewManagement(client, config()),
+		Storage: noop.NewStorage(),
+		Power:   irmc.NewPower(client, config()), Management: irmc.NewManagement(client, config()),
 		Boot: irmc.NewVirtualMedia(client, config(), redfish.VirtualMediaConfig{DefaultBootMode: "uefi"}, redfishtest.ISOs(t),
 			redfishtest.Publisher("http://192.0.2.1:8182")),
 	}}
@@ -110,6 +112,58 @@ func TestVerification(t *testing.T) {
 	}
 }
 
+func TestVerificationOfANodeThatLacksKeys(t *testing.T) {
+	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
+	delete(x.Node.DriverInfo, "irmc_username")
+	_, err := x.Hardware.Management.Steps(drivers.VerifyStep)[0].Run(t.Context(), x, nil)
+	redfishtest.WantError(t, err, store.IRMCOperationError, "iRMC configuration validation failed. Reason: Missing the following iRMC "+
+		"parameters in node's driver_info: ['irmc_username'].")
+}
+
+func TestLEDsAreRefused(t *testing.T) {
+	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
+	m := x.Hardware.Management
+	_, supported := m.SupportedIndicators(t.Context(), x, "")
+	_, state := m.IndicatorState(t.Context(), x, "system", "0")
+	for extension, err := range map[string]error{"get_supported_indicators": supported, "get_indicator_state": state,
+		"set_indicator_state": m.SetIndicatorState(t.Context(), x, "system", "0", "ON")} {
+		redfishtest.WantError(t, err, store.UnsupportedDriverExtension, "Driver irmc does not support "+extension+" (disabled or not implemented).")
+	}
+}
+
+// The image counts first, then the ramdisk, and the iRMC only where it is what makes the machine boot a volume.
+func TestWhatTheBootInterfaceChecks(t *testing.T) {
+	x := deployment(t, redfishtest.Open(t, "testdata/irmc-s5.json", nil))
+	boot, info := x.Hardware.Boot, x.Node.DriverInfo
+	delete(info, "irmc_address")
+	if err := boot.Validate(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	delete(info, "deploy_kernel")
+	redfishtest.WantError(t, boot.Validate(t.Context(), x), store.MissingParameterValue, "Error validating iRMC virtual media for deploy. Some "+
+		"parameters were missing in node's driver_info. Missing are: ['deploy_iso']")
+	info["irmc_deploy_iso"] = "http://images/ramdisk.iso"
+	if err := boot.Validate(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	delete(x.Node.InstanceInfo, "image_source")
+	redfishtest.WantError(t, boot.Validate(t.Context(), x), store.MissingParameterValue, "Cannot validate image information for node node-1 because "+
+		"one or more parameters are missing from its instance_info and insufficient information is present to boot from a remote volume. "+
+		"Missing are: ['image_source']")
+	x.Hardware.Storage = elsewhere{}
+	redfishtest.WantError(t, boot.Validate(t.Context(), x), store.MissingParameterValue,
+		"Missing the following iRMC parameters in node's driver_info: ['irmc_address'].")
+	if all := boot.Properties(); !strings.Contains(all["kernel_append_params"], "[irmc]/kernel_append_params") ||
+		!strings.Contains(all["force_persistent_boot_device"], "persistency of boot order") {
+		t.Errorf("properties %v", all)
+	}
+}
+
+// elsewhere is storage outside the machine, which no image is written to.
+type elsewhere struct{ *noop.Storage }
+
+func (elsewhere) ShouldWriteImage(context.Context, *drivers.Task) (bool, error) { return false, nil }
+
 func TestTheFirmwareVersionIsCached(t *testing.T) {
 	tr := redfishtest.Open(t, "testdata/irmc-s5.json", nil)
 	x := deployment(t, tr)
@@ -171,6 +225,8 @@ func TestRefusals(t *testing.T) {
 			"The following errors were encountered while parsing driver_info:\nValue 'guess' is not supported for 'irmc_sensor_method'."},
 		{func(d store.Dict) { d["irmc_client_timeout"] = "60" },
 			"The following errors were encountered while parsing driver_info:\nValue '60' is not an integer for 'irmc_client_timeout'"},
+		{func(d store.Dict) { d["irmc_client_timeout"] = json.Number("1.5") },
+			"The following errors were encountered while parsing driver_info:\nValue '1.5' is not an integer for 'irmc_client_timeout'"},
 		{func(d store.Dict) { d["irmc_port"] = "many" }, `irmc_port "many" is not a valid port.`},
 		{func(d store.Dict) { d["irmc_snmp_version"] = "v9" }, "Value 'v9' is not supported for 'irmc_snmp_version'."},
 		{func(d store.Dict) { d["irmc_snmp_port"] = 70000 }, `irmc_snmp_port "70000" is not a valid port.`},

@@ -87,19 +87,13 @@ func (b *Boot) placeFirst() error {
 // Properties describes the driver_info keys of ironic's boot interfaces over the network.
 func (*Boot) Properties() map[string]string {
 	return map[string]string{
-		"deploy_kernel":  "UUID (from Glance) of the deployment kernel. Required.",
-		"deploy_ramdisk": "UUID (from Glance) of the ramdisk that is mounted at boot time. Required.",
-		"force_persistent_boot_device": "Controls the persistency of boot order changes. 'Always' will make all changes " +
-			"persistent, 'Default' will make all but the final one upon instance deployment non-persistent, and 'Never' will " +
-			"make no persistent changes at all. The old values 'True' and 'False' are still supported but deprecated in favor " +
-			"of the new ones.Defaults to 'Default'. Optional.",
-		"rescue_kernel": "UUID (from Glance) of the rescue kernel. This value is required for rescue mode.",
+		"deploy_kernel":            "UUID (from Glance) of the deployment kernel. Required.",
+		"deploy_ramdisk":           "UUID (from Glance) of the ramdisk that is mounted at boot time. Required.",
+		drivers.KeyBootPersistency: drivers.DescribeBootPersistency,
+		"rescue_kernel":            "UUID (from Glance) of the rescue kernel. This value is required for rescue mode.",
 		"rescue_ramdisk": "UUID (from Glance) of the rescue ramdisk with agent that is used at node rescue time. This value " +
 			"is required for rescue mode.",
-		"kernel_append_params": "Additional kernel parameters to pass down to instance kernel. These parameters can be " +
-			"consumed by the kernel or by the applications by reading /proc/cmdline. Mind severe cmdline size limit. When used " +
-			"with virtual media, only applies to ISO images that Ironic builds, but not to pre-built ISOs provided via e.g. " +
-			"deploy_iso. Overrides the [pxe]/kernel_append_params configuration option, use %default% to insert its value.",
+		drivers.KeyKernelParams: drivers.DescribeKernelParams("pxe"),
 	}
 }
 

@@ -123,13 +123,21 @@ func withoutSecret(text string, secrets ...string) string {
 	return text
 }
 
+// Reason is why a vendor's machine cannot do something, in the words that users are told as they are.
+type Reason string
+
+func (r Reason) Error() string { return string(r) }
+
 func (s *session) words(err error) string {
+	var reason Reason
 	var refused *schemas.Error
 	var foreign *notRedfish
 	var link *url.Error
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
+	case errors.As(err, &reason):
+		return reason.Error()
 	case errors.As(err, &foreign):
 		return s.address + ": " + foreign.Error()
 	case errors.As(err, &refused):

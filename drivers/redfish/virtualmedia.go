@@ -45,6 +45,9 @@ type VirtualMediaConfig struct {
 	// Vendor is the word that the vendor's keys of driver_info begin with, which stood before deploy_iso and its like formerly:
 	// redfish by default. Name is what errors call this way of booting.
 	Vendor, Name string
+	// NeedsBootloader has nodes without a ready-made ISO name a bootloader too, whatever their boot mode. AsksForISO has nodes that name
+	// nothing told that the ISO is missing. Both are what ironic's interfaces of some vendors do.
+	NeedsBootloader, AsksForISO bool
 	// Images are for nodes whose driver_info names none ([conductor]deploy_kernel and so on).
 	Images Images
 	// ImagesByArch win over Images, by properties.cpu_arch ([conductor]deploy_kernel_by_arch and so on).
@@ -140,6 +143,19 @@ func (v *VirtualMedia) Validate(ctx context.Context, t *drivers.Task) error {
 	return v.cfg.Sources.ValidateBoot(ctx, v.wish(t))
 }
 
+// ValidateRamdisk checks that there is a ramdisk for a deployment, for vendors whose interfaces check in another order than Validate.
+func (v *VirtualMedia) ValidateRamdisk(n *store.Node) error {
+	_, err := v.mediaFor(n, "deploy")
+	return err
+}
+
+// ValidateInstance checks that an instance names what it boots, or what is written to the disk that it boots.
+func (v *VirtualMedia) ValidateInstance(ctx context.Context, t *drivers.Task) error {
+	wish := v.wish(t)
+	wish.Local = drivers.InstanceBoot(t.Node) == drivers.BootLocal
+	return v.cfg.Sources.ValidateBoot(ctx, wish)
+}
+
 // own is what a node's driver_info says, under today's key or the vendor's of old.
 func (v *VirtualMedia) own(n *store.Node, key string) string {
 	return cmp.Or(n.DriverInfo.String(key), n.DriverInfo.String(v.cfg.Vendor+"_"+key))
@@ -189,18 +205,28 @@ func (v *VirtualMedia) mediaFor(n *store.Node, mode string) (bootMedia, error) {
 			m.ramdisk = cmp.Or(arch.RescueRamdisk, v.cfg.Images.RescueRamdisk)
 		}
 	}
-	var missing []string
-	if m.kernel == "" {
-		missing = append(missing, "'"+mode+"_kernel'")
-	}
-	if m.ramdisk == "" {
-		missing = append(missing, "'"+mode+"_ramdisk'")
-	}
-	if len(missing) > 0 {
+	if missing := v.missing(m, mode); len(missing) > 0 {
 		return bootMedia{}, store.Errorf(store.MissingParameterValue, "Error validating %s. Some parameters were missing in "+
 			"node's driver_info. Missing are: [%s]", strings.ReplaceAll(v.cfg.Name, "%s", mode), strings.Join(missing, ", "))
 	}
 	return m, nil
+}
+
+// missing are the quoted names of the parts that a node without an ISO lacks.
+func (v *VirtualMedia) missing(m bootMedia, mode string) (names []string) {
+	if m.kernel == "" {
+		names = append(names, "'"+mode+"_kernel'")
+	}
+	if m.ramdisk == "" {
+		names = append(names, "'"+mode+"_ramdisk'")
+	}
+	if v.cfg.NeedsBootloader && m.bootloader == "" {
+		names = append(names, "'bootloader'")
+	}
+	if v.cfg.AsksForISO && len(names) > 0 {
+		return []string{"'" + mode + "_iso'"}
+	}
+	return names
 }
 
 // PrepareRamdisk switches the machine off, puts the ramdisk's ISO into its virtual drive and sets it to boot from there once.
