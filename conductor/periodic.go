@@ -55,8 +55,6 @@ func (c *Conductor) periodics() []periodic {
 		{"BIOS settings that failed", firmwareFailed, c.discardSteps(drivers.TypeBIOS), ""},
 		{"firmware at BMCs", firmware, c.pollSteps(drivers.TypeManagement), ""},
 		{"firmware that failed", firmwareFailed, c.discardSteps(drivers.TypeManagement), ""},
-		{"BIOS settings at BMCs", firmware, c.pollSteps(drivers.TypeBIOS), ""},
-		{"BIOS settings that failed", firmwareFailed, c.discardSteps(drivers.TypeBIOS), ""},
 		{"firmware of components at BMCs", firmware, c.pollSteps(drivers.TypeFirmware), ""},
 		{"firmware of components that failed", firmwareFailed, c.discardSteps(drivers.TypeFirmware), ""},
 	}

@@ -12,6 +12,17 @@ import (
 	"github.com/ironmaster/ironmaster/store"
 )
 
+// Nothing is done by two goroutines beside each other.
+func TestPeriodicWorkIsListedOnce(t *testing.T) {
+	listed := map[string]bool{}
+	for _, p := range new(Conductor).periodics() {
+		if listed[p.name] {
+			t.Errorf("%s is there twice", p.name)
+		}
+		listed[p.name] = true
+	}
+}
+
 // Periodic work comes again a spacing after it ended, failures and bugs or not, and stays away while the worker may not act.
 func TestPeriodicWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
