@@ -55,6 +55,8 @@ func (m *Management) SetBootDevice(ctx context.Context, t *drivers.Task, device 
 			return store.Errorf(store.InvalidParameterValue, "Invalid boot device %s specified.", device)
 		}
 		url := t.Node.DriverInternalInfo.String(keyBootURL)
+		// Whoever knows it may fetch the ISO, and the agent's token with it.
+		s.Hide(url)
 		if err := forgetBootDevice(ctx, t); err != nil {
 			return err
 		}
@@ -145,7 +147,7 @@ func (s *system) setBootDevice(source schemas.BootSource, device, url string, pe
 	if err == nil || boot.BootSourceOverrideEnabled != schemas.ContinuousBootSourceOverrideEnabled || statusOf(err) == 0 {
 		return err
 	}
-	s.task.Log.Warn().Str("device", device).Str("reason", s.session.explain(err)).
+	s.task.Log.Warn().Str("device", device).Str("reason", s.Explain(err)).
 		Msg("the BMC does not keep a boot device; it is set before every start instead")
 	boot.BootSourceOverrideEnabled = schemas.OnceBootSourceOverrideEnabled
 	if err := s.setBoot(&boot); err != nil {
@@ -177,7 +179,7 @@ func (s *system) setBootAfterPOST(boot *schemas.Boot) error {
 // forgetBootURL has the BMC forget where its machine was to boot from by HTTP. With any other boot device nobody asks for it.
 func (s *system) forgetBootURL() {
 	if err := patch(s, map[string]any{"Boot": map[string]any{"HttpBootUri": nil}}); err != nil {
-		s.task.Log.Warn().Str("reason", s.session.explain(err)).Msg("the BMC does not forget the URL that its machine booted from")
+		s.task.Log.Warn().Str("reason", s.Explain(err)).Msg("the BMC does not forget the URL that its machine booted from")
 	}
 }
 
@@ -205,7 +207,7 @@ func (s *system) restoreBootDevice() {
 		return
 	}
 	if err := s.setBootDevice(source, device, s.Boot.HTTPBootURI, false); err != nil {
-		s.task.Log.Warn().Str("device", device).Str("reason", s.session.explain(err)).
+		s.task.Log.Warn().Str("device", device).Str("reason", s.Explain(err)).
 			Msg("the boot device could not be set again; the machine's own boot order decides")
 	}
 }

@@ -2,6 +2,7 @@ package redfish_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,18 @@ func TestHTTPSIsLoadedAnew(t *testing.T) {
 	}
 	if boot := bootOf(b); boot["HttpBootUri"] != p.url+"/node-1/boot.iso" {
 		t.Errorf("the BMC has %v", boot)
+	}
+}
+
+// Who knows the URL may fetch the ISO, and the agent's token with it.
+func TestHTTPSKeepsItsURL(t *testing.T) {
+	b := newBMC(t)
+	x, _, p := overHTTP(t, b)
+	b.refuse = func(_ string, body object) (int, string) { return 400, fmt.Sprint("the BMC does not take ", body) }
+	err := x.Hardware.Boot.PrepareRamdisk(t.Context(), x, nil)
+	redfishtest.WantError(t, err, store.RedfishError, "Redfish set boot device failed for node node-1. Error: ", "the BMC does not take map[", "***")
+	if strings.Contains(err.Error(), p.url) {
+		t.Errorf("the URL is in %v", err)
 	}
 }
 

@@ -140,7 +140,7 @@ func (s *system) told(err error, preface string, secrets ...string) error {
 	if errors.As(err, &known) || s.ctx.Err() != nil || statusOf(err) == 401 {
 		return err
 	}
-	reason := withoutSecret(s.session.explain(err), secrets...)
+	reason := withoutSecret(s.Explain(err), secrets...)
 	text := preface + reason
 	switch {
 	case s.failed != nil:

@@ -177,8 +177,10 @@ func (s *system) GivenUp() bool { return s.ctx.Err() != nil }
 // Hide keeps a secret that the BMC is told out of errors, where a BMC quotes what it refuses.
 func (s *system) Hide(secret string) { s.secrets = append(s.secrets, secret) }
 
-// Explain says in one line what went wrong, without the password.
-func (s *system) Explain(err error) string { return s.session.explain(err) }
+// Explain says in one line what went wrong, without the password and what Hide was told.
+func (s *system) Explain(err error) string {
+	return withoutSecret(s.session.explain(err), s.secrets...)
+}
 
 // BIOSValues are the firmware's settings as they are now. An error for a system that shows none is one of the BMC's.
 func (s *system) BIOSValues() (map[string]any, error) {
