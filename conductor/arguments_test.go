@@ -56,6 +56,8 @@ func TestArgumentsOfOtherTypesAreTakenAsPythonTakesThem(t *testing.T) {
 		{"create_node", args{"node_obj": args{"ironic_object.name": "Node"}}, "KeyError", "'ironic_object.namespace'"},
 		{"create_node", args{"node_obj": args{"ironic_object.name": "Node", "ironic_object.namespace": "ironic", "ironic_object.version": "1.37",
 			"ironic_object.data": nil}}, "TypeError", "argument of type 'NoneType' is not iterable"},
+		{"create_node", args{"node_obj": args{"ironic_object.name": "Moon", "ironic_object.namespace": "ironic", "ironic_object.version": "1.0",
+			"ironic_object.data": args{}}}, "UnsupportedObjectError", "Unsupported object type Moon"},
 		{"create_port", args{"port_obj": args{"ironic_object.name": "Port", "ironic_object.namespace": "ironic", "ironic_object.version": "1.11",
 			"ironic_object.data": args{"uuid": n.UUID}}}, "NotImplementedError", "Cannot load 'node_id' in the base class"},
 		{"vif_list", args{"self": 1}, "TypeError", "ConductorManager.vif_list() got multiple values for argument 'self'"},

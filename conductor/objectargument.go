@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/ironmaster/ironmaster/messaging/objects"
 	"github.com/ironmaster/ironmaster/messaging/oslo"
 	"github.com/ironmaster/ironmaster/store"
 )
@@ -26,6 +27,10 @@ func checkObject(raw json.RawMessage, attributes []string) error {
 		if _, ok := envelope[key]; !ok {
 			return oslo.KeyError(key)
 		}
+	}
+	space, _ := envelope["ironic_object.namespace"].(string)
+	if name, _ := envelope["ironic_object.name"].(string); !objects.Known(space, name) {
+		return nil // who decodes it refuses it by its type
 	}
 	data := envelope["ironic_object.data"]
 	if data == nil {

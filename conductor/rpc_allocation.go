@@ -16,7 +16,7 @@ import (
 )
 
 type createAllocationArgs struct {
-	Allocation json.RawMessage `json:"allocation" python:"object,uuid,node_id"`
+	Allocation json.RawMessage `json:"allocation" python:"object,uuid"`
 }
 
 type destroyAllocationArgs struct {

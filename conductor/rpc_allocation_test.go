@@ -36,6 +36,9 @@ func (w *worker) allocationArgs(a *store.Allocation) map[string]any {
 	o := w.codec.EncodeAllocation(a)
 	if a.ID == 0 {
 		delete(o.Data, "id") // It is not created yet.
+		if a.NodeID == nil {
+			delete(o.Data, "node_id") // ironic-api names a node only to backfill.
+		}
 	}
 	for _, list := range []string{"traits", "candidate_nodes"} {
 		if o.Data[list] == nil {

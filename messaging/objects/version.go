@@ -65,6 +65,11 @@ func minorOf(object string, release messaging.Release) int {
 	return -1
 }
 
+// Known tells whether any release of ironic has an object of the name; those of another namespace are not ironic's.
+func Known(space, object string) bool {
+	return space == namespace && len(stepsOf(object)) > 0
+}
+
 // Version returns the version of an object that the release writes, "" when the release does not have the object.
 func Version(object string, release messaging.Release) string {
 	minor := minorOf(object, release)
