@@ -64,6 +64,17 @@ func TestPeriodicWork(t *testing.T) {
 	})
 }
 
+// Each work is done by one goroutine.
+func TestPeriodicWorksAreDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range (&Conductor{}).periodics() {
+		if seen[p.name] {
+			t.Errorf("%q is done twice", p.name)
+		}
+		seen[p.name] = true
+	}
+}
+
 // A spacing of zero switches work off, another one that is reloaded counts from when the work last ended.
 func TestSpacingsAreReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
