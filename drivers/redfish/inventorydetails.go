@@ -2,6 +2,7 @@ package redfish
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/stmcginnis/gofish/schemas"
 
@@ -136,6 +137,16 @@ func describeStorage(s *schemas.Storage, drives []describedDrive) map[string]any
 	return map[string]any{"id": s.ID, "name": wordOrNil(raw.Name), "storage_controllers": controllers, "drives": parts}
 }
 
+// unlessUntold is unlessRefused for what no inspection must fail by: what a BMC tells in a way of its own is not told, either.
+func (s *system) unlessUntold(what string, err error) error {
+	var odd *notRedfish
+	if errors.As(err, &odd) {
+		s.task.Log.Warn().Str("reason", s.session.explain(err)).Msg("The BMC does not tell of the machine's " + what + " as Redfish has it")
+		return nil
+	}
+	return s.unlessRefused(what, err)
+}
+
 // findFunctions reads the functions of the PCI devices. A BMC that does not tell of some leaves them out.
 func (s *system) findFunctions(d *details) error {
 	devices, err := s.pciDevices()
@@ -144,7 +155,7 @@ func (s *system) findFunctions(d *details) error {
 	}
 	for _, at := range devices {
 		functions, err := s.membersBehind(at, "PCIeFunctions")
-		if err := s.unlessRefused("PCI devices", err); err != nil {
+		if err := s.unlessUntold("PCI devices", err); err != nil {
 			return err
 		}
 		for _, at := range functions {
@@ -156,8 +167,11 @@ func (s *system) findFunctions(d *details) error {
 				SubsystemVendor *string `json:"SubsystemVendorId"`
 				Revision        *string `json:"RevisionId"`
 			}
-			if err := s.unlessRefused("PCI functions", s.Read(at, &raw)); err != nil {
-				return err
+			if err := s.Read(at, &raw); err != nil {
+				if err := s.unlessUntold("PCI functions", err); err != nil {
+					return err
+				}
+				continue
 			}
 			one := map[string]any{}
 			for key, value := range map[string]*string{"class": raw.Class, "product_id": raw.Device, "vendor_id": raw.Vendor,
@@ -191,7 +205,7 @@ func (s *system) pciDevices() ([]string, error) {
 		return nil, nil //nolint:nilerr // A system that names none has none.
 	}
 	paths, err := s.members(at)
-	return paths, s.unlessRefused("PCI devices", err)
+	return paths, s.unlessUntold("PCI devices", err)
 }
 
 // membersBehind are the paths in the collection that a property of a resource leads to; none without it.
@@ -216,17 +230,17 @@ func (s *system) findNeighbours(d *details) error {
 		Links struct{ Chassis []rawLink }
 	}
 	if err := json.Unmarshal(s.RawData, &links); err != nil {
-		return &notRedfish{"GET", s.ODataID, err.Error()}
+		return s.unlessUntold("chassis", &notRedfish{"GET", s.ODataID, err.Error()})
 	}
 	d.neighbours = store.Dict{}
 	for _, chassis := range links.Links.Chassis {
 		adapters, err := s.membersBehind(chassis.Path, "NetworkAdapters")
-		if err := s.unlessRefused("network adapters", err); err != nil {
+		if err := s.unlessUntold("network adapters", err); err != nil {
 			return err
 		}
 		for _, adapter := range adapters {
 			ports, err := s.membersBehind(adapter, "Ports")
-			if err := s.unlessRefused("ports of network adapters", err); err != nil {
+			if err := s.unlessUntold("ports of network adapters", err); err != nil {
 				return err
 			}
 			for _, at := range ports {
@@ -253,8 +267,8 @@ func (s *system) hear(at string, all store.Dict) error {
 			} `json:"LLDPReceive"`
 		}
 	}
-	if err := s.unlessRefused("ports of network adapters", s.Read(at, &port)); err != nil {
-		return err
+	if err := s.Read(at, &port); err != nil {
+		return s.unlessUntold("ports of network adapters", err)
 	}
 	heard := map[string]any{}
 	for key, value := range map[string]string{"switch_chassis_id": port.Ethernet.LLDP.Chassis, "switch_port_id": port.Ethernet.LLDP.Port,

@@ -25,15 +25,17 @@ func TestInventoryDetails(t *testing.T) {
 	for at, part := range map[string]object{
 		pci + "/1":          {"PCIeFunctions": link(pci + "/1/f")},
 		pci + "/2":          {},
-		pci + "/1/f":        {"Members": []any{link(pci + "/1/f/0"), link(pci + "/1/f/1")}},
+		pci + "/1/f":        {"Members": []any{link(pci + "/1/f/0"), link(pci + "/1/f/1"), link(pci + "/1/f/2")}},
 		pci + "/1/f/0":      {"DeviceClass": "NetworkController", "DeviceId": "0x1533", "VendorId": "0x8086", "SubsystemId": nil},
 		pci + "/1/f/1":      {"Id": "1"},
+		pci + "/1/f/2":      {"DeviceId": 5427},
 		chassis:             {"NetworkAdapters": link(adapters)},
 		adapters:            {"Members": []any{link(adapters + "/1")}},
 		adapters + "/1":     {"Ports": link(adapters + "/1/p")},
-		adapters + "/1/p":   {"Members": []any{link(adapters + "/1/p/1"), link(adapters + "/1/p/2")}},
+		adapters + "/1/p":   {"Members": []any{link(adapters + "/1/p/1"), link(adapters + "/1/p/2"), link(adapters + "/1/p/3")}},
 		adapters + "/1/p/1": {"Id": "NIC.1", "Ethernet": object{"LLDPReceive": object{"ChassisId": "aa:bb", "PortId": "Eth1", "ManagementVlanId": 7}}},
 		adapters + "/1/p/2": {"Id": "NIC.2", "Ethernet": object{"LLDPReceive": object{}}},
+		adapters + "/1/p/3": {"Id": "NIC.3", "Ethernet": object{"LLDPReceive": object{"ManagementVlanId": "none"}}},
 	} {
 		part["@odata.id"] = at
 		b.parts[at] = part
