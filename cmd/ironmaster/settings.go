@@ -314,7 +314,7 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 		c.ConflictRetries, c.ConflictInterval = r.ConflictRetryAttempts, r.ConflictRetryInterval
 	}
 	if release >= messaging.V2025_1 {
-		c.RestartPause = restartPause
+		c.RestartPause, c.ForgivesRefusals = restartPause, true
 	}
 	c.Clock = redfish.ClockConfig{Steps: release >= messaging.V2025_2, Verified: r.VerifyBMCClock}
 	c.BIOS = redfish.BIOSConfig{OneMark: release >= messaging.V2025_1, WithoutRamdisk: release > messaging.V2026_1}

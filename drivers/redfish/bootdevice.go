@@ -131,7 +131,7 @@ func (s *system) setBootDevice(source schemas.BootSource, device, url string, pe
 	if source == schemas.UefiHTTPBootSource {
 		boot.HTTPBootURI = url
 	}
-	if s.Boot.HTTPBootURI != "" && boot.HTTPBootURI == "" {
+	if s.session.cfg.BootsHTTP && s.Boot.HTTPBootURI != "" && boot.HTTPBootURI == "" {
 		s.forgetBootURL()
 	}
 	if s.supermicro() || s.wantsWholeBoot() || s.Boot.BootSourceOverrideEnabled != enabled {

@@ -26,6 +26,8 @@ type Config struct {
 	// power_on_conflict_retry_interval).
 	ConflictRetries  int
 	ConflictInterval time.Duration
+	// ForgivesRefusals takes a power change that the BMC refuses for done when its machine is there already, as ironic does since 29.0.
+	ForgivesRefusals bool
 	// RestartPause is how long a machine that was told to restart is given to go off before its state is looked at.
 	RestartPause time.Duration
 	// Clock says which steps set the clocks of BMCs.

@@ -93,16 +93,16 @@ func statusOf(err error) int {
 	return 0
 }
 
-// says tells whether a BMC's refusal has a word in it, such as the name of a message.
+// says tells whether a BMC's refusal has a word in it, such as the name of a message, in letters of whichever case.
 func says(err error, word string) bool {
 	var e *schemas.Error
 	if !errors.As(err, &e) {
 		return false
 	}
-	return strings.Contains(e.Code, word) || strings.Contains(e.Message, word) ||
-		slices.ContainsFunc(e.ExtendedInfos, func(i schemas.ErrExtendedInfo) bool {
-			return strings.Contains(i.MessageID, word) || strings.Contains(i.Message, word)
-		})
+	has := func(text string) bool { return strings.Contains(strings.ToLower(text), strings.ToLower(word)) }
+	return has(e.Code) || has(e.Message) || slices.ContainsFunc(e.ExtendedInfos, func(i schemas.ErrExtendedInfo) bool {
+		return has(i.MessageID) || has(i.Message)
+	})
 }
 
 // explain says in one line what went wrong between this worker and a BMC, without the password.

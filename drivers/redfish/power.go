@@ -98,6 +98,9 @@ func (s *system) settled(state string) bool {
 
 // arrived tells that a BMC has refused to bring its machine where it is already.
 func (s *system) arrived(err error, end string) bool {
+	if !s.session.cfg.ForgivesRefusals {
+		return false
+	}
 	if status := statusOf(err); status != http.StatusBadRequest && status != http.StatusConflict || s.refresh() != nil {
 		return false
 	}

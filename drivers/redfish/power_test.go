@@ -111,7 +111,7 @@ func TestPowerDespiteRefusals(t *testing.T) {
 		return 409, message
 	}
 	cfg := quick()
-	cfg.ConflictRetries, cfg.ConflictInterval = 2, time.Millisecond
+	cfg.ConflictRetries, cfg.ConflictInterval, cfg.ForgivesRefusals = 2, time.Millisecond, true
 	x, _ := task(open(t, cfg), b.url)
 	if err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOn, 0); err != nil || len(b.changes()) != 3 {
 		t.Errorf("refused twice: %v", err)
@@ -125,9 +125,21 @@ func TestPowerDespiteRefusals(t *testing.T) {
 	if err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOff, 0); err != nil {
 		t.Errorf("off already: %v", err)
 	}
-	b.set(func() { b.system["PowerState"], message = nil, "The host is powered on." })
+	b.set(func() { b.system["PowerState"], message = nil, "The Host is Powered On." })
 	if err := x.Hardware.Power.SetPowerState(t.Context(), x, store.PowerOn, 0); err != nil {
 		t.Errorf("on, as the refusal says: %v", err)
+	}
+}
+
+// Up to ironic 28.0 a refusal is one, whatever the machine's state.
+func TestPowerRefusalsFailOnOlderReleases(t *testing.T) {
+	b := newBMC(t)
+	b.system["PowerState"] = "On"
+	b.refuse = func(string, object) (int, string) { return 400, "Host is powered on." }
+	x, _ := task(open(t, quick()), b.url)
+	redfishtest.WantError(t, x.Hardware.Power.SetPowerState(t.Context(), x, store.Reboot, 0), store.RedfishError, "Host is powered on.")
+	if sent := b.changes(); len(sent) != 1 {
+		t.Errorf("sent %q", sent)
 	}
 }
 
