@@ -95,3 +95,12 @@ func TestVendorMethodsThatAreRefused(t *testing.T) {
 		t.Errorf("sent %q", changes)
 	}
 }
+
+func TestSubscriptionsOfAnILOWithoutEvents(t *testing.T) {
+	tr := redfishtest.Open(t, trees["iLO 5"], machine)
+	x, _ := task(t, tr, config())
+	tr.Set("/redfish/v1", redfishtest.Object{"EventService": redfishtest.Object{"@odata.id": "/redfish/v1/EventService"}})
+	_, err := passthru(t).NodeMethods()["get_all_subscriptions"].Run(t.Context(), x, nil)
+	redfishtest.WantError(t, err, store.RedfishError, "Redfish exception occurred. Error: Redfish get_subscriptions failed for node node-1. "+
+		"Error: Resource "+tr.URL+"/redfish/v1/EventService not found")
+}

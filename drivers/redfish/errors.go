@@ -128,8 +128,18 @@ type Reason string
 
 func (r Reason) Error() string { return string(r) }
 
+// notThere is a resource that the BMC does not have, which is told in the words of sushy.
+type notThere struct {
+	path  string
+	cause error
+}
+
+func (e *notThere) Error() string { return e.path + ": " + e.cause.Error() }
+func (e *notThere) Unwrap() error { return e.cause }
+
 func (s *session) words(err error) string {
 	var reason Reason
+	var lacking *notThere
 	var refused *schemas.Error
 	var foreign *notRedfish
 	var link *url.Error
@@ -138,6 +148,8 @@ func (s *session) words(err error) string {
 	switch {
 	case errors.As(err, &reason):
 		return reason.Error()
+	case errors.As(err, &lacking):
+		return fmt.Sprintf("Resource %s%s not found", s.address, shorten(lacking.path))
 	case errors.As(err, &foreign):
 		return s.address + ": " + foreign.Error()
 	case errors.As(err, &refused):

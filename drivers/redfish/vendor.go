@@ -93,6 +93,9 @@ type System = system
 // Read reads a resource that gofish has no schema for.
 func (s *system) Read(path string, into any) error {
 	answer, err := s.api.Get(path)
+	if statusOf(err) == http.StatusNotFound {
+		return &notThere{path, err}
+	}
 	if err != nil {
 		return err
 	}
