@@ -21,8 +21,8 @@ func TestSensorData(t *testing.T) {
 		if *n.Name == "broken" {
 			return nil, errors.New("no such sensor")
 		}
-		return drivers.SensorData{"Fan": {"FAN1 (0x1)": {"Sensor Reading": "3000 RPM", "Sensor ID": "FAN1 (0x1)"}},
-			"Temperature": {"CPU (0x2)": {"Sensor Reading": "42 degrees C"}}}, nil
+		return drivers.SensorData{"Fan": {"FAN1 (0x1)": store.Dict{"Sensor Reading": "3000 RPM", "Sensor ID": "FAN1 (0x1)"}},
+			"Temperature": {"CPU (0x2)": store.Dict{"Sensor Reading": "42 degrees C"}}}, nil
 	}})
 	w := r.start(t)
 	active := w.enroll(t, func(n *store.Node) { n.ProvisionState, n.Name = store.Active, pointer("good") })

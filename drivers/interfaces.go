@@ -105,8 +105,9 @@ type Examining interface {
 	Health(ctx context.Context, t *Task) (string, error)
 }
 
-// SensorData is what sensors tell: by type, then by name, the attributes of each.
-type SensorData map[string]map[string]store.Dict
+// SensorData is what sensors tell: by type, then by name, the attributes of each. A type that tells of the machine itself has
+// attributes alone.
+type SensorData map[string]store.Dict
 
 // Boot brings a node into a ramdisk or into its instance.
 type Boot interface {

@@ -318,6 +318,12 @@ func redfishConfig(s *config.Settings, release messaging.Release) redfish.Config
 	}
 	c.Clock = redfish.ClockConfig{Steps: release >= messaging.V2025_2, Verified: r.VerifyBMCClock}
 	c.BIOS = redfish.BIOSConfig{OneMark: release >= messaging.V2025_1, WithoutRamdisk: release > messaging.V2026_1}
+	switch {
+	case release >= messaging.V2026_1:
+		c.Sensors = redfish.MachineSensors
+	case release > messaging.V2023_2:
+		c.Sensors = redfish.StorageSensors
+	}
 	c.Updates = redfish.UpdateConfig{Source: r.FirmwareSource, Services: release >= messaging.V2023_2,
 		ByComponent: release > messaging.V2025_2, Delay: r.FirmwareRebootDelay, VersionCheck: r.FirmwareVersionInterval,
 		NICWait: r.FirmwareNICWait, Successes: r.FirmwareSuccesses, ValidationInterval: r.FirmwareValidationInterval,

@@ -64,7 +64,7 @@ func parseSensors(node, text string) (drivers.SensorData, error) {
 			continue
 		}
 		if data[kind] == nil {
-			data[kind] = map[string]store.Dict{}
+			data[kind] = store.Dict{}
 		}
 		data[kind][sensor.String("Sensor ID")] = sensor
 	}

@@ -207,7 +207,7 @@ func TestSensorsVendorAndRaw(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sensor := data["Temperature"]["CPU Temp (0x0)"]
+			sensor, _ := data["Temperature"]["CPU Temp (0x0)"].(store.Dict)
 			if got := sensor.String("Sensor Reading"); got != "42 (+/- 0) degrees C" || sensor.String("Entity ID") != "3.1 (Processor)" {
 				t.Errorf("sensors: %v", data)
 			}

@@ -95,7 +95,7 @@ func (r sensorReport) sensors() drivers.SensorData {
 		}
 		kind, id := *s.TypeName+" ("+*s.Type+")", *e.Name+" ("+*e.ID+")"
 		if data[kind] == nil {
-			data[kind] = map[string]store.Dict{}
+			data[kind] = store.Dict{}
 		}
 		data[kind][id] = store.Dict{"Sensor Reading": reading + " " + units, "Sensor ID": id, "Units": units}
 	}

@@ -58,8 +58,8 @@ func TestSensorsOfTheReport(t *testing.T) {
 		m := irmc.NewManagement(redfishtest.Client(t), config())
 		got, err := m.Sensors(t.Context(), x)
 		want := drivers.SensorData{
-			"Temperature (1)": {"Ambient (55)": {"Sensor ID": "Ambient (55)", "Sensor Reading": "37 degree C", "Units": "degree C"}},
-			"Fan (4)":         {"FAN1 (29)": {"Sensor ID": "FAN1 (29)", "Sensor Reading": "None None", "Units": "None"}}}
+			"Temperature (1)": {"Ambient (55)": store.Dict{"Sensor ID": "Ambient (55)", "Sensor Reading": "37 degree C", "Units": "degree C"}},
+			"Fan (4)":         {"FAN1 (29)": store.Dict{"Sensor ID": "FAN1 (29)", "Sensor Reading": "None None", "Units": "None"}}}
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, %v", method, err, got)
 		}

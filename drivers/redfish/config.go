@@ -34,6 +34,8 @@ type Config struct {
 	Clock ClockConfig
 	// BIOS says how BIOS settings are changed.
 	BIOS BIOSConfig
+	// Sensors says which sensors are read.
+	Sensors SensorScope
 	// Updates says how firmware is updated; without its Files it is not.
 	Updates UpdateConfig
 	// ConnectionAttempts is how often a BMC that cannot be reached is tried, RetryInterval the pause in between

@@ -83,4 +83,5 @@ func (m *Management) Health(ctx context.Context, t *drivers.Task) (health string
 var (
 	_ drivers.Management = (*Management)(nil)
 	_ drivers.Examining  = (*Management)(nil)
+	_ drivers.Sensing    = (*Management)(nil)
 )
