@@ -2,6 +2,7 @@ package ilo
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -144,7 +145,7 @@ func (r *RAID) begin(ctx context.Context, t *drivers.Task, mark, failed string, 
 		if err == nil {
 			err = change(a)
 		}
-		if _, nothing = err.(nothingToDo); nothing { //nolint:errorlint // it comes as it is
+		if nothing = errors.Is(err, nothingToDo{}); nothing {
 			return nil
 		}
 		return err
