@@ -80,7 +80,7 @@ func parseAction(item map[string]any) (a Action, err error) {
 	if !ok {
 		return a, errors.New("filter is missing")
 	}
-	if a.Filter, err = ParseFilter(filter); err != nil {
+	if a.Filter, err = parseFilter(filter); err != nil {
 		return a, fmt.Errorf("filter: %w", err)
 	}
 	if a.Min, err = count(item, "min_count"); err != nil {

@@ -32,8 +32,8 @@ type Network struct {
 // Filter is a condition on a candidate and a network.
 type Filter struct{ root condition }
 
-// Matches tells whether the condition holds. It fails when the condition asks for what nobody has told, or compares tags by order.
-func (f Filter) Matches(c Candidate, n Network) (bool, error) { return f.root.holds(c, n) }
+// matches tells whether the condition holds. It fails when the condition asks for what nobody has told, or compares tags by order.
+func (f Filter) matches(c Candidate, n Network) (bool, error) { return f.root.holds(c, n) }
 
 // condition is a part of a filter.
 type condition interface {
@@ -132,12 +132,12 @@ func (x comparison) compareAll(values []string) (bool, error) {
 // maxDepth bounds how deep parentheses nest.
 const maxDepth = 100
 
-// ParseFilter reads a condition such as
+// parseFilter reads a condition such as
 //
 //	port.is_port && (port.vendor == 'green' || network.tags =~ 'storage')
 //
 // && and || bind alike, from left to right, as in ironic.
-func ParseFilter(text string) (Filter, error) {
+func parseFilter(text string) (Filter, error) {
 	p := filterParser{rest: text}
 	root, err := p.expression(0)
 	if err == nil && p.peek() != "" {

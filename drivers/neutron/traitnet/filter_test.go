@@ -46,18 +46,18 @@ func TestFilters(t *testing.T) {
 		"port.is_port || port.physical_network == 'a'":      true,
 		"((port.is_port))": true,
 	} {
-		f, err := ParseFilter(text)
+		f, err := parseFilter(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got, err := f.Matches(port, network); err != nil || got != want {
+		if got, err := f.matches(port, network); err != nil || got != want {
 			t.Errorf("%s: got %v (%v), want %v", text, got, err, want)
 		}
 	}
-	if f, err := ParseFilter("port.is_portgroup"); err != nil {
+	if f, err := parseFilter("port.is_portgroup"); err != nil {
 		t.Error(err)
-	} else if ok, err := f.Matches(group, network); !ok || err != nil {
+	} else if ok, err := f.matches(group, network); !ok || err != nil {
 		t.Errorf("a port group is none: %v", err)
 	}
 }
@@ -69,11 +69,11 @@ func TestFiltersThatAskForWhatNobodyTold(t *testing.T) {
 		"network.name == 'x'":          "Could not retrieve attribute name from passed object",
 		"network.tags > 'x'":           "Comparator '>' can only be used with variables of type string, not a collection",
 	} {
-		f, err := ParseFilter(text)
+		f, err := parseFilter(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Matches(Candidate{}, Network{}); err == nil || err.Error() != want || store.KindOf(err) == "" {
+		if _, err := f.matches(Candidate{}, Network{}); err == nil || err.Error() != want || store.KindOf(err) == "" {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestFiltersThatAreRefused(t *testing.T) {
 		"port.is_port & & port.is_port":   "nothing may follow here: & & port.is_port",
 		strings.Repeat("(", 200) + "port": "parentheses nest too deep",
 	} {
-		if _, err := ParseFilter(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseFilter(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
@@ -111,13 +111,13 @@ func FuzzParseFilter(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		filter, err := ParseFilter(text)
+		filter, err := parseFilter(text)
 		if err != nil {
 			return
 		}
 		empty := ""
 		all := Candidate{Address: &empty, Category: &empty, PhysicalNetwork: &empty, Vendor: &empty}
-		if _, err := filter.Matches(all, Network{Name: &empty}); err != nil && store.KindOf(err) != store.TBNComparatorCollectionTypeMismatch {
+		if _, err := filter.matches(all, Network{Name: &empty}); err != nil && store.KindOf(err) != store.TBNComparatorCollectionTypeMismatch {
 			t.Errorf("%q: %v", text, err)
 		}
 	})

@@ -93,7 +93,7 @@ func without(candidates []Candidate, taken []Step) []Candidate {
 func (a Action) single(candidates []Candidate, n Network) ([]Step, error) {
 	var steps []Step
 	for _, c := range candidates {
-		switch ok, err := a.Filter.Matches(c, n); {
+		switch ok, err := a.Filter.matches(c, n); {
 		case err != nil:
 			return nil, err
 		case !ok:
@@ -118,7 +118,7 @@ func (a Action) grouped(ports []Candidate, n Network) ([]Step, error) {
 		if !p.Groupable {
 			continue
 		}
-		ok, err := a.Filter.Matches(p, Network{any: true})
+		ok, err := a.Filter.matches(p, Network{any: true})
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +136,7 @@ func (a Action) grouped(ports []Candidate, n Network) ([]Step, error) {
 	if a.Min == nil || len(members) < *a.Min {
 		return nil, nil
 	}
-	if ok, err := a.Filter.Matches(first, n); !ok || err != nil {
+	if ok, err := a.Filter.matches(first, n); !ok || err != nil {
 		return nil, err
 	}
 	return []Step{{Members: members, Group: true}}, nil
